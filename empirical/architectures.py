@@ -1,0 +1,136 @@
+"""Nets for small square images, by name.
+
+A factory maps (channels, image size, classes) to a net whose forward takes (batch, channels, n, n) and
+returns logits (batch, classes).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from theory.errors import require_choice
+
+__all__ = ["ARCHITECTURES", "OneHiddenLayer", "build", "seeded"]
+
+
+def fully_connected(channels: int, size: int, classes: int) -> nn.Module:
+    """Two hidden layers of 512 relus on the flattened image."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(channels * size * size, 512), nn.ReLU(),
+        nn.Linear(512, 512), nn.ReLU(),
+        nn.Linear(512, classes),
+    )  # fmt: skip
+
+
+def lenet(channels: int, size: int, classes: int) -> nn.Module:
+    """LeNet-5 with relus and max-pooling: two 5 x 5 convolutions, then 120 and 84 hidden units.
+
+    The first convolution is padded by 2 up to 28 pixels, as LeNet-5 pads 28-pixel digits to 32, and the
+    second one below 16 pixels, where nothing would be left otherwise.
+    """
+    first, second = 2 * (size <= 28), 2 * (size < 16)
+    side = ((size - 4 + 2 * first) // 2 - 4 + 2 * second) // 2
+    return nn.Sequential(
+        nn.Conv2d(channels, 6, 5, padding=first), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5, padding=second), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16 * side * side, 120), nn.ReLU(),
+        nn.Linear(120, 84), nn.ReLU(),
+        nn.Linear(84, classes),
+    )  # fmt: skip
+
+
+def resnet_small(channels: int, size: int, classes: int) -> nn.Module:
+    """Three stages of one residual block (torchvision's BasicBlock) with 16, 32 and 64 channels.
+
+    The ResNet-8 of the family that He et al. (arXiv 1512.03385, section 4.2) built for 32 x 32 images, with
+    projection shortcuts; its stem is one 3 x 3 convolution.
+    """
+
+    def stage(inside: int, outside: int, stride: int) -> nn.Module:
+        shortcut = None
+        if stride != 1 or inside != outside:
+            shortcut = nn.Sequential(
+                nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside)
+            )
+        return BasicBlock(inside, outside, stride, shortcut)
+
+    net = nn.Sequential(
+        nn.Conv2d(channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+        stage(16, 16, 1), stage(16, 32, 2), stage(32, 64, 2),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(64, classes),
+    )  # fmt: skip
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):  # as torchvision's ResNet does
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return net
+
+
+ARCHITECTURES: dict[str, Callable[[int, int, int], nn.Module]] = {
+    "fully-connected": fully_connected,
+    "lenet": lenet,
+    "resnet-small": resnet_small,
+}
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's default generator seeded inside, and put back as it was after.
+
+    Modules initialise themselves from the default generator; this makes that explicit without a trace.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def build(name: str, channels: int, size: int, classes: int, seed: int) -> nn.Module:
+    """The net called `name`, initialised from `seed`; InputError if there is none of that name."""
+    require_choice("architecture", name, tuple(ARCHITECTURES))
+    with seeded(seed):
+        return ARCHITECTURES[name](channels, size, classes)
+
+
+class OneHiddenLayer(nn.Module):
+    """The simple model's net, F(x) = alpha (f(x) - f_0(x)).
+
+    f(x) = (1/h) sum_n beta_n relu(w_n . x / sqrt(d) + b_n), every parameter N(0, 1) at the start, and f_0
+    the net at the start (arXiv 2105.02468, section 5; arXiv 2007.11471, equation 1).
+
+    forward: (batch, d) -> (batch, 1).
+    """
+
+    weight: Tensor
+    bias: Tensor
+    output: Tensor
+
+    def __init__(self, dim: int, width: int, scale: float, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.scale = scale
+        for name, shape in (("weight", (width, dim)), ("bias", (width,)), ("output", (width,))):
+            start = torch.randn(shape, generator=generator)
+            setattr(self, name, nn.Parameter(start.clone()))
+            self.register_buffer(f"initial_{name}", start)
+
+    def load_start(self, weight: Tensor, bias: Tensor, output: Tensor) -> None:
+        """Take these as the parameters and as those of f_0."""
+        with torch.no_grad():
+            for name, value in (("weight", weight), ("bias", bias), ("output", output)):
+                getattr(self, name).copy_(value)
+                getattr(self, f"initial_{name}").copy_(value)
+
+    def _net(self, x: Tensor, prefix: str) -> Tensor:
+        weight, bias, output = (getattr(self, prefix + name) for name in ("weight", "bias", "output"))
+        hidden = torch.relu(x @ weight.T / math.sqrt(x.shape[1]) + bias)
+        return hidden @ output / len(output)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * (self._net(x, "") - self._net(x, "initial_"))[:, None]

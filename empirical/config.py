@@ -1,0 +1,101 @@
+"""What a run is: frozen, validated, hashable configurations; no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from theory.errors import InputError, require_choice, require_integer, require_real
+
+__all__ = ["ImageConfig", "StripeConfig", "config_hash", "config_to_dict"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """One net trained on images by SGD with momentum and a cosine schedule, then measured.
+
+    The net is trained for `epochs` passes over the training set, or for `min_steps` steps if that is more:
+    at small P an epoch is a step or two.
+    """
+
+    dataset: str = "digits"
+    architecture: str = "lenet"
+    train_size: int = 1024
+    seed: int = 0
+    image_size: int | None = None
+    epochs: int = 60
+    min_steps: int = 1000
+    batch_size: int = 64
+    learning_rate: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    cutoff: int = 3
+    displacement: float = 1.0
+    average: Literal["mean", "median", "coordinate-median"] = "mean"
+    probe_size: int = 500
+    probe_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, minimum in (("train_size", 1), ("seed", 0), ("epochs", 1), ("min_steps", 0), ("batch_size", 1),
+                              ("cutoff", 2), ("probe_size", 2), ("probe_seed", 0)):  # fmt: skip
+            require_integer(name, getattr(self, name), minimum)
+        if self.image_size is not None:
+            require_integer("image_size", self.image_size, 8)
+        require_real("learning_rate", self.learning_rate, above=0)
+        require_real("momentum", self.momentum, minimum=0, maximum=1)
+        require_real("weight_decay", self.weight_decay, minimum=0)
+        require_real("displacement", self.displacement, above=0)
+        require_choice("average", self.average, ("mean", "median", "coordinate-median"))
+
+
+@dataclass(frozen=True, slots=True)
+class StripeConfig:
+    """A one-hidden-layer net trained on the stripe by full-batch gradient descent or SGD, then measured.
+
+    Its parameterisation, loss and initial law are the theory's (`theory.FlowConfig`); the training is plain
+    torch at a fixed step, `time_step` in the flow's time units. `batch_size` None is full-batch descent.
+    """
+
+    dim: int = 30
+    train_size: int = 1024
+    seed: int = 0
+    width: int = 1000
+    scale: float = 1e-6
+    loss: Literal["hinge", "softhinge", "squaredhinge"] = "softhinge"
+    time_step: float = 0.05
+    batch_size: int | None = None
+    unfit_fractions: tuple[float, ...] = (0.9, 0.7, 0.5, 0.3)
+    max_steps: int = 100_000
+    noise_norm: float = 0.1
+    probe_size: int = 2000
+    average: Literal["mean", "median", "coordinate-median"] = "mean"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unfit_fractions", tuple(self.unfit_fractions))
+        for name, minimum in (("dim", 2), ("train_size", 1), ("seed", 0), ("width", 1), ("max_steps", 1),
+                              ("probe_size", 2)):  # fmt: skip
+            require_integer(name, getattr(self, name), minimum)
+        if self.batch_size is not None:
+            require_integer("batch_size", self.batch_size, 1, self.train_size)
+        for name in ("scale", "time_step", "noise_norm"):
+            require_real(name, getattr(self, name), above=0)
+        require_choice("loss", self.loss, ("hinge", "softhinge", "squaredhinge"))
+        require_choice("average", self.average, ("mean", "median", "coordinate-median"))
+        if not self.unfit_fractions or list(self.unfit_fractions) != sorted(set(self.unfit_fractions), reverse=True):
+            raise InputError("unfit_fractions", self.unfit_fractions, "must be falling and not empty")
+        for fraction in self.unfit_fractions:
+            require_real("unfit_fractions", fraction, minimum=0, maximum=1)
+
+
+def config_to_dict(config: ImageConfig | StripeConfig) -> dict[str, Any]:
+    """The configuration as JSON-ready values, its kind included."""
+    kind = {ImageConfig: "image", StripeConfig: "stripe"}[type(config)]
+    return {"kind": kind, **json.loads(json.dumps(asdict(config)))}
+
+
+def config_hash(config: ImageConfig | StripeConfig) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 of the configuration's canonical JSON."""
+    text = json.dumps(config_to_dict(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

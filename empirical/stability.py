@@ -1,0 +1,317 @@
+"""Stability of a trained function to diffeomorphisms, to noise, and of one relative to the other.
+
+For a function f (logits), images x, diffeomorphisms tau and isotropic noise eta with ||eta|| = ||tau x - x||
+image by image (arXiv 2105.02468, equations 4 to 6):
+
+    D_f = avg_x ||f(tau x) - f(x)||^2 / avg_{x,z} ||f(x) - f(z)||^2,
+    G_f = avg_x ||f(x + eta) - f(x)||^2 / avg_{x,z} ||f(x) - f(z)||^2,      R_f = D_f / G_f.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from empirical.diffeo import Folding, Interpolation, MaxEntropyDiffeo, displacement_fields, folded, require_images, warp
+from theory.diffeo import Calibration
+from theory.errors import InputError, require_choice, require_integer, require_real
+from theory.estimate import Estimate
+
+__all__ = ["AVERAGES", "Average", "Outputs", "Stability", "evaluation", "measure_outputs", "measure_stability"]
+
+Average = Literal["mean", "median", "coordinate-median"]
+AVERAGES: tuple[Average, ...] = ("mean", "median", "coordinate-median")
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """A function's outputs on the same images: clean, deformed, and with noise; float64, shape (images, K)."""
+
+    clean: np.ndarray
+    deformed: np.ndarray
+    noisy: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """D_f, G_f and R_f of one function, each with a bootstrap interval over images and their probes.
+
+    `temperature` and `folded_fraction` describe the diffeomorphisms used (NaN where none were).
+    """
+
+    diffeo: Estimate
+    noise: Estimate
+    relative: Estimate
+    average: Average
+    cutoff: int | None = None
+    displacement: float = float("nan")
+    temperature: float = float("nan")
+    folded_fraction: float = float("nan")
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready numbers."""
+        return {
+            "diffeo_stability": self.diffeo.summary(),
+            "noise_stability": self.noise.summary(),
+            "relative_stability": self.relative.summary(),
+            "average": self.average,
+            "cutoff": self.cutoff,
+            **{
+                name: value if np.isfinite(value := getattr(self, name)) else None
+                for name in ("displacement", "temperature", "folded_fraction")
+            },
+        }
+
+    def row(self) -> dict[str, Any]:
+        """The columns of the curve table that this measurement fills."""
+        columns: dict[str, Any] = {
+            "average": self.average,
+            "cutoff": self.cutoff,
+            "displacement": self.displacement,
+            "temperature": self.temperature,
+            "folded_fraction": self.folded_fraction,
+        }
+        for name, estimate in (
+            ("diffeo_stability", self.diffeo),
+            ("noise_stability", self.noise),
+            ("relative_stability", self.relative),
+        ):
+            columns |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        return columns
+
+    def __repr__(self) -> str:
+        return f"Stability(D_f={self.diffeo}, G_f={self.noise}, R_f={self.relative}, average={self.average!r})"
+
+
+def _lower_median(values: np.ndarray, axis: int) -> np.ndarray:
+    """torch's median: of an even number of values the lower of the middle two."""
+    middle = (values.shape[axis] - 1) // 2
+    return np.take(np.partition(values, middle, axis=axis), middle, axis=axis)
+
+
+def _statistics(outputs: Outputs, index: np.ndarray, average: Average) -> tuple[float, float]:
+    """(D_f, G_f) on the images `index` (with repetitions, in a bootstrap sample)."""
+    clean = outputs.clean[index]
+    count = len(index)
+    deformed = (outputs.deformed[index] - clean) ** 2
+    noisy = (outputs.noisy[index] - clean) ** 2
+    if average == "mean":
+        # Over distinct pairs: avg ||f(x) - f(z)||^2 = 2 n / (n - 1) (avg ||f||^2 - ||avg f||^2).
+        spread = 2 * count / (count - 1) * ((clean - clean.mean(0)) ** 2).sum(1).mean()
+        return deformed.sum(1).mean() / spread, noisy.sum(1).mean() / spread
+    norms = (clean**2).sum(1)
+    distances = np.maximum(norms[:, None] + norms[None, :] - 2 * clean @ clean.T, 0)
+    if average == "median":
+        spread = np.median(distances[np.triu_indices(count, 1)])
+        return np.median(deformed.sum(1)) / spread, np.median(noisy.sum(1)) / spread
+    # The authors' published average: pairs include the zero diagonal.
+    np.fill_diagonal(distances, 0)
+    spread = _lower_median(distances.ravel(), 0)
+    return _lower_median(deformed, 0).sum() / spread, _lower_median(noisy, 0).sum() / spread
+
+
+def measure_outputs(
+    outputs: Outputs,
+    *,
+    average: Average = "mean",
+    rng: np.random.Generator,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+) -> tuple[Estimate, Estimate, Estimate]:
+    """D_f, G_f and R_f from a function's outputs, with percentile-bootstrap intervals over images.
+
+    An image is resampled together with its diffeomorphism and its noise, so the intervals contain the spread
+    of the probes. `resamples` = 0 gives no intervals (NaN).
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 2 images, an output is not finite, all clean outputs agree (the denominator
+        vanishes), or the noise moves no output.
+    """
+    require_choice("average", average, AVERAGES)
+    require_integer("resamples", resamples, 0)
+    require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
+    count = len(outputs.clean)
+    if count < 2:
+        raise InputError("images", count, "at least 2 are needed")
+    for name, values in (("f(x)", outputs.clean), ("f(tau x)", outputs.deformed), ("f(x + eta)", outputs.noisy)):
+        if not np.isfinite(values).all():
+            bad = int((~np.isfinite(values)).any(1).sum())
+            raise InputError(f"model output {name}", f"not finite for {bad} of {count} images", "must be finite")
+    everything = np.arange(count)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        diffeo, noise = _statistics(outputs, everything, average)
+    if not np.isfinite(diffeo):
+        raise InputError("model output f(x)", "the same for all images", "must differ between images")
+    if noise == 0:
+        raise InputError("model output", "f(x + eta) = f(x)", "noise must move it: R_f = D_f / 0")
+    values = (diffeo, noise, diffeo / noise)
+    intervals = np.full((2, 3), np.nan)
+    if resamples:
+
+        def statistic(indices: np.ndarray, axis: int = -1) -> np.ndarray:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                drawn = np.array([_statistics(outputs, index, average) for index in np.atleast_2d(indices)]).T
+                return np.stack((drawn[0], drawn[1], drawn[0] / drawn[1])).reshape(3, *indices.shape[:-1])
+
+        bootstrap = stats.bootstrap(
+            (everything,), statistic, vectorized=True, method="percentile", rng=rng,
+            n_resamples=resamples, confidence_level=confidence, batch=100,
+        )  # fmt: skip
+        intervals = np.stack(bootstrap.confidence_interval)
+    estimates = [
+        Estimate(float(value), float(low), float(high), count, confidence)
+        for value, low, high in zip(values, *intervals, strict=True)
+    ]
+    return estimates[0], estimates[1], estimates[2]
+
+
+@contextmanager
+def evaluation(model: nn.Module) -> Iterator[nn.Module]:
+    """The model in eval mode and without gradients; each submodule's mode is put back after."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield model
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _with_statistics_of(model: nn.Module, images: Tensor, batch_size: int) -> nn.Module:
+    """A copy of `model` whose batch-norm layers hold the statistics of `images`.
+
+    At initialisation the running statistics are still 0 and 1, which no layer's input has. Each layer takes
+    the average over batches of the batch statistics (momentum None).
+    """
+    model = copy.deepcopy(model).eval()
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    with torch.no_grad():
+        for batch in images.split(batch_size):
+            model(batch)
+    return model.eval()
+
+
+def _forward(model: Callable[[Tensor], Tensor], images: Tensor, batch_size: int) -> np.ndarray:
+    """Outputs as float64 on the CPU, shape (images, K)."""
+    parts = []
+    for batch in images.split(batch_size):
+        output = model(batch)
+        if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(batch):
+            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise InputError("model output", shape, f"must be a tensor of shape ({len(batch)}, outputs)")
+        parts.append(output.detach().to("cpu", torch.float64))
+    return torch.cat(parts).numpy()
+
+
+def noise_like(difference: Tensor, generator: torch.Generator) -> Tensor:
+    """Isotropic Gaussian noise with, image by image, the norm of `difference`."""
+    noise = torch.randn(difference.shape, generator=generator, dtype=torch.float32).to(difference)
+    scale = difference.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
+    return noise * scale.view(-1, *([1] * (difference.ndim - 1)))
+
+
+def measure_stability(
+    model: nn.Module | Callable[[Tensor], Tensor],
+    images: Tensor,
+    *,
+    cutoff: int = 3,
+    displacement: float | None = None,
+    temperature: float | None = None,
+    average: Average = "mean",
+    rng: int | np.random.Generator = 0,
+    calibration: Calibration = "paper",
+    interpolation: Interpolation = "bilinear",
+    folding: Folding = "keep",
+    batch_norm: Literal["running", "clean"] = "running",
+    batch_size: int = 500,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+) -> Stability:
+    """D_f, G_f and R_f of `model` on `images`, one diffeomorphism and one noise an image.
+
+    Parameters
+    ----------
+    model : maps (batch, channels, n, n) to (batch, K); a Module is put in eval mode meanwhile
+    images : shape (images, channels, n, n), floating point, on the model's device
+    cutoff, displacement, temperature, calibration, interpolation, folding : see `MaxEntropyDiffeo`;
+        displacement is 1 pixel unless it or a temperature is given
+    average : ``mean`` (default); ``median`` of the squared norms over images, over that of distinct pairs;
+        ``coordinate-median``, the authors' published one: the lower median over images of each squared
+        coordinate, summed, over the lower median of all pairs with the zero diagonal
+    rng : seed or generator of diffeomorphisms, noise and bootstrap: the same one gives every model the same
+        probes
+    batch_norm : ``running`` (default) uses the model's running statistics; ``clean`` those of the clean images
+        for all three batches, as a net at initialisation needs
+    batch_size : images in one forward pass
+    resamples, confidence : of the bootstrap over images
+
+    Raises
+    ------
+    InputError
+        See `MaxEntropyDiffeo` and `measure_outputs`; and if no image is changed by its diffeomorphism.
+    """
+    size = require_images(images)
+    require_integer("batch_size", batch_size, 1)
+    require_choice("average", average, AVERAGES)
+    require_choice("batch_norm", batch_norm, ("running", "clean"))
+    if displacement is None and temperature is None:
+        displacement = 1.0
+    rng = np.random.default_rng(rng)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    diffeo = MaxEntropyDiffeo(
+        cutoff, displacement, temperature,
+        calibration=calibration, interpolation=interpolation, folding=folding, generator=generator,
+    )  # fmt: skip
+    # Probes are drawn on the CPU, so that every device sees the same.
+    coefficients = diffeo.sample(len(images), size)
+    fields = displacement_fields(coefficients, size)
+    dtype = torch.promote_types(images.dtype, torch.float32)
+    deformed = warp(images.to(dtype), fields.to(images.device, dtype), interpolation)
+    difference = deformed - images.to(dtype)
+    if not difference.any():
+        raise InputError("images", "unchanged by every diffeomorphism", "must not be constant")
+    still = ~difference.flatten(1).any(1)
+    if still.any():
+        warnings.warn(f"{int(still.sum())} of {len(images)} images are unchanged by their diffeomorphism", stacklevel=2)
+    noisy = images + noise_like(difference, generator).to(images.dtype)
+    deformed = deformed.to(images.dtype)
+
+    def run(function: Callable[[Tensor], Tensor]) -> Outputs:
+        return Outputs(*(_forward(function, batch, batch_size) for batch in (images, deformed, noisy)))
+
+    if isinstance(model, nn.Module):
+        if batch_norm == "clean":
+            model = _with_statistics_of(model, images, batch_size)
+        with evaluation(model) as still_model:
+            outputs = run(still_model)
+    else:
+        with torch.no_grad():
+            outputs = run(model)
+    estimates = measure_outputs(
+        outputs, average=average, rng=rng, resamples=resamples, confidence=confidence
+    )
+    ensemble = diffeo.ensemble(size)
+    return Stability(
+        *estimates,
+        average=average,
+        cutoff=cutoff,
+        displacement=float(displacement) if displacement is not None else ensemble.paper_displacement,
+        temperature=ensemble.temperature,
+        folded_fraction=float(folded(coefficients, size).float().mean()),
+    )

@@ -1,0 +1,188 @@
+"""A grid of runs on this machine: a store of finished ones, worker processes, one curve table.
+
+One finished run is one folder of the store, named by the hash of its configuration, written aside and
+renamed when whole: config.json, record.csv and environment.json. A folder that is there is not run again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from empirical.config import ImageConfig, StripeConfig, config_hash, config_to_dict
+from empirical.training import Run, check, train
+from theory.errors import InputError, require_integer
+from theory.table import read_table, validate_table, write_table
+
+__all__ = ["Experiment", "RunStore", "SweepProgress", "sweep"]
+
+Config = ImageConfig | StripeConfig
+#: Called after every run with (runs done, runs in all, the run's configuration).
+SweepProgress = Callable[[int, int, Config], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A grid: every architecture at every training-set size with every seed, all else as in `base`.
+
+    `architectures` is ignored for the stripe, whose net is fixed by the base configuration. Runs are ordered
+    seed by seed, so that a cut sweep holds whole curves of the first seeds.
+    """
+
+    base: Config
+    train_sizes: Sequence[int]
+    seeds: Sequence[int] = (0, 1, 2)
+    architectures: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("train_sizes", "seeds"):
+            if not getattr(self, name):
+                raise InputError(name, getattr(self, name), "must name at least one")
+
+    def configs(self) -> list[Config]:
+        """The configurations of all runs, large train sizes first within a seed (they take longest)."""
+        sizes = sorted(set(self.train_sizes), reverse=True)
+        if isinstance(self.base, StripeConfig):
+            return [replace(self.base, train_size=p, seed=s) for s, p in product(self.seeds, sizes)]
+        nets = list(self.architectures) or [self.base.architecture]
+        return [
+            replace(self.base, train_size=p, seed=s, architecture=net)
+            for s, p, net in product(self.seeds, sizes, nets)
+        ]
+
+
+class RunStore:
+    """A folder of finished runs, content-addressed by their configurations."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError("store", str(folder), f"cannot be made a folder ({error.strerror})") from error
+        if not os.access(self.folder, os.W_OK):
+            raise InputError("store", str(folder), "cannot be written to")
+
+    def path(self, config: Config) -> Path:
+        """Where the run of `config` is, or will be."""
+        return self.folder / config_hash(config)
+
+    def read(self, config: Config) -> pd.DataFrame | None:
+        """The rows of a finished run, None if there is none."""
+        record = self.path(config) / "record.csv"
+        return read_table(record) if record.is_file() else None
+
+    def write(self, run: Run) -> None:
+        """Keep a finished run; one that was finished meanwhile by somebody else stays."""
+        aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self.folder))
+        try:
+            (aside / "config.json").write_text(json.dumps(config_to_dict(run.config), indent=1) + "\n")
+            (aside / "environment.json").write_text(json.dumps(_environment(), indent=1) + "\n")
+            write_table(run.table, aside / "record.csv")
+            aside.chmod(0o755)
+            aside.rename(self.path(run.config))
+        except OSError:
+            if not self.path(run.config).is_dir():
+                raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Torch's CPU threads set to `count` inside: sums depend on how they are divided among threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _run(config: Config, data_folder: str | None, download: bool, store: RunStore | None) -> pd.DataFrame:
+    """Train on one thread, whoever the caller: the same table from one process as from many."""
+    with _threads(1):
+        run = train(config, data_folder=data_folder, download=download)
+    if store is not None:
+        store.write(run)
+    return run.table
+
+
+def sweep(
+    experiments: Experiment | Iterable[Experiment],
+    store: str | Path | RunStore | None = None,
+    executor: int = 1,
+    *,
+    data_folder: str | Path | None = None,
+    download: bool = False,
+    progress: SweepProgress | None = None,
+) -> pd.DataFrame:
+    """Run every configuration of `experiments` that the store does not hold; the curve table of them all.
+
+    Parameters
+    ----------
+    store : folder (or `RunStore`) of finished runs, read and added to; None keeps nothing
+    executor : number of worker processes; 1 runs in this process. Every run takes one thread, and the table
+        is the same, row for row, whatever their number
+    data_folder, download : see `empirical.load_data`
+
+    Raises
+    ------
+    InputError
+        Before anything runs, if a configuration cannot be run (see `empirical.check`); later, if a run's
+        loss stops being finite. Finished runs stay in the store.
+    """
+    require_integer("executor", executor, 1)
+    keep = RunStore(store) if isinstance(store, str | Path) else store
+    grids = [experiments] if isinstance(experiments, Experiment) else list(experiments)
+    configs = list(dict.fromkeys(config for grid in grids for config in grid.configs()))
+    for config in configs:
+        check(config, data_folder, download)
+    folder = None if data_folder is None else str(data_folder)
+    tables: dict[Config, pd.DataFrame] = {}
+    for config in configs:
+        held = keep.read(config) if keep is not None else None
+        if held is not None:
+            tables[config] = held
+    waiting = [config for config in configs if config not in tables]
+
+    def finish(config: Config, table: pd.DataFrame) -> None:
+        tables[config] = table
+        if progress is not None:
+            progress(len(tables), len(configs), config)
+
+    if executor == 1 or len(waiting) < 2:
+        for config in waiting:
+            finish(config, _run(config, folder, download, keep))
+    else:
+        with ProcessPoolExecutor(min(executor, len(waiting)), mp_context=get_context("spawn")) as pool:
+            futures = {pool.submit(_run, config, folder, download, keep): config for config in waiting}
+            try:
+                for future in as_completed(futures):
+                    finish(futures[future], future.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    return validate_table(pd.concat([tables[config] for config in configs], ignore_index=True))

@@ -1,0 +1,65 @@
+"""The simple model's net: parameters of a one-hidden-layer net and what can be computed of them alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Network"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """f(x) = (1/h) sum_n beta_n relu(w_n . x / sqrt(d) + b_n).
+
+    Attributes
+    ----------
+    weight : w, shape (h, d)
+    bias : b, shape (h,)
+    output : beta, shape (h,)
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    output: np.ndarray
+
+    @classmethod
+    def initial(cls, width: int, dim: int, rng: np.random.Generator, dtype: str = "float64") -> Network:
+        """Every parameter N(0, 1), drawn in double precision and then rounded to `dtype`."""
+        weight, bias, output = (rng.standard_normal(shape) for shape in ((width, dim), width, width))
+        return cls(weight.astype(dtype), bias.astype(dtype), output.astype(dtype))
+
+    @property
+    def width(self) -> int:
+        """h."""
+        return len(self.bias)
+
+    @property
+    def dim(self) -> int:
+        """d."""
+        return self.weight.shape[1]
+
+    @property
+    def norm(self) -> float:
+        """Euclidean norm of all parameters."""
+        return math.sqrt(sum(float(np.vdot(part, part)) for part in (self.weight, self.bias, self.output)))
+
+    def copy(self) -> Network:
+        """An independent copy."""
+        return Network(self.weight.copy(), self.bias.copy(), self.output.copy())
+
+    def moved(self, velocity: Network, step: float) -> Network:
+        """The net at theta + step * velocity."""
+        dt = self.weight.dtype.type(step)
+        return Network(
+            self.weight + dt * velocity.weight,
+            self.bias + dt * velocity.bias,
+            self.output + dt * velocity.output,
+        )
+
+    def compression(self, informative_dim: int = 1) -> float:
+        """Lambda = sqrt(<w_par^2> / <w_perp^2>), both per direction and averaged over neurons."""
+        squares = (self.weight.astype(np.float64) ** 2).mean(0)
+        return math.sqrt(squares[:informative_dim].mean() / squares[informative_dim:].mean())
