@@ -1,0 +1,38 @@
+"""The simple model of relative stability, solved: a one-hidden-layer net on a label that few directions decide.
+
+>>> from theory import FlowConfig, Stripe, simulate
+>>> trajectory = simulate(Stripe(dim=5), 64, FlowConfig(width=50, unfit_fractions=(0.5,)), seed=0)
+>>> trajectory.converged
+True
+
+Also here, because it needs neither images nor torch: the maximum-entropy ensemble in numbers, and the curve
+table that all of relstab exchanges.
+"""
+
+from theory.curves import curve
+from theory.diffeo import MaxEntropyEnsemble
+from theory.errors import InputError
+from theory.estimate import Estimate
+from theory.flow import FlowConfig, simulate
+from theory.network import Network
+from theory.table import curve_table, read_table, validate_table, write_table
+from theory.tasks import Stripe, Task
+from theory.trajectory import Record, Trajectory
+
+__all__ = [
+    "Estimate",
+    "FlowConfig",
+    "InputError",
+    "MaxEntropyEnsemble",
+    "Network",
+    "Record",
+    "Stripe",
+    "Task",
+    "Trajectory",
+    "curve",
+    "curve_table",
+    "read_table",
+    "simulate",
+    "validate_table",
+    "write_table",
+]

@@ -4,10 +4,11 @@ All neurons' pre-activations of one block of points are kept (a block of 32 by 1
 precision, within a second-level cache), so that the backward pass uses them again: 4 P h d flops in all, and
 no P x h array. The bias is one more coordinate of the weights, x -> (x / sqrt d, 1).
 
-Neurons come in strips of 128, padded with silent ones, and every array is flat with constant strides: only
-so does the compiler see that the rows it writes are apart from those it reads, and vectorises. Both matrix
-products run in tiles of 4 points by 4 coordinates with the neurons innermost: 16 fused multiply-adds for 8
-loads and 4 stores, and no sum across vector lanes.
+Neurons come in strips of 128, padded with silent ones, and every array is flat with constant strides. Tiles are
+sliced out before the innermost loop, so that its indices are provably not negative: only so does the compiler
+see that the rows it writes are apart from those it reads, and vectorises. Both matrix products run in tiles of
+4 points by 4 coordinates with the neurons innermost: 16 fused multiply-adds for 8 loads and 4 stores, and no
+sum across vector lanes.
 
 Points are divided into chunks whose number depends on P alone; each has its own sums, added in order. So the
 result does not depend on the number of threads.
@@ -42,58 +43,64 @@ def _pull(loss: int, z: float) -> float:
     return gap if gap > 0.0 else 0.0
 
 
+@numba.njit(inline="always")
+def _rows(x, p, padded):  # type: ignore[no-untyped-def]
+    """Four consecutive rows of the flat x."""
+    start = p * padded
+    return (
+        x[start : start + padded],
+        x[start + padded : start + 2 * padded],
+        x[start + 2 * padded : start + 3 * padded],
+        x[start + 3 * padded : start + 4 * padded],
+    )
+
+
 @numba.njit(fastmath=True)
 def _preactivations(x, weight, z, padded):  # type: ignore[no-untyped-def]
     """z[p, n] = sum_k x[p, k] weight[k, n] for one strip; all three flat."""
     for p in range(0, _BLOCK, 4):
-        a = p * _STRIP
+        x0, x1, x2, x3 = _rows(x, p, padded)
+        tile = z[p * _STRIP : (p + 4) * _STRIP]
         for n in range(4 * _STRIP):
-            z[a + n] = 0
+            tile[n] = 0
         for k in range(0, padded, 4):
-            b = k * _STRIP
-            c = p * padded + k
-            x00, x01, x02, x03 = x[c], x[c + 1], x[c + 2], x[c + 3]
-            c += padded
-            x10, x11, x12, x13 = x[c], x[c + 1], x[c + 2], x[c + 3]
-            c += padded
-            x20, x21, x22, x23 = x[c], x[c + 1], x[c + 2], x[c + 3]
-            c += padded
-            x30, x31, x32, x33 = x[c], x[c + 1], x[c + 2], x[c + 3]
+            x00, x01, x02, x03 = x0[k], x0[k + 1], x0[k + 2], x0[k + 3]
+            x10, x11, x12, x13 = x1[k], x1[k + 1], x1[k + 2], x1[k + 3]
+            x20, x21, x22, x23 = x2[k], x2[k + 1], x2[k + 2], x2[k + 3]
+            x30, x31, x32, x33 = x3[k], x3[k + 1], x3[k + 2], x3[k + 3]
+            w = weight[k * _STRIP : (k + 4) * _STRIP]
             for n in range(_STRIP):
-                w0 = weight[b + n]
-                w1 = weight[b + _STRIP + n]
-                w2 = weight[b + 2 * _STRIP + n]
-                w3 = weight[b + 3 * _STRIP + n]
-                z[a + n] += x00 * w0 + x01 * w1 + x02 * w2 + x03 * w3
-                z[a + _STRIP + n] += x10 * w0 + x11 * w1 + x12 * w2 + x13 * w3
-                z[a + 2 * _STRIP + n] += x20 * w0 + x21 * w1 + x22 * w2 + x23 * w3
-                z[a + 3 * _STRIP + n] += x30 * w0 + x31 * w1 + x32 * w2 + x33 * w3
+                w0 = w[n]
+                w1 = w[n + _STRIP]
+                w2 = w[n + 2 * _STRIP]
+                w3 = w[n + 3 * _STRIP]
+                tile[n] += x00 * w0 + x01 * w1 + x02 * w2 + x03 * w3
+                tile[n + _STRIP] += x10 * w0 + x11 * w1 + x12 * w2 + x13 * w3
+                tile[n + 2 * _STRIP] += x20 * w0 + x21 * w1 + x22 * w2 + x23 * w3
+                tile[n + 3 * _STRIP] += x30 * w0 + x31 * w1 + x32 * w2 + x33 * w3
 
 
 @numba.njit(fastmath=True)
 def _weight_sums(x, g, sums, padded):  # type: ignore[no-untyped-def]
     """sums[k, n] += sum_p x[p, k] g[p, n] for one strip; all three flat."""
     for k in range(0, padded, 4):
-        b = k * _STRIP
+        tile = sums[k * _STRIP : (k + 4) * _STRIP]
         for p in range(0, _BLOCK, 4):
-            a = p * _STRIP
-            c = p * padded + k
-            x00, x01, x02, x03 = x[c], x[c + 1], x[c + 2], x[c + 3]
-            c += padded
-            x10, x11, x12, x13 = x[c], x[c + 1], x[c + 2], x[c + 3]
-            c += padded
-            x20, x21, x22, x23 = x[c], x[c + 1], x[c + 2], x[c + 3]
-            c += padded
-            x30, x31, x32, x33 = x[c], x[c + 1], x[c + 2], x[c + 3]
+            x0, x1, x2, x3 = _rows(x, p, padded)
+            x00, x01, x02, x03 = x0[k], x0[k + 1], x0[k + 2], x0[k + 3]
+            x10, x11, x12, x13 = x1[k], x1[k + 1], x1[k + 2], x1[k + 3]
+            x20, x21, x22, x23 = x2[k], x2[k + 1], x2[k + 2], x2[k + 3]
+            x30, x31, x32, x33 = x3[k], x3[k + 1], x3[k + 2], x3[k + 3]
+            rows = g[p * _STRIP : (p + 4) * _STRIP]
             for n in range(_STRIP):
-                g0 = g[a + n]
-                g1 = g[a + _STRIP + n]
-                g2 = g[a + 2 * _STRIP + n]
-                g3 = g[a + 3 * _STRIP + n]
-                sums[b + n] += x00 * g0 + x10 * g1 + x20 * g2 + x30 * g3
-                sums[b + _STRIP + n] += x01 * g0 + x11 * g1 + x21 * g2 + x31 * g3
-                sums[b + 2 * _STRIP + n] += x02 * g0 + x12 * g1 + x22 * g2 + x32 * g3
-                sums[b + 3 * _STRIP + n] += x03 * g0 + x13 * g1 + x23 * g2 + x33 * g3
+                g0 = rows[n]
+                g1 = rows[n + _STRIP]
+                g2 = rows[n + 2 * _STRIP]
+                g3 = rows[n + 3 * _STRIP]
+                tile[n] += x00 * g0 + x10 * g1 + x20 * g2 + x30 * g3
+                tile[n + _STRIP] += x01 * g0 + x11 * g1 + x21 * g2 + x31 * g3
+                tile[n + 2 * _STRIP] += x02 * g0 + x12 * g1 + x22 * g2 + x32 * g3
+                tile[n + 3 * _STRIP] += x03 * g0 + x13 * g1 + x23 * g2 + x33 * g3
 
 
 @numba.njit(fastmath=True)
@@ -101,10 +108,10 @@ def _outputs(z, output, f):  # type: ignore[no-untyped-def]
     """f[p] += sum_n output[n] relu(z[p, n]) for one strip."""
     zero = z.dtype.type(0)
     for p in range(_BLOCK):
-        a = p * _STRIP
+        row = z[p * _STRIP : (p + 1) * _STRIP]
         total = zero
         for n in range(_STRIP):
-            total += output[n] * max(z[a + n], zero)
+            total += output[n] * max(row[n], zero)
         f[p] += total
 
 
@@ -113,11 +120,11 @@ def _activity(z, force, output_sums):  # type: ignore[no-untyped-def]
     """Adds force relu(z) to the output's sums, and turns z into force 1[z > 0]."""
     zero = z.dtype.type(0)
     for p in range(_BLOCK):
-        a = p * _STRIP
+        row = z[p * _STRIP : (p + 1) * _STRIP]
         pulled = force[p]
         for n in range(_STRIP):
-            output_sums[n] += pulled * max(z[a + n], zero)
-            z[a + n] = pulled if z[a + n] > zero else zero
+            output_sums[n] += pulled * max(row[n], zero)
+            row[n] = pulled if row[n] > zero else zero
 
 
 @numba.njit(parallel=True, cache=True)
