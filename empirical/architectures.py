@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models.resnet import BasicBlock
 
 from theory.errors import require_choice
@@ -127,10 +128,18 @@ class OneHiddenLayer(nn.Module):
                 getattr(self, name).copy_(value)
                 getattr(self, f"initial_{name}").copy_(value)
 
-    def _net(self, x: Tensor, prefix: str) -> Tensor:
+    def net(self, x: Tensor) -> Tensor:
+        """f(x), shape (batch,)."""
+        return self._evaluate(x, "")
+
+    def start(self, x: Tensor) -> Tensor:
+        """f_0(x), shape (batch,)."""
+        return self._evaluate(x, "initial_")
+
+    def _evaluate(self, x: Tensor, prefix: str) -> Tensor:
         weight, bias, output = (getattr(self, prefix + name) for name in ("weight", "bias", "output"))
-        hidden = torch.relu(x @ weight.T / math.sqrt(x.shape[1]) + bias)
+        hidden = torch.relu(functional.linear(x, weight / math.sqrt(x.shape[1]), bias))
         return hidden @ output / len(output)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.scale * (self._net(x, "") - self._net(x, "initial_"))[:, None]
+        return self.scale * (self.net(x) - self.start(x))[:, None]

@@ -64,7 +64,7 @@ class StripeConfig:
     width: int = 1000
     scale: float = 1e-6
     loss: Literal["hinge", "softhinge", "squaredhinge"] = "softhinge"
-    time_step: float = 0.05
+    time_step: float = 0.1
     batch_size: int | None = None
     unfit_fractions: tuple[float, ...] = (0.9, 0.7, 0.5, 0.3)
     max_steps: int = 100_000

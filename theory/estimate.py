@@ -45,12 +45,12 @@ class Estimate:
         error = self.error
         if not math.isfinite(error) or error <= 0:
             return f"{self.value:.3g} (n={self.n})"
-        # Two significant digits of the error set how many digits of the value are worth printing.
-        digits = max(0, 1 - math.floor(math.log10(error))) if error < 10 else 0
-        lopsided = abs(self.high + self.low - 2 * self.value) > 0.5 * error
-        if lopsided:
-            body = f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        if abs(self.high + self.low - 2 * self.value) > 0.5 * error:
+            body = f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
         else:
+            # Two digits of the error are worth printing, and two of the value if that is smaller.
+            smallest = min(error, max(abs(self.value), error / 10))
+            digits = max(0, 1 - math.floor(math.log10(smallest)))
             body = f"{self.value:.{digits}f} ± {error:.{digits}f}"
         return f"{body} (n={self.n})"
 

@@ -1,0 +1,54 @@
+"""The command `relstab`: composes the three packages' commands, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from tyro.extras import SubcommandApp
+
+import compare.commands
+import empirical.commands
+import theory.commands
+from theory.errors import InputError
+
+__all__ = ["main"]
+
+_DESCRIPTION = """Relative stability to diffeomorphisms: solve the simple model, measure real nets, contrast the two.
+
+Start with `relstab demo`."""
+
+
+def _app() -> SubcommandApp:
+    """All commands; a name of two words is a command in a group."""
+    app, groups = SubcommandApp(), dict[str, SubcommandApp]()
+    for commands in (compare.commands.COMMANDS, theory.commands.COMMANDS, empirical.commands.COMMANDS):
+        for name, command in commands.items():
+            group, _, last = name.rpartition(" ")
+            if not group:
+                app.command(command, name=last)
+                continue
+            if group not in groups:
+                groups[group] = SubcommandApp()
+                app.command(groups[group], name=group)
+            groups[group].command(command, name=last)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; exit status 0, or 2 with one line on standard error for input that is not allowed."""
+    try:
+        command: Any = _app().cli(prog="relstab", description=_DESCRIPTION, args=arguments)
+        result = command.run()
+    except InputError as error:
+        print(f"relstab: {error}", file=sys.stderr)
+        return 2
+    if command.json:
+        print(json.dumps(result, indent=1, allow_nan=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
