@@ -7,11 +7,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import tyro
 from tyro.extras import SubcommandApp
 
-import compare.commands
 import empirical.commands
 import theory.commands
+from compare.commands import Compare, Report
+from compare.demo import Demo
 from theory.errors import InputError
 
 __all__ = ["main"]
@@ -21,26 +23,36 @@ _DESCRIPTION = """Relative stability to diffeomorphisms: solve the simple model,
 Start with `relstab demo`."""
 
 
+_COMMANDS = {
+    "demo": Demo,
+    **theory.commands.COMMANDS,
+    **empirical.commands.COMMANDS,
+    "compare": Compare,
+    "report": Report,
+}
+
+
 def _app() -> SubcommandApp:
     """All commands; a name of two words is a command in a group."""
     app, groups = SubcommandApp(), dict[str, SubcommandApp]()
-    for commands in (compare.commands.COMMANDS, theory.commands.COMMANDS, empirical.commands.COMMANDS):
-        for name, command in commands.items():
-            group, _, last = name.rpartition(" ")
-            if not group:
-                app.command(command, name=last)
-                continue
-            if group not in groups:
-                groups[group] = SubcommandApp()
-                app.command(groups[group], name=group)
-            groups[group].command(command, name=last)
+    for name, command in _COMMANDS.items():
+        group, _, last = name.rpartition(" ")
+        if not group:
+            app.command(command, name=last)
+            continue
+        if group not in groups:
+            groups[group] = SubcommandApp()
+            app.command(groups[group], name=group)
+        groups[group].command(command, name=last)
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; exit status 0, or 2 with one line on standard error for input that is not allowed."""
     try:
-        command: Any = _app().cli(prog="relstab", description=_DESCRIPTION, args=arguments)
+        command: Any = _app().cli(
+            prog="relstab", description=_DESCRIPTION, args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
+        )
         result = command.run()
     except InputError as error:
         print(f"relstab: {error}", file=sys.stderr)

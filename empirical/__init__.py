@@ -1,0 +1,66 @@
+"""Real nets: sample diffeomorphisms, train, and measure relative stability. Needs torch and torchvision.
+
+>>> from empirical import MaxEntropyDiffeo, measure_stability
+>>> stability = measure_stability(model, images, cutoff=3, displacement=1.0)  # doctest: +SKIP
+>>> stability.relative  # doctest: +SKIP
+0.32 ± 0.05 (n=500)
+
+Names are looked up when they are used, so that the command line starts, and its help prints, without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from empirical.architectures import ARCHITECTURES, OneHiddenLayer, build
+    from empirical.config import ImageConfig, StripeConfig
+    from empirical.data import DATASETS, ImageData, load_data
+    from empirical.diffeo import MaxEntropyDiffeo, displacement_fields, folded, sample_coefficients, warp
+    from empirical.experiments import Experiment, read_experiments
+    from empirical.stability import Stability, measure_stability
+    from empirical.sweeps import RunStore, sweep
+    from empirical.training import Run, train
+
+_HOMES = {
+    "architectures": ("ARCHITECTURES", "OneHiddenLayer", "build"),
+    "config": ("ImageConfig", "StripeConfig"),
+    "data": ("DATASETS", "ImageData", "load_data"),
+    "diffeo": ("MaxEntropyDiffeo", "displacement_fields", "folded", "sample_coefficients", "warp"),
+    "experiments": ("Experiment", "read_experiments"),
+    "stability": ("Stability", "measure_stability"),
+    "sweeps": ("RunStore", "sweep"),
+    "training": ("Run", "train"),
+}
+
+__all__ = [
+    "ARCHITECTURES",
+    "DATASETS",
+    "Experiment",
+    "ImageConfig",
+    "ImageData",
+    "MaxEntropyDiffeo",
+    "OneHiddenLayer",
+    "Run",
+    "RunStore",
+    "Stability",
+    "StripeConfig",
+    "build",
+    "displacement_fields",
+    "folded",
+    "load_data",
+    "measure_stability",
+    "read_experiments",
+    "sample_coefficients",
+    "sweep",
+    "train",
+    "warp",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"empirical.{module}"), name)
+    raise AttributeError(f"module 'empirical' has no attribute {name!r}")

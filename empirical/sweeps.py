@@ -11,57 +11,25 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from empirical.config import ImageConfig, StripeConfig, config_hash, config_to_dict
+from empirical.config import config_hash, config_to_dict
+from empirical.experiments import Config, Experiment
 from empirical.training import Run, check, train
 from theory.errors import InputError, require_integer
 from theory.table import read_table, validate_table, write_table
 
 __all__ = ["Experiment", "RunStore", "SweepProgress", "sweep"]
 
-Config = ImageConfig | StripeConfig
 #: Called after every run with (runs done, runs in all, the run's configuration).
 SweepProgress = Callable[[int, int, Config], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Experiment:
-    """A grid: every architecture at every training-set size with every seed, all else as in `base`.
-
-    `architectures` is ignored for the stripe, whose net is fixed by the base configuration. Runs are ordered
-    seed by seed, so that a cut sweep holds whole curves of the first seeds.
-    """
-
-    base: Config
-    train_sizes: Sequence[int]
-    seeds: Sequence[int] = (0, 1, 2)
-    architectures: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("train_sizes", "seeds"):
-            if not getattr(self, name):
-                raise InputError(name, getattr(self, name), "must name at least one")
-
-    def configs(self) -> list[Config]:
-        """The configurations of all runs, large train sizes first within a seed (they take longest)."""
-        sizes = sorted(set(self.train_sizes), reverse=True)
-        if isinstance(self.base, StripeConfig):
-            return [replace(self.base, train_size=p, seed=s) for s, p in product(self.seeds, sizes)]
-        nets = list(self.architectures) or [self.base.architecture]
-        return [
-            replace(self.base, train_size=p, seed=s, architecture=net)
-            for s, p, net in product(self.seeds, sizes, nets)
-        ]
 
 
 class RunStore:

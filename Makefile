@@ -1,0 +1,33 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both make .venv and install what they need.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-fast lint clean
+
+# A stamp for each set of extras: installed again only when pyproject.toml changes.
+$(VENV)/.nets: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[nets]"
+	touch $@
+
+$(VENV)/.test: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $(VENV)/.nets $@
+
+demo: $(VENV)/.nets
+	$(BIN)/relstab demo
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest
+
+test-fast: $(VENV)/.test
+	$(BIN)/pytest -m "not slow"
+
+clean:
+	rm -rf $(VENV) build *.egg-info

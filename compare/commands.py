@@ -1,0 +1,146 @@
+"""The commands `relstab compare` and `relstab report`; the command line is built from these dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import tyro
+from rich.console import Console
+from rich.markup import escape
+
+from compare.contrast import Contrast, contrast
+from compare.fits import Fits, fit_all
+from compare.report import gather, write_report
+from compare.wording import WIDTH, wrapped
+from theory.errors import InputError
+from theory.files import require_writable_parent, write_whole
+
+__all__ = ["Compare", "Report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Fit power laws R_f ~ P^exponent to curve tables, and lay measured curves beside the theory's.
+
+    Rows whose column `source` is "theory" are the theory; all others are measured. Without theory rows, or
+    without measured ones, the fits alone are printed.
+
+    Examples:
+        relstab compare theory.csv images.csv
+        relstab compare theory.csv nets.parquet --stage q=0.1 --output fits.csv
+        relstab compare curves.csv --json
+    """
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Curve tables: CSV or Parquet files with at least source, task, architecture, train_size, seed, stage
+    and relative_stability."""
+    stage: str | None = None
+    """Stage of the theory beside which measured series without a shared stage are laid (q=0.3 if there)."""
+    output: Path | None = None
+    """CSV file to write the table of fits and differences to."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def run(self) -> dict[str, Any]:
+        """Do it: print lines unless `json`, and return a JSON-ready dictionary."""
+        table = _read(self.files)
+        if self.output is not None and self.output.suffix != ".csv":
+            raise InputError("output", str(self.output), "must end in .csv")
+        theory = table["source"] == "theory"
+        if self.stage is not None and not theory.any():
+            raise InputError("stage", self.stage, "needs rows of the theory; there are none")
+        found: Contrast | Fits
+        both = bool(theory.any() and not theory.all())
+        found = contrast(table[theory], table[~theory], stage=self.stage) if both else fit_all(table)
+        if self.output is not None:
+            require_writable_parent("output", self.output)
+            numbers = _fits_table(found)
+            write_whole(self.output, lambda aside: numbers.to_csv(aside, index=False, lineterminator="\n"))
+        if not self.json:
+            self._print(found, has_theory=bool(theory.any()))
+        return {
+            "command": "compare",
+            "files": [str(path) for path in self.files],
+            "rows": len(table),
+            **found.summary(),
+            "output": None if self.output is None else str(self.output),
+        }
+
+    def _print(self, found: Contrast | Fits, has_theory: bool) -> None:
+        console = _console()
+        if isinstance(found, Contrast):
+            lines = found.lines()
+            verdict = found.verdict()
+        else:
+            lines = [line for fit in found for line in wrapped(f"{fit.label}: {fit!r}")]
+            lines += [line for label, why in found.skipped for line in wrapped(f"not fitted: {label}: {why}")]
+            missing = "measured rows" if has_theory else "rows of the theory"
+            verdict = f"No {missing} in these files: fits only, nothing to contrast."
+        for line in lines:
+            console.print(escape(line), soft_wrap=True)
+        console.print()
+        for line in wrapped(verdict, indent=""):
+            console.print(f"[bold]{escape(line)}[/bold]", soft_wrap=True)
+        if self.output is not None:
+            console.print(f"wrote {escape(str(self.output))}", soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Write a report of curve tables: one HTML file that needs no network, and the figures as PNG files.
+
+    Examples:
+        relstab report theory.csv images.csv
+        relstab report curves.parquet --output results/report.html --title "LeNet on digits"
+    """
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Curve tables: CSV or Parquet files."""
+    output: Path = Path("relstab-report/report.html")
+    """HTML file to write; figures go to a folder beside it."""
+    title: str = "Relative stability: theory against measurement"
+    """Heading of the report."""
+    stage: str | None = None
+    """Stage of the theory beside which measured series without a shared stage are laid (q=0.3 if there)."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def run(self) -> dict[str, Any]:
+        """Do it: print the path unless `json`, and return a JSON-ready dictionary."""
+        table = _read(self.files)
+        files = " ".join(str(path) for path in self.files)
+        command = f"relstab report {files} --output {self.output}"
+        path = write_report(table, self.output, title=self.title, command=command, stage=self.stage)
+        figures = sorted(str(figure) for figure in path.with_name(f"{path.stem}_figures").glob("*.png"))
+        if not self.json:
+            console = _console()
+            console.print(f"wrote {escape(str(path))} ({path.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
+            for figure in figures:
+                console.print(f"wrote {escape(figure)}", soft_wrap=True)
+        return {
+            "command": "report",
+            "files": [str(file) for file in self.files],
+            "rows": len(table),
+            "report": str(path),
+            "figures": figures,
+        }
+
+
+def _read(files: tuple[Path, ...]) -> pd.DataFrame:
+    if not files:
+        raise InputError("files", "none", "must name at least one curve table")
+    return gather(files)
+
+
+def _fits_table(found: Contrast | Fits) -> pd.DataFrame:
+    """The table of a contrast; of fits alone, the same columns with nothing to compare."""
+    if isinstance(found, Contrast):
+        return found.table()
+    return Contrast(found.fits, (), found.skipped).table()
+
+
+def _console() -> Console:
+    return Console(width=max(WIDTH, min(Console().width, 100)), highlight=False)

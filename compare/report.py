@@ -1,0 +1,219 @@
+"""The report: one HTML file that needs nothing else, and the same figures as PNG files beside it."""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from compare.averages import average_over_seeds
+from compare.contrast import Contrast, contrast
+from compare.fits import Fits, PowerLawFit, fit_all, fit_error_law
+from compare.series import series
+from compare.wording import SYMBOLS, format_estimate, format_number
+from theory.errors import InputError
+from theory.estimate import Estimate
+from theory.files import require_writable_parent, write_whole
+from theory.table import read_table, validate_table
+
+__all__ = ["DeformedGrid", "gather", "write_report"]
+
+_PACKAGES = ("relstab", "numpy", "scipy", "pandas", "lmfit", "matplotlib", "plotly", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class DeformedGrid:
+    """Deformed images to show: values in [0, 1], rows x columns x n x n (x 3), and the labels of the grid."""
+
+    images: np.ndarray
+    row_labels: Sequence[str]
+    column_labels: Sequence[str]
+
+
+def gather(tables: pd.DataFrame | str | Path | Sequence[pd.DataFrame | str | Path]) -> pd.DataFrame:
+    """Curve tables, or files of them, as one valid curve table.
+
+    Raises
+    ------
+    InputError
+        If there is no table or no row, a file or table is not valid, or two rows have the same key.
+    """
+    items = [tables] if isinstance(tables, (pd.DataFrame, str, Path)) else list(tables)
+    frames = [validate_table(item) if isinstance(item, pd.DataFrame) else read_table(item) for item in items]
+    filled = [frame for frame in frames if len(frame)]
+    if not filled:
+        raise InputError("tables", f"{len(items)} tables", "must hold at least one row")
+    return validate_table(pd.concat(filled, ignore_index=True), origin="tables together")
+
+
+def write_report(
+    tables: pd.DataFrame | str | Path | Sequence[pd.DataFrame | str | Path],
+    path: str | Path,
+    *,
+    title: str = "Relative stability: theory against measurement",
+    images: DeformedGrid | None = None,
+    notes: Sequence[str] = (),
+    command: str | None = None,
+    stage: str | None = None,
+) -> Path:
+    """Write the report of one or more curve tables to `path` (.html); return the path.
+
+    Rows of source "theory" are the theory, all others are measured. Static figures go to the folder
+    ``<stem>_figures`` beside the report. The same input and versions give the same bytes. All input is read
+    and all figures are made before the first file is written, so that bad input leaves nothing behind.
+
+    Raises
+    ------
+    InputError
+        If a table is not valid or there are no rows, `path` does not end in .html or cannot be written,
+        `stage` is no stage of the theory, or the images have the wrong shape.
+    """
+    from compare.figures import plot_deformed_grid, save
+    from compare.interactive import panel_html, plotly_script
+    from compare.panels import diffeo_panel, error_panel, stability_panel
+
+    target = Path(path)
+    if target.suffix not in (".html", ".htm"):
+        raise InputError("path", str(path), "must end in .html")
+    table = gather(tables)
+    fits = fit_all(table)
+    contrasted, reason = _contrast(table, stage)
+    panels = [stability_panel(table, fits), error_panel(table), diffeo_panel(table)]
+    panels = [panel for panel in panels if panel.curves]
+    grid = None
+    if images is not None:
+        grid = plot_deformed_grid(images.images, images.row_labels, images.column_labels)
+    require_writable_parent("path", target)
+    figures = target.with_name(f"{target.stem}_figures")
+    from compare.figures import draw
+
+    if grid is not None:
+        save(grid, figures / "deformed-images.png")
+    for panel in panels:
+        save(draw(panel), figures / f"{panel.name}.png")
+    law, law_reason = _error_law(table)
+    page = _template().render(
+        title=title,
+        verdict=contrasted.verdict() if contrasted else reason,
+        lines=contrasted.lines() if contrasted else [],
+        panels=[(panel, panel_html(panel)) for panel in panels],
+        plotly=plotly_script(),
+        fits=_fit_rows(fits, contrasted),
+        skipped=contrasted.skipped if contrasted else fits.skipped,
+        law=law,
+        law_reason=law_reason,
+        image=_base64(figures / "deformed-images.png") if grid is not None else None,
+        tables=_series_tables(table),
+        rows=len(table),
+        notes=list(notes),
+        command=command,
+        versions=_versions(),
+        figures=figures.name,
+    )
+    return write_whole(target, lambda aside: aside.write_text(page, encoding="utf-8"))
+
+
+def _contrast(table: pd.DataFrame, stage: str | None) -> tuple[Contrast | None, str]:
+    """The contrast, or None and the reason why there is none."""
+    theory = table["source"] == "theory"
+    if not theory.any():
+        if stage is not None:
+            raise InputError("stage", stage, "needs rows of the theory; there are none")
+        return None, "These tables hold no series of the theory: there is nothing to contrast."
+    if theory.all():
+        return None, "These tables hold the theory alone: there is nothing measured to contrast it with."
+    if not len(fit_all(table[theory])):
+        return None, "No series of the theory can be fitted: there is nothing to contrast with."
+    return contrast(table[theory], table[~theory], stage=stage), ""
+
+
+def _error_law(table: pd.DataFrame) -> tuple[PowerLawFit | None, str]:
+    """The law of test error against R_f of the measured rows, or why it cannot be fitted."""
+    try:
+        return fit_error_law(table[table["source"] != "theory"]), ""
+    except InputError as error:
+        return None, str(error)
+
+
+def _fit_rows(fits: Fits, contrasted: Contrast | None) -> list[dict[str, str]]:
+    """The cells of the table of fits."""
+    compared = {item.measured.label: item for item in contrasted.comparisons} if contrasted else {}
+    rows = []
+    for fit in fits:
+        item = compared.get(fit.label)
+        ratio = format_estimate(item.ratio.estimate) if item and item.ratio else ""
+        rows.append(
+            {
+                "series": fit.label,
+                "range": f"{fit.x_range[0]:.0f}…{fit.x_range[1]:.0f}",
+                "n": f"{fit.n_points} rows, {fit.n_seeds} seed{'s' * (fit.n_seeds != 1)}",
+                "exponent": format_estimate(fit.exponent),
+                "value": f"{format_estimate(fit.value_at_pivot)} at P = {fit.pivot:.0f}",
+                "curvature": "" if fit.curvature is None else format_estimate(fit.curvature, sign=True),
+                "bent": "bent" if fit.bent else "",
+                "rms": f"{fit.residual_rms:.2g}",
+                "interval": fit.interval_method,
+                "difference": format_estimate(item.difference, sign=True) if item else "",
+                "ratio": ratio,
+            }
+        )
+    return rows
+
+
+def _series_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """For each series: its label and the cells P, n, R_f, D_f, eps_t."""
+    tables = []
+    for label, rows in series(table).items():
+        cells = []
+        for record in average_over_seeds(rows).to_dict("records"):
+            numbers = [
+                _cell(record, name) for name in ("relative_stability", "diffeo_stability", "test_error")
+            ]
+            cells.append([f"{record['train_size']:.0f}", f"{record['n']:.0f}", *numbers])
+        heads = [
+            "P",
+            "n",
+            *(SYMBOLS[name] for name in ("relative_stability", "diffeo_stability", "test_error")),
+        ]
+        tables.append({"label": label, "heads": heads, "cells": cells})
+    return tables
+
+
+def _cell(record: dict[Any, Any], name: str) -> str:
+    value, low, high = (float(record[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    if not np.isfinite(value):
+        return "–"
+    estimate = Estimate(value, low, high)
+    return format_estimate(estimate) if np.isfinite(estimate.error) else format_number(value)
+
+
+def _versions() -> list[str]:
+    """Versions of Python and of the packages that are installed."""
+    found = [f"Python {platform.python_version()}"]
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def _template() -> Any:
+    import jinja2
+
+    loader = jinja2.PackageLoader("compare", package_path="")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html.j2")

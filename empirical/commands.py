@@ -1,0 +1,280 @@
+"""The commands `relstab sample`, `train` and `sweep`. Torch is imported when one of them runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import tyro
+
+from empirical.config import ImageConfig, StripeConfig
+from empirical.experiments import read_experiments
+from theory.diffeo import MaxEntropyEnsemble
+from theory.errors import InputError, require_choice, require_integer
+from theory.files import require_writable_parent
+from theory.table import write_table
+from theory.terminal import Terminal
+
+__all__ = ["COMMANDS", "Sample", "Sweep", "Train", "require_torch"]
+
+
+def require_torch() -> None:
+    """InputError that says what to install where torch or torchvision is missing."""
+    try:
+        import torchvision  # noqa: F401
+    except ImportError as error:
+        missing = error.name or "torch"
+        raise InputError(missing, "not installed", "this command needs pip install 'relstab[nets]'") from error
+
+
+def _require_table_path(path: Path | None) -> None:
+    if path is None:
+        return
+    require_writable_parent("output", path)
+    if path.suffix not in (".csv", ".parquet"):
+        raise InputError("output", str(path), "must end in .csv or .parquet")
+
+
+def _json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(table.dropna(axis=1, how="all").to_json(orient="records"))
+    return rows
+
+
+def _show(terminal: Terminal, title: str, table: pd.DataFrame) -> None:
+    """One line for each stage; intervals are over the probes."""
+
+    def interval(row: Any) -> str:
+        return f"{row.relative_stability:.3g} [{row.relative_stability_low:.3g}, {row.relative_stability_high:.3g}]"
+
+    terminal.table(
+        title,
+        ["stage", "R_f", "D_f", "G_f", "test error"],
+        [
+            [
+                row.stage, interval(row),
+                f"{row.diffeo_stability:.3g}", f"{row.noise_stability:.3g}",
+                "" if pd.isna(row.test_error) else f"{row.test_error:.4f}",
+            ]
+            for row in table.itertuples()
+        ],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw maximum-entropy diffeomorphisms: the ensemble's numbers, and a picture of deformed images.
+
+    For example:
+    - `relstab sample --cutoffs 3 5 --displacement 1`
+    - `relstab sample --dataset fashion-mnist --data DATA --temperature 1e-4 --output deformed.png`
+    - `relstab sample --image-size 32 --json`
+    """
+
+    cutoffs: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--cutoff"])] = (3,)
+    """c, largest mode number; one row of the picture each."""
+    displacement: float | None = None
+    """delta in pixels; 1 if no temperature is given either."""
+    temperature: float | None = None
+    """T, instead of a displacement."""
+    calibration: str = "paper"
+    """How the displacement sets T: paper or exact."""
+    folding: str = "keep"
+    """keep refuses T > T_max; reject also draws folded fields anew; allow takes any T."""
+    dataset: str = "digits"
+    """fashion-mnist, mnist, cifar10, svhn, digits or images:FOLDER."""
+    image_size: int | None = None
+    """Resize the images to this side."""
+    count: int = 1000
+    """Number of fields drawn to see how many fold."""
+    columns: int = 10
+    """Number of images in the picture."""
+    data: Path | None = None
+    """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
+    download: bool = False
+    """Fetch a data set that is not there."""
+    seed: int = 0
+    """Seed of the fields."""
+    output: Path | None = None
+    """Picture to write, .png: the images, and below them the same deformed."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> dict[str, Any]:
+        require_torch()
+        import torch
+
+        from empirical.data import load_data
+        from empirical.diffeo import MaxEntropyDiffeo, folded
+        from empirical.gallery import deformed_rows, save_rows
+
+        terminal = Terminal(self.json)
+        for name in ("count", "columns"):
+            require_integer(name, getattr(self, name), 1)
+        require_choice("calibration", self.calibration, ("paper", "exact"))
+        if not self.cutoffs:
+            raise InputError("cutoffs", self.cutoffs, "must name at least one")
+        if self.output is not None:
+            require_writable_parent("output", self.output)
+            if self.output.suffix != ".png":
+                raise InputError("output", str(self.output), "must end in .png")
+        displacement = 1.0 if self.displacement is None and self.temperature is None else self.displacement
+        data = load_data(self.dataset, self.data, image_size=self.image_size, download=self.download)
+        options: dict[str, Any] = {"calibration": self.calibration, "folding": self.folding}
+        ensembles: list[tuple[MaxEntropyEnsemble, float]] = []
+        for cutoff in self.cutoffs:
+            diffeo = MaxEntropyDiffeo(
+                cutoff, displacement, self.temperature, **options, generator=torch.Generator().manual_seed(self.seed)
+            )
+            fields_drawn = diffeo.sample(self.count, data.size)
+            ensembles.append((diffeo.ensemble(data.size), float(folded(fields_drawn, data.size).double().mean())))
+        if self.output is not None:
+            images = data.test_images[: self.columns].float() / 255
+            rows = deformed_rows(
+                images, self.cutoffs, displacement=displacement, temperature=self.temperature, seed=self.seed, **options
+            )
+            save_rows(rows, self.output)
+        summaries = [{**e.summary(), "folded_fraction": part, "fields": self.count} for e, part in ensembles]
+        terminal.table(
+            f"{data.name}, {data.size} x {data.size} pixels; folds among {self.count} fields",
+            ["c", "modes", "T", "T_max", "delta paper", "delta rms", "folded"],
+            [
+                [str(s["cutoff"]), str(s["mode_count"]), f"{s['temperature']:.3g}", f"{s['temperature_max']:.3g}",
+                 f"{s['paper_displacement']:.3g} px", f"{s['rms_displacement']:.3g} px", f"{s['folded_fraction']:.1%}"]
+                for s in summaries
+            ],
+        )  # fmt: skip
+        if self.output is not None:
+            terminal.line(f"wrote {self.output}")
+        return {"ensembles": summaries, "output": None if self.output is None else str(self.output)}
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train one net on images, or the one-hidden-layer net on the stripe, and measure its relative stability.
+
+    For example:
+    - `relstab train --dataset digits --image-size 16 --train-size 512`
+    - `relstab train --dataset fashion-mnist --data DATA --architecture resnet-small --train-size 1024`
+    - `relstab train --dataset stripe --train-size 1024 --json`
+    """
+
+    dataset: str = "digits"
+    """fashion-mnist, mnist, cifar10, svhn, digits, images:FOLDER, or stripe."""
+    architecture: str = "lenet"
+    """fully-connected, lenet or resnet-small; the stripe's net is one hidden layer."""
+    train_size: int = 512
+    """P, number of training points."""
+    seed: int = 0
+    """Draws the training set, the initial net and the batches."""
+    image_size: int | None = None
+    """Resize the images to this side."""
+    epochs: int = ImageConfig().epochs
+    """Passes over the training set, or more: see min-steps."""
+    min_steps: int = ImageConfig().min_steps
+    """Least number of steps, for small P."""
+    learning_rate: float = ImageConfig().learning_rate
+    """Of SGD at the start; a cosine takes it to zero."""
+    batch_size: int | None = None
+    """Points in a step; 64 for images, all of them for the stripe."""
+    cutoff: int = 3
+    """c of the diffeomorphisms."""
+    displacement: float = 1.0
+    """delta of the diffeomorphisms in pixels."""
+    average: str = "mean"
+    """Over images: mean, median or coordinate-median."""
+    dim: int = 30
+    """d of the stripe."""
+    width: int = 1000
+    """h of the stripe's net."""
+    scale: float = 1e-6
+    """alpha of the stripe's net."""
+    time_step: float = StripeConfig().time_step
+    """Step of the stripe's net; its learning rate is h times this."""
+    data: Path | None = None
+    """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
+    download: bool = False
+    """Fetch a data set that is not there."""
+    output: Path | None = None
+    """Curve table to write, .csv or .parquet."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def config(self) -> ImageConfig | StripeConfig:
+        """The run's configuration."""
+        kind: Any = StripeConfig if self.dataset == "stripe" else ImageConfig
+        own = {item.name for item in fields(kind)}
+        given = {item.name: getattr(self, item.name) for item in fields(self) if item.name in own}
+        if given["batch_size"] is None:
+            del given["batch_size"]
+        config: ImageConfig | StripeConfig = kind(**given)
+        return config
+
+    def run(self) -> dict[str, Any]:
+        require_torch()
+        from empirical.training import train
+
+        terminal = Terminal(self.json)
+        config = self.config()
+        _require_table_path(self.output)
+        with terminal.progress("train") as report:
+            run = train(
+                config, data_folder=self.data, download=self.download, progress=lambda part: report(part, "")
+            )
+        first = run.table.iloc[0]
+        title = f"{first.task}, {first.architecture}, P = {first.train_size}, seed {first.seed}; {run.seconds:.1f} s"
+        _show(terminal, title, run.table)
+        if self.output is not None:
+            write_table(run.table, self.output)
+            terminal.line(f"wrote {self.output}")
+        return run.summary()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Train and measure a grid of nets, described in a TOML file, and write the curve table.
+
+    The file holds [[experiment]] tables with kind = "image" or "stripe", train_sizes, seeds, architectures, and
+    any other setting that is to differ from its default. Finished runs are kept in the store and not done again.
+
+    For example:
+    - `relstab sweep experiment.toml --data DATA --store runs --workers 2 --output curve.csv`
+    """
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """Experiment file."""
+    output: Path = Path("curve.csv")
+    """Curve table to write, .csv or .parquet."""
+    store: Path = Path("runs")
+    """Folder of finished runs."""
+    workers: int = 1
+    """Processes that share the runs."""
+    data: Path | None = None
+    """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
+    download: bool = False
+    """Fetch a data set that is not there."""
+    json: bool = False
+    """Print JSON instead of a line."""
+
+    def run(self) -> dict[str, Any]:
+        experiments = read_experiments(self.file)
+        _require_table_path(self.output)
+        require_torch()
+        from empirical.sweeps import sweep
+
+        terminal = Terminal(self.json)
+        with terminal.progress("sweep") as report:
+            table = sweep(
+                experiments, self.store, self.workers, data_folder=self.data, download=self.download,
+                progress=lambda done, total, config: report(
+                    done / total, f"{done}/{total}, P = {config.train_size}, seed {config.seed}"
+                ),
+            )  # fmt: skip
+        write_table(table, self.output, comment=f"relstab sweep {self.file}")
+        terminal.line(f"wrote {self.output}: {len(table)} rows")
+        return {"output": str(self.output), "rows": _json_rows(table)}
+
+
+COMMANDS = {"sample": Sample, "train": Train, "sweep": Sweep}

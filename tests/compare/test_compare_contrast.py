@@ -1,0 +1,157 @@
+"""Contrasts: planted agreement is called agreement, planted disagreement is not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from compare import contrast, measured_over_theory
+from theory.errors import InputError
+from theory.table import curve_table
+
+SIZES = (64, 256, 1024, 4096)
+
+
+def rows(
+    exponent: float = -1.0,
+    amplitude: float = 20.0,
+    *,
+    seeds: tuple[int, ...] = (0, 1, 2, 3),
+    noise: float = 0.05,
+    rng: int = 0,
+    sizes: tuple[int, ...] = SIZES,
+    **columns: object,
+) -> pd.DataFrame:
+    key = {"source": "theory", "task": "stripe-d30", "architecture": "one-hidden", "stage": "q=0.3"} | columns
+    random = np.random.default_rng(rng)
+    return curve_table(
+        {
+            **key,
+            "train_size": size,
+            "seed": seed,
+            "relative_stability": amplitude * size**exponent * np.exp(noise * random.normal()),
+        }
+        for seed in seeds
+        for size in sizes
+    )
+
+
+NET = {"source": "stripe-net"}
+IMAGES = {"source": "image-net", "task": "digits@16", "architecture": "lenet", "stage": "trained"}
+
+
+def test_planted_agreement_and_disagreement_have_different_verdicts() -> None:
+    theory = rows()
+    agrees = contrast(theory, rows(rng=1, **NET))
+    differs = contrast(theory, rows(-0.6, rng=1, **NET))
+    steeper = contrast(theory, rows(-1.5, rng=1, **NET))
+    assert agrees.comparisons[0].relation == "agrees with"
+    assert differs.comparisons[0].relation == "slower than"
+    assert steeper.comparisons[0].relation == "steeper than"
+    assert agrees.verdict() == (
+        "R_f falls with P as in the theory for stripe-net stripe-d30 one-hidden q=0.3. "
+        "The value of R_f agrees for stripe-net stripe-d30 one-hidden q=0.3."
+    )
+    assert differs.verdict().startswith("R_f falls with P more slowly than in the theory for stripe-net")
+    assert "The value of R_f differs for" in differs.verdict()
+    assert "more steeply" in steeper.verdict()
+    assert "\n" not in differs.verdict()
+
+
+def test_difference_is_measured_minus_theory_with_errors_in_quadrature() -> None:
+    found = contrast(rows(), rows(-0.3, rng=2, **IMAGES))
+    (item,) = found.comparisons
+    assert item.ratio is None
+    assert item.difference.value == pytest.approx(0.7, abs=0.05)
+    assert item.difference.value == item.measured.exponent.value - item.theory.exponent.value
+    assert item.difference.error == pytest.approx(
+        np.hypot(item.measured.exponent.error, item.theory.exponent.error)
+    )
+
+
+@pytest.mark.parametrize(
+    ("theory_seeds", "noise", "method"),
+    [
+        ((0, 1, 2, 3), 0.05, "paired seeds"),
+        ((7, 8, 9), 0.05, "seeds of both"),
+        ((0,), 0.0, "seeds of the measured"),
+    ],
+)
+def test_planted_ratio_is_found_from_seeds(theory_seeds: tuple[int, ...], noise: float, method: str) -> None:
+    theory = rows(seeds=theory_seeds, noise=noise, rng=3)
+    ratio = measured_over_theory(rows(amplitude=30.0, rng=4, **NET), theory)
+    assert ratio is not None
+    assert ratio.interval_method == method
+    assert ratio.train_sizes == SIZES
+    assert ratio.estimate.low < 1.5 < ratio.estimate.high
+    assert ratio.estimate.high / ratio.estimate.low < 1.3
+    assert not ratio.agrees
+
+
+def test_ratio_of_single_seeds_rests_on_the_train_sizes() -> None:
+    one = rows(amplitude=30.0, seeds=(0,), rng=5, **NET)
+    ratio = measured_over_theory(one, rows(seeds=(1,), rng=6))
+    assert ratio is not None
+    assert ratio.interval_method == "over P"
+    assert ratio.estimate.low < 1.5 < ratio.estimate.high
+    alone = measured_over_theory(one[one["train_size"] == 64], rows(seeds=(1,), rng=6))
+    assert alone is not None
+    assert np.isnan(alone.estimate.low)
+    assert measured_over_theory(rows(sizes=(128, 512), **NET), rows()) is None
+
+
+def test_the_reference_is_the_shared_stage_else_the_named_one() -> None:
+    theory = pd.concat([rows(stage=stage, rng=i) for i, stage in enumerate(("q=0.9", "q=0.3", "q=0.1"))])
+    measured = pd.concat([rows(rng=7, stage="q=0.9", **NET), rows(rng=8, **IMAGES)])
+
+    def references(stage: str | None) -> list[str]:
+        return [item.theory.label for item in contrast(theory, measured, stage=stage).comparisons]
+
+    assert references(None) == ["theory stripe-d30 q=0.9", "theory stripe-d30 q=0.3"]
+    assert references("q=0.1") == ["theory stripe-d30 q=0.9", "theory stripe-d30 q=0.1"]
+    late = contrast(theory[theory["stage"] != "q=0.3"], measured[measured["source"] == "image-net"])
+    assert late.comparisons[0].theory.label == "theory stripe-d30 q=0.1"
+    with pytest.raises(InputError, match=r"stage = q=0.5: .*q=0.9, q=0.3, q=0.1"):
+        contrast(theory, measured, stage="q=0.5")
+
+
+def test_nothing_is_left_out_silently() -> None:
+    measured = pd.concat(
+        [
+            rows(rng=9, **IMAGES),
+            rows(0.0, 1.0, rng=10, **IMAGES | {"stage": "initial"}),
+            rows(sizes=(64,), rng=11, **NET),
+        ]
+    )
+    found = contrast(rows(), measured)
+    assert {label for label, _ in found.skipped} == {
+        "image-net digits@16 lenet initial",
+        "stripe-net stripe-d30 one-hidden q=0.3",
+    }
+    assert sum(line.startswith("not compared: ") for line in found.lines()) == 2
+    assert len(found.table()) == 2
+
+
+def test_outputs_fit_their_readers() -> None:
+    long = "a-very-long-architecture-name-that-no-terminal-shows-in-one-line-" * 2
+    measured = pd.concat([rows(rng=12, **NET), rows(-0.3, rng=13, **IMAGES | {"architecture": long})])
+    found = contrast(rows(), measured)
+    assert max(map(len, found.lines())) <= 79
+    assert any("measured/theory = " in line for line in found.lines())
+    assert json.loads(json.dumps(found.summary(), allow_nan=False))["verdict"] == found.verdict()
+    table = found.table()
+    assert list(table["n_points"]) == [16, 16, 16]
+    assert table["difference"].isna().tolist() == [True, False, False]
+    assert table.loc[1, "ratio"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(InputError, match="theory = empty"):
+        contrast(rows().iloc[:0], rows(**NET))
+    with pytest.raises(InputError, match="cannot be fitted"):
+        contrast(rows(sizes=(64,)), rows(**NET))
+    nothing = contrast(rows(), rows(**NET).iloc[:0])
+    assert nothing.verdict() == "No measured series could be compared with the theory."
