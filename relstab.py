@@ -23,7 +23,8 @@ _DESCRIPTION = """Relative stability to diffeomorphisms: solve the simple model,
 Start with `relstab demo`."""
 
 
-_COMMANDS = {
+_GROUPS = {"theory": "The simple model."}
+_COMMANDS: dict[str, type] = {
     "demo": Demo,
     **theory.commands.COMMANDS,
     **empirical.commands.COMMANDS,
@@ -38,12 +39,12 @@ def _app() -> SubcommandApp:
     for name, command in _COMMANDS.items():
         group, _, last = name.rpartition(" ")
         if not group:
-            app.command(command, name=last)
+            app.command(name=last)(command)
             continue
         if group not in groups:
             groups[group] = SubcommandApp()
-            app.command(groups[group], name=group)
-        groups[group].command(command, name=last)
+            app.command(groups[group], name=group, help=_GROUPS[group])
+        groups[group].command(name=last)(command)
     return app
 
 

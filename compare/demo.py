@@ -16,8 +16,9 @@ import pandas as pd
 
 from compare.contrast import contrast
 from compare.report import DeformedGrid, write_report
+from compare.wording import wrapped
 from empirical.commands import require_torch
-from empirical.config import ImageConfig, StripeConfig
+from empirical.config import DIGITS_SIZE, ImageConfig, StripeConfig
 from empirical.experiments import Experiment
 from theory.curves import curve
 from theory.errors import require_integer
@@ -31,10 +32,10 @@ __all__ = ["Demo"]
 
 _WIDTH = 400
 _FRACTIONS = (0.7, 0.3)
-_STRIPE_SIZES = (256, 512, 1024, 2048)
+_STRIPE_SIZES = (512, 1024, 2048, 4096)
 _IMAGE_SIZES = (64, 128, 256, 512, 1024)
 _STRIPE_NET = StripeConfig(width=_WIDTH, unfit_fractions=_FRACTIONS, time_step=0.2, max_steps=20_000)
-_IMAGE_NET = ImageConfig(dataset="digits", image_size=16, epochs=30, min_steps=400)
+_IMAGE_NET = ImageConfig(dataset="digits", image_size=DIGITS_SIZE, epochs=30, min_steps=400)
 _ARCHITECTURES = ("fully-connected", "lenet")
 _CUTOFFS = (2, 3, 5)
 
@@ -52,7 +53,7 @@ class Demo:
 
     output: Path = Path("relstab-demo")
     """Folder for the curve tables, the report and its figures."""
-    seeds: int = 3
+    seeds: int = 4
     """Number of seeds of everything."""
     seed: int = 0
     """The first seed."""
@@ -88,11 +89,9 @@ class Demo:
             command=command,
         )  # fmt: skip
         seconds = time.perf_counter() - began
-        found = contrast(theory, nets)
-        for line in found.lines():
+        found = contrast(theory, nets[nets["stage"] != "initial"])
+        for line in [*found.lines(), "", *wrapped(found.verdict(), indent="")]:
             terminal.line(line)
-        terminal.line()
-        terminal.line(found.verdict())
         terminal.line(f"{seconds:.0f} s; report: {report}")
         return {**found.summary(), "report": str(report), "seconds": round(seconds, 1)}
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
 import tyro
 
-from empirical.config import ImageConfig, StripeConfig
+from empirical.config import DIGITS_SIZE, ImageConfig, StripeConfig
 from empirical.experiments import read_experiments
 from theory.diffeo import MaxEntropyEnsemble
 from theory.errors import InputError, require_choice, require_integer
 from theory.files import require_writable_parent
-from theory.table import write_table
+from theory.table import require_table_path, write_table
 from theory.terminal import Terminal
 
 __all__ = ["COMMANDS", "Sample", "Sweep", "Train", "require_torch"]
@@ -30,12 +31,8 @@ def require_torch() -> None:
         raise InputError(missing, "not installed", "this command needs pip install 'relstab[nets]'") from error
 
 
-def _require_table_path(path: Path | None) -> None:
-    if path is None:
-        return
-    require_writable_parent("output", path)
-    if path.suffix not in (".csv", ".parquet"):
-        raise InputError("output", str(path), "must end in .csv or .parquet")
+def _image_size(dataset: str, given: int | None) -> int | None:
+    return DIGITS_SIZE if dataset == "digits" and given is None else given
 
 
 def _json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -46,19 +43,20 @@ def _json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _show(terminal: Terminal, title: str, table: pd.DataFrame) -> None:
     """One line for each stage; intervals are over the probes."""
 
-    def interval(row: Any) -> str:
-        return f"{row.relative_stability:.3g} [{row.relative_stability_low:.3g}, {row.relative_stability_high:.3g}]"
+    def interval(row: dict[Any, Any]) -> str:
+        value, low, high = (row[f"relative_stability{end}"] for end in ("", "_low", "_high"))
+        return f"{value:.3g} [{low:.3g}, {high:.3g}]"
 
     terminal.table(
         title,
         ["stage", "R_f", "D_f", "G_f", "test error"],
         [
             [
-                row.stage, interval(row),
-                f"{row.diffeo_stability:.3g}", f"{row.noise_stability:.3g}",
-                "" if pd.isna(row.test_error) else f"{row.test_error:.4f}",
+                str(row["stage"]), interval(row),
+                f"{row['diffeo_stability']:.3g}", f"{row['noise_stability']:.3g}",
+                "" if np.isnan(row["test_error"]) else f"{row['test_error']:.4f}",
             ]
-            for row in table.itertuples()
+            for row in table.to_dict("records")
         ],
     )  # fmt: skip
 
@@ -86,7 +84,7 @@ class Sample:
     dataset: str = "digits"
     """fashion-mnist, mnist, cifar10, svhn, digits or images:FOLDER."""
     image_size: int | None = None
-    """Resize the images to this side."""
+    """Resize the images to this side; by default only the digits, to 16."""
     count: int = 1000
     """Number of fields drawn to see how many fold."""
     columns: int = 10
@@ -121,7 +119,8 @@ class Sample:
             if self.output.suffix != ".png":
                 raise InputError("output", str(self.output), "must end in .png")
         displacement = 1.0 if self.displacement is None and self.temperature is None else self.displacement
-        data = load_data(self.dataset, self.data, image_size=self.image_size, download=self.download)
+        size = _image_size(self.dataset, self.image_size)
+        data = load_data(self.dataset, self.data, image_size=size, download=self.download)
         options: dict[str, Any] = {"calibration": self.calibration, "folding": self.folding}
         ensembles: list[tuple[MaxEntropyEnsemble, float]] = []
         for cutoff in self.cutoffs:
@@ -156,7 +155,7 @@ class Train:
     """Train one net on images, or the one-hidden-layer net on the stripe, and measure its relative stability.
 
     For example:
-    - `relstab train --dataset digits --image-size 16 --train-size 512`
+    - `relstab train --dataset digits --train-size 512`
     - `relstab train --dataset fashion-mnist --data DATA --architecture resnet-small --train-size 1024`
     - `relstab train --dataset stripe --train-size 1024 --json`
     """
@@ -170,7 +169,7 @@ class Train:
     seed: int = 0
     """Draws the training set, the initial net and the batches."""
     image_size: int | None = None
-    """Resize the images to this side."""
+    """Resize the images to this side; by default only the digits, to 16."""
     epochs: int = ImageConfig().epochs
     """Passes over the training set, or more: see min-steps."""
     min_steps: int = ImageConfig().min_steps
@@ -209,6 +208,8 @@ class Train:
         given = {item.name: getattr(self, item.name) for item in fields(self) if item.name in own}
         if given["batch_size"] is None:
             del given["batch_size"]
+        if kind is ImageConfig:
+            given["image_size"] = _image_size(self.dataset, self.image_size)
         config: ImageConfig | StripeConfig = kind(**given)
         return config
 
@@ -218,7 +219,8 @@ class Train:
 
         terminal = Terminal(self.json)
         config = self.config()
-        _require_table_path(self.output)
+        if self.output is not None:
+            require_table_path("output", self.output)
         with terminal.progress("train") as report:
             run = train(
                 config, data_folder=self.data, download=self.download, progress=lambda part: report(part, "")
@@ -260,7 +262,7 @@ class Sweep:
 
     def run(self) -> dict[str, Any]:
         experiments = read_experiments(self.file)
-        _require_table_path(self.output)
+        require_table_path("output", self.output)
         require_torch()
         from empirical.sweeps import sweep
 

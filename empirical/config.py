@@ -9,7 +9,11 @@ from typing import Any, Literal
 
 from theory.errors import InputError, require_choice, require_integer, require_real
 
-__all__ = ["ImageConfig", "StripeConfig", "config_hash", "config_to_dict"]
+__all__ = ["DIGITS_SIZE", "ImageConfig", "StripeConfig", "config_hash", "config_to_dict"]
+
+
+#: Side to which the commands enlarge the 8 x 8 digits, on which a displacement of one pixel folds.
+DIGITS_SIZE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,8 @@ class ImageConfig:
     probe_seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, minimum in (("train_size", 1), ("seed", 0), ("epochs", 1), ("min_steps", 0), ("batch_size", 1),
-                              ("cutoff", 2), ("probe_size", 2), ("probe_seed", 0)):  # fmt: skip
+        for name, minimum in (("train_size", 1), ("seed", 0), ("epochs", 1), ("min_steps", 0),
+                              ("batch_size", 1), ("cutoff", 2), ("probe_size", 2), ("probe_seed", 0)):  # fmt: skip
             require_integer(name, getattr(self, name), minimum)
         if self.image_size is not None:
             require_integer("image_size", self.image_size, 8)
@@ -69,7 +73,7 @@ class StripeConfig:
     unfit_fractions: tuple[float, ...] = (0.9, 0.7, 0.5, 0.3)
     max_steps: int = 100_000
     noise_norm: float = 0.1
-    probe_size: int = 2000
+    probe_size: int = 10_000
     average: Literal["mean", "median", "coordinate-median"] = "mean"
 
     def __post_init__(self) -> None:

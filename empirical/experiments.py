@@ -91,6 +91,6 @@ def _experiment(table: dict[str, Any]) -> Experiment:
             raise InputError(key, value, "must be a list" if key in grid else "must not be a list")
     if "train_sizes" not in table:
         raise InputError("train_sizes", None, "an experiment must name at least one")
-    settings = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items() if key in own}
+    settings: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items() if key in own}
     base = kind(**settings)
     return Experiment(base, **{key: tuple(table[key]) for key in grid & table.keys()})

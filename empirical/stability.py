@@ -155,7 +155,7 @@ def measure_outputs(
         raise InputError("model output f(x)", "the same for all images", "must differ between images")
     if noise == 0:
         raise InputError("model output", "f(x + eta) = f(x)", "noise must move it: R_f = D_f / 0")
-    values = (diffeo, noise, diffeo / noise)
+    ratios = (diffeo, noise, diffeo / noise)
     intervals = np.full((2, 3), np.nan)
     if resamples:
 
@@ -171,7 +171,7 @@ def measure_outputs(
         intervals = np.stack(bootstrap.confidence_interval)
     estimates = [
         Estimate(float(value), float(low), float(high), count, confidence)
-        for value, low, high in zip(values, *intervals, strict=True)
+        for value, low, high in zip(ratios, *intervals, strict=True)
     ]
     return estimates[0], estimates[1], estimates[2]
 

@@ -84,7 +84,8 @@ def train_stripe(config: StripeConfig, *, progress: Progress | None = None) -> R
     began = time.perf_counter()
     task = Stripe(config.dim)
     data_rng, test_rng, neuron_rng = map(np.random.default_rng, np.random.SeedSequence(config.seed).spawn(3))
-    batch_rng, probe_rng = map(np.random.default_rng, np.random.SeedSequence(config.seed).spawn(5)[3:])
+    batch_seed, probe_seed = np.random.SeedSequence(config.seed).spawn(5)[3:]
+    batch_rng = np.random.default_rng(batch_seed)
     points, truth = task.sample(config.train_size, data_rng)
     test_points, test_truth = task.sample(_TEST_SIZE, test_rng)
     x, y = torch.as_tensor(points, dtype=torch.float32), torch.as_tensor(truth, dtype=torch.float32)
@@ -101,7 +102,7 @@ def train_stripe(config: StripeConfig, *, progress: Progress | None = None) -> R
         exact = _in_double(model)
         stability = measure_stripe(
             exact, task, noise_norm=config.noise_norm, probe_size=config.probe_size, average=config.average,
-            rng=np.random.default_rng(probe_rng.bit_generator.seed_seq),  # type: ignore[attr-defined]
+            rng=np.random.default_rng(probe_seed),  # the same probes at every stage
         )  # fmt: skip
         with torch.no_grad():
             predicted = exact(torch.as_tensor(test_points))[:, 0].numpy()

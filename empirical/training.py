@@ -158,7 +158,7 @@ def _descend(
     epochs = max(config.epochs, math.ceil(config.min_steps / batches))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
     # Convolutions on a CPU are faster with the channels innermost; numbers agree to rounding.
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     model.train()
     total = math.inf

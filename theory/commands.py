@@ -13,9 +13,8 @@ import tyro
 from theory.curves import curve
 from theory.errors import require_integer
 from theory.estimate import Estimate, geometric_mean, mean
-from theory.files import require_writable_parent
 from theory.flow import FlowConfig
-from theory.table import write_table
+from theory.table import require_table_path, write_table
 from theory.tasks import Stripe
 from theory.terminal import Terminal
 from theory.trajectory import Trajectory
@@ -79,7 +78,7 @@ class Simulate:
         require_integer("seed", self.seed, 0)
         config = FlowConfig(**{item.name: getattr(self, item.name) for item in fields(FlowConfig)})
         if self.output is not None:
-            require_writable_parent("output", self.output)
+            require_table_path("output", self.output)
         with terminal.progress("theory") as report:
 
             def finished(part: float, trajectory: Trajectory) -> None:
@@ -122,9 +121,10 @@ class Simulate:
 
 def _by_size_and_stage(table: pd.DataFrame) -> dict[tuple[int, str], tuple[Estimate, ...]]:
     """(R_f, Lambda, test error) over seeds, for each P and stage in their order."""
-    result = {}
-    for key, group in table.groupby(["train_size", "stage"], sort=False):
-        size, stage = int(key[0]), str(key[1])  # type: ignore[index]
+    result: dict[tuple[int, str], tuple[Estimate, ...]] = {}
+    keys = table[["train_size", "stage"]].drop_duplicates()
+    for size, stage in zip(keys["train_size"].astype(int), keys["stage"].astype(str), strict=True):
+        group = table[(table["train_size"] == size) & (table["stage"] == stage)]
         result[size, stage] = (
             geometric_mean(group["relative_stability"].to_numpy()),
             geometric_mean(group["compression"].to_numpy()),

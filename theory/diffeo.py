@@ -116,7 +116,7 @@ class MaxEntropyEnsemble:
             parameter,
             value,
             f"folds: at cutoff {self.cutoff} and {self.size} pixels the temperature must be at most "
-            f'{highest:.4g} (displacement {widest:.3g} pixels); folding="allow" measures beyond it',
+            f"{highest:.4g} (displacement {widest:.3g} pixels)",
         )
 
     def summary(self) -> dict[str, Any]:

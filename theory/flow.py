@@ -71,9 +71,8 @@ class FlowConfig:
         require_choice("loss", self.loss, LOSSES)
         require_choice("dtype", self.dtype, ("float32", "float64"))
         if self.dtype == "float32" and self.scale > _SINGLE_PRECISION_SCALE:
-            raise InputError(
-                "dtype", self.dtype, f"must be float64 for a scale above {_SINGLE_PRECISION_SCALE:g}: f - f_0 rounds off"
-            )
+            allowed = f"must be float64 for a scale above {_SINGLE_PRECISION_SCALE:g}: f - f_0 rounds off"
+            raise InputError("dtype", self.dtype, allowed)
         require_real("weight_change", self.weight_change, above=0, maximum=1)
         require_real("output_change", self.output_change, above=0, maximum=1)
         object.__setattr__(self, "unfit_fractions", tuple(self.unfit_fractions))

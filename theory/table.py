@@ -15,9 +15,19 @@ import numpy as np
 import pandas as pd
 
 from theory.errors import InputError
-from theory.files import write_whole
+from theory.files import require_writable_parent, write_whole
 
-__all__ = ["COLUMNS", "KEY", "REQUIRED", "Column", "curve_table", "read_table", "validate_table", "write_table"]
+__all__ = [
+    "COLUMNS",
+    "KEY",
+    "REQUIRED",
+    "Column",
+    "curve_table",
+    "read_table",
+    "require_table_path",
+    "validate_table",
+    "write_table",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,7 @@ def validate_table(table: pd.DataFrame, origin: str = "table") -> pd.DataFrame:
     valid = pd.DataFrame({**columns, **extra}).reset_index(drop=True)
     twice = valid.duplicated(subset=list(KEY))
     if twice.any():
-        row = valid.loc[twice.idxmax(), list(KEY)].to_dict()
+        row = valid.loc[twice, list(KEY)].iloc[0].to_dict()
         raise InputError(origin, str(row), "two rows are the same in all of " + ", ".join(KEY))
     return valid
 
@@ -129,6 +139,17 @@ def _typed(values: pd.Series, name: str, column: Column, origin: str) -> pd.Seri
     return numbers.astype("Int64") if column.kind == "integer" else numbers
 
 
+_SUFFIXES = (".csv", ".parquet")
+
+
+def require_table_path(parameter: str, path: str | Path) -> Path:
+    """`path` if a table can be written there, asked before a long computation; InputError otherwise."""
+    target = Path(path)
+    if target.suffix not in _SUFFIXES:
+        raise InputError(parameter, str(path), "must end in .csv or .parquet")
+    return require_writable_parent(parameter, target)
+
+
 def read_table(path: str | Path) -> pd.DataFrame:
     """A curve table from a CSV file (lines that start with ``#`` are comments) or a Parquet file.
 
@@ -140,7 +161,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     source = Path(path)
     if not source.is_file():
         raise InputError("table", str(path), "no such file")
-    if source.suffix not in (".csv", ".parquet"):
+    if source.suffix not in _SUFFIXES:
         raise InputError("table", str(path), "must end in .csv or .parquet")
     try:
         if source.suffix == ".parquet":
@@ -161,9 +182,7 @@ def write_table(table: pd.DataFrame, path: str | Path, comment: str = "") -> Pat
     Columns without any value are left out. `comment` (one or more lines, CSV only) goes in front, each
     line behind ``# ``: the command that made the table, say.
     """
-    target = Path(path)
-    if target.suffix not in (".csv", ".parquet"):
-        raise InputError("table", str(path), "must end in .csv or .parquet")
+    target = require_table_path("table", path)
     valid = validate_table(table)
     filled = [name for name in valid.columns if name in REQUIRED or (valid[name].notna() & (valid[name] != "")).any()]
     slim = valid[filled]

@@ -1,0 +1,252 @@
+"""The command line as users meet it: bad input, help, JSON, and each command once on something small."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import relstab
+from theory import read_table, write_table
+
+torch_missing = "torch and torchvision are not installed"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, and no data folder in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RELSTAB_DATA", raising=False)
+    return tmp_path
+
+
+def refuses(arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that must be refused: status 2, and no output but one line (and progress); the line."""
+    assert relstab.main(arguments.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.strip().splitlines()
+    assert sum(line.startswith("relstab: ") for line in lines) == 1
+    return lines[-1]
+
+
+THEORY = [
+    ("--train-size 0", "train_sizes = 0: must be a whole number, at least 1"),
+    ("--train-size 8 --dim 1", "dim = 1: must be a whole number, at least 2"),
+    ("--train-size 8 --loss mse", "loss = mse: must be one of hinge, softhinge, squaredhinge"),
+    ("--train-size 8 --backend cuda", "backend = cuda: must be one of auto, numpy, numba"),
+    ("--train-size 8 --seeds 0", "seeds = 0: must be a whole number, at least 1"),
+    ("--train-size 8 --output curve.txt", "output = curve.txt: must end in .csv or .parquet"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), THEORY)
+def test_theory_refuses(arguments: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refuses(f"theory simulate {arguments}", capsys) == f"relstab: {message}"
+    assert list(here.iterdir()) == []
+
+
+NETS = [
+    ("train --train-size 0", "train_size = 0: must be a whole number, at least 1"),
+    ("train --train-size 2000", "train_size = 2000: digits has 1297 training images"),
+    ("train --cutoff 1", "cutoff = 1: must be a whole number, at least 2"),
+    ("train --displacement 5", "displacement = 5.0: folds: at cutoff 3 and 16 pixels the temperature must be at most"),
+    ("train --dataset imagenet", "dataset = imagenet: must be one of fashion-mnist, mnist, cifar10, svhn, digits"),
+    ("train --architecture vgg", "architecture = vgg: must be one of fully-connected, lenet, resnet-small"),
+    ("train --average mode", "average = mode: must be one of mean, median, coordinate-median"),
+    ("train --dataset mnist", "data = None: mnist needs the folder of the data: --data or RELSTAB_DATA"),
+    ("train --dataset mnist --data nowhere", "data = nowhere: no such folder"),
+    ("train --dataset stripe --dim 1", "dim = 1: must be a whole number, at least 2"),
+    ("train --output nets.xls", "output = nets.xls: must end in .csv or .parquet"),
+    ("sample --cutoff 1", "cutoff = 1: must be a whole number, at least 2"),
+    ("sample --temperature 10", "temperature = 10.0: folds: at cutoff 3 and 16 pixels the temperature must be at most"),
+    ("sample --displacement 1 --temperature 0.001", "displacement, temperature = (1.0, 0.001): exactly one"),
+    ("sample --calibration rough", "calibration = rough: must be one of paper, exact"),
+    ("sample --folding never", "folding = never: must be one of keep, reject, allow"),
+    ("sample --output grid.tiff", "output = grid.tiff: must end in .png"),
+    ("sample --image-size 4", "image_size = 4: must be a whole number, at least 8"),
+    ("demo --seeds 0", "seeds = 0: must be a whole number, at least 1"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), NETS)
+def test_nets_refuse(arguments: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torchvision", reason=torch_missing)
+    assert refuses(arguments, capsys).startswith(f"relstab: {message}")
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--learning-rate 1e9 --epochs 2 --min-steps 20", "learning_rate = 1000000000.0: the loss became "),
+        ("--dataset stripe --time-step 1e20 --train-size 16 --width 10", "time_step = 1e+20: the outputs overflowed"),
+    ],
+)
+def test_a_loss_that_is_not_finite_is_refused(
+    arguments: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torchvision", reason=torch_missing)
+    assert refuses(f"train --output nets.csv {arguments}", capsys).startswith(f"relstab: {message}")
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "file = experiment.toml: no such file"),
+        ("[[experiment", "file = experiment.toml: is not TOML"),
+        ("a = 1", "file = experiment.toml: holds no [[experiment]]"),
+        ('[[experiment]]\nkind = "video"', "kind = video: must be one of image, stripe"),
+        ('[[experiment]]\nkind = "image"', "train_sizes = None: an experiment must name at least one"),
+        ('[[experiment]]\nkind = "image"\ntrain_sizes = [0]', "train_sizes = 0: must be a whole number, at least 1"),
+        ('[[experiment]]\nkind = "image"\ntrain_sizes = 8', "train_sizes = 8: must be a list"),
+        ('[[experiment]]\nkind = "image"\ntrain_sizes = [8]\nsped = 1', "sped = 1: is no key of an experiment"),
+        (
+            '[[experiment]]\nkind = "image"\nimage_size = 16\ntrain_sizes = [5000]',
+            "train_size = 5000: digits has 1297 training images",
+        ),
+        ('[[experiment]]\nkind = "stripe"\ntrain_sizes = [8]\narchitectures = ["lenet"]', "architectures = ('lenet',)"),
+    ],
+)
+def test_sweep_refuses(text: str | None, message: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torchvision", reason=torch_missing)
+    file = here / "experiment.toml"
+    if text is not None:
+        file.write_text(text)
+    assert refuses("sweep experiment.toml --output curve.csv", capsys).startswith(f"relstab: {message}")
+    assert not (here / "curve.csv").exists()
+    assert list(here.glob("runs/*")) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("compare nothing.csv", "table = nothing.csv: no such file"),
+        ("report nothing.csv", "table = nothing.csv: no such file"),
+        ("compare good.csv --output fits.txt", "output = fits.txt: must end in .csv"),
+        ("report good.csv --output page.pdf", "path = page.pdf: must end in .html"),
+        ("compare bad.csv", "bad.csv = a, b: lacks the columns source, task"),
+        ("report bad.csv", "bad.csv = a, b: lacks the columns source, task"),
+    ],
+)
+def test_compare_refuses(arguments: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "bad.csv").write_text("a,b\n1,2\n")
+    write_table(planted(), here / "good.csv")
+    assert refuses(arguments, capsys).startswith(f"relstab: {message}")
+    assert sorted(p.name for p in here.iterdir()) == ["bad.csv", "good.csv"]
+
+
+def planted() -> pd.DataFrame:
+    """Theory and measurement that fall as 1/P, three seeds."""
+    rows = [
+        {"source": source, "task": "t", "architecture": "a", "train_size": p, "seed": s, "stage": "q=0.3",
+         "relative_stability": (1 + 0.1 * s) / p, "test_error": 0.1}
+        for source in ("theory", "stripe-net") for p in (10, 100, 1000) for s in range(3)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_theory_writes_the_curve_and_prints_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = "theory simulate --train-size 64 32 --dim 5 --width 40 --seeds 2 --test-size 200 --json --output c.csv"
+    assert relstab.main(command.split()) == 0
+    result = json.loads(capsys.readouterr().out)
+    table = read_table(here / "c.csv")
+    assert len(result["rows"]) == len(table) == 2 * 2 * 5
+    assert (here / "c.csv").read_text().startswith("# relstab theory simulate --train-sizes 64 32 --dim 5 --seeds 2 ")
+    again = (here / "c.csv").read_text().splitlines()[0].removeprefix("# relstab ")
+    assert relstab.main([*again.split(), "--output", "again.csv"]) == 0
+    pd.testing.assert_frame_equal(read_table(here / "again.csv"), table)
+
+
+def test_train_and_sample_print_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torchvision", reason=torch_missing)
+    command = "train --train-size 32 --epochs 1 --min-steps 5 --json --output t.csv"
+    assert relstab.main(command.split()) == 0
+    stages = json.loads(capsys.readouterr().out)["stages"]
+    assert [stage["stage"] for stage in stages] == ["initial", "trained"]
+    assert read_table(here / "t.csv")["relative_stability"].tolist() == pytest.approx(
+        [stage["relative_stability"] for stage in stages], rel=1e-6
+    )
+    command = "sample --cutoffs 2 3 --displacement 0.5 --count 100 --json --output g.png"
+    assert relstab.main(command.split()) == 0
+    ensembles = json.loads(capsys.readouterr().out)["ensembles"]
+    assert [e["cutoff"] for e in ensembles] == [2, 3]
+    assert (here / "g.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_sweep_writes_the_table_and_keeps_its_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torchvision", reason=torch_missing)
+    (here / "e.toml").write_text(
+        '[[experiment]]\nkind = "image"\ntrain_sizes = [16, 32]\nseeds = [0]\narchitectures = ["lenet"]\n'
+        "image_size = 16\nepochs = 1\nmin_steps = 5\n"
+        '[[experiment]]\nkind = "stripe"\ntrain_sizes = [32]\nseeds = [0]\ndim = 5\nwidth = 30\nprobe_size = 100\n'
+    )
+    assert relstab.main(["sweep", "e.toml", "--output", "s.csv"]) == 0
+    table = read_table(here / "s.csv")
+    assert sorted(set(table["source"])) == ["image-net", "stripe-net"]
+    assert len(list((here / "runs").iterdir())) == 3
+    assert relstab.main(["sweep", "e.toml", "--output", "again.csv"]) == 0
+    assert (here / "again.csv").read_text() == (here / "s.csv").read_text()  # wall times too: nothing ran again
+
+
+def test_compare_and_report(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(planted(), here / "good.csv")
+    assert relstab.main(["compare", "good.csv", "--output", "fits.csv"]) == 0
+    out = capsys.readouterr().out
+    assert "agrees with" in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert relstab.main(["compare", "good.csv", "--json"]) == 0
+    assert "verdict" in json.loads(capsys.readouterr().out)
+    assert relstab.main(["report", "good.csv"]) == 0
+    assert (here / "relstab-report" / "report.html").is_file()
+
+
+def test_help_names_every_command_and_gives_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, words in (
+        (["--help"], ["demo", "theory", "sample", "train", "sweep", "compare", "report"]),
+        (["theory", "simulate", "--help"], ["relstab theory simulate --train-size", "--seed", "--json"]),
+        (["demo", "--help"], ["relstab demo --output", "--seed", "--json"]),
+        (["train", "--help"], ["relstab train --dataset", "--seed", "--json"]),
+        (["sample", "--help"], ["relstab sample --cutoffs", "--seed", "--json"]),
+        (["sweep", "--help"], ["relstab sweep experiment.toml", "--json"]),
+        (["compare", "--help"], ["relstab compare ", "--json"]),
+        (["report", "--help"], ["relstab report ", "--json"]),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            relstab.main(arguments)
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+        assert [word for word in words if word not in text] == []
+
+
+def test_the_core_works_without_torch(here: Path) -> None:
+    """Theory, fits, report and help run where torch cannot be imported; training says what to install."""
+    write_table(planted(), here / "good.csv")
+    script = here / "without_torch.py"
+    script.write_text(
+        "import sys\n"
+        "class Block:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('torch', 'torchvision', 'sklearn', 'safetensors'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "import relstab\n"
+        "assert relstab.main('theory simulate --train-size 16 --dim 3 --width 10 --test-size 50'.split()) == 0\n"
+        "assert relstab.main(['compare', 'good.csv']) == 0\n"
+        "assert relstab.main(['report', 'good.csv']) == 0\n"
+        "assert relstab.main(['train']) == 2\n"
+        "assert relstab.main(['demo']) == 2\n"
+        "assert not any(name.split('.')[0] == 'torch' for name in sys.modules)\n"
+    )
+    root = Path(relstab.__file__).parent
+    done = subprocess.run(
+        [sys.executable, str(script)], env={"PYTHONPATH": str(root)},
+        capture_output=True, text=True, cwd=here, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("not installed: this command needs pip install 'relstab[nets]'") == 2
