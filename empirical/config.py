@@ -90,7 +90,8 @@ class StripeConfig:
         if not self.unfit_fractions or list(self.unfit_fractions) != sorted(set(self.unfit_fractions), reverse=True):
             raise InputError("unfit_fractions", self.unfit_fractions, "must be falling and not empty")
         for fraction in self.unfit_fractions:
-            require_real("unfit_fractions", fraction, minimum=0, maximum=1)
+            if not 0 <= require_real("unfit_fractions", fraction) < 1:
+                raise InputError("unfit_fractions", fraction, "must be at least 0 and below 1: at 1, F is still 0")
 
 
 def config_to_dict(config: ImageConfig | StripeConfig) -> dict[str, Any]:

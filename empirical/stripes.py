@@ -90,7 +90,8 @@ def train_stripe(config: StripeConfig, *, progress: Progress | None = None) -> R
     test_points, test_truth = task.sample(_TEST_SIZE, test_rng)
     x, y = torch.as_tensor(points, dtype=torch.float32), torch.as_tensor(truth, dtype=torch.float32)
     start = Network.initial(config.width, config.dim, neuron_rng, "float32")
-    model = OneHiddenLayer(config.dim, config.width, config.scale)
+    # A generator of its own, although the theory's neurons replace the draw: torch's default one is not touched.
+    model = OneHiddenLayer(config.dim, config.width, config.scale, torch.Generator())
     model.load_start(*map(torch.as_tensor, (start.weight, start.bias, start.output)))
     optimizer = torch.optim.SGD(model.parameters(), lr=config.width * config.time_step)
     with torch.no_grad():
@@ -168,6 +169,6 @@ def train_stripe(config: StripeConfig, *, progress: Progress | None = None) -> R
 
 def _in_double(model: OneHiddenLayer) -> OneHiddenLayer:
     """A copy in double precision: R_f is a ratio of small differences of outputs."""
-    twin = OneHiddenLayer(model.weight.shape[1], len(model.output), model.scale)
+    twin = OneHiddenLayer(model.weight.shape[1], len(model.output), model.scale, torch.Generator())
     twin.load_state_dict(model.state_dict())
     return twin.double()
