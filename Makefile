@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast lint clean
+.PHONY: demo test test-fast lint figures clean
 
 # A stamp for each set of extras: installed again only when pyproject.toml changes.
 $(VENV)/.nets: pyproject.toml
@@ -31,3 +31,9 @@ test-fast: $(VENV)/.test
 
 clean:
 	rm -rf $(VENV) build *.egg-info
+
+# The README's figure, from the committed tables.
+figures: $(VENV)/.nets
+	$(BIN)/relstab report paper/data/stripe_theory.csv paper/data/fashion_mnist.csv --output build/report.html
+	mkdir -p paper/figures
+	cp build/report_figures/stability-against-train-size.png paper/figures/
