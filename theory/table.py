@@ -151,7 +151,7 @@ def require_table_path(parameter: str, path: str | Path) -> Path:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """A curve table from a CSV file (lines that start with ``#`` are comments) or a Parquet file.
+    """A curve table from a CSV file (leading lines that start with ``#`` are comments) or a Parquet file.
 
     Raises
     ------
@@ -167,13 +167,29 @@ def read_table(path: str | Path) -> pd.DataFrame:
         if source.suffix == ".parquet":
             table = pd.read_parquet(source)
         else:
-            table = pd.read_csv(source, comment="#", keep_default_na=True)
+            table = _read_csv(source)
     except ImportError as error:
         raise InputError("table", str(path), "Parquet files need `pip install 'relstab[parquet]'`") from error
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError("table", str(path), f"cannot be read ({reason})") from error
     return validate_table(table, origin=str(path))
+
+
+def _read_csv(source: Path) -> pd.DataFrame:
+    """Text stays text: a task called NA, or 007, or with a # in it, is meant so."""
+    with source.open(encoding="utf-8") as stream:
+        comments = 0
+        while stream.readline().startswith("#"):
+            comments += 1
+    numbers = [name for name, column in COLUMNS.items() if column.kind != "text"]
+    return pd.read_csv(
+        source,
+        skiprows=comments,
+        dtype={name: "str" for name, column in COLUMNS.items() if column.kind == "text"},
+        keep_default_na=False,
+        na_values={name: ["", "NA", "NaN", "nan"] for name in numbers},
+    )
 
 
 def write_table(table: pd.DataFrame, path: str | Path, comment: str = "") -> Path:

@@ -30,7 +30,7 @@ def test_interval_of_three_numbers_by_hand() -> None:
 def test_the_interval_covers_as_often_as_it_says(n: int) -> None:
     """10000 samples of n Gaussians: binomial bounds at a false-alarm rate of 1e-5 each.
 
-    Controls: intervals 10 % narrower, or with the normal quantile (n up to 5), are outside these bounds.
+    Controls: intervals 20 % narrower, or with the normal quantile (n up to 5), cover too rarely.
     """
     trials, confidence = 10_000, 0.9
     samples = np.random.default_rng(n).normal(3.0, 2.0, (trials, n))
@@ -41,7 +41,7 @@ def test_the_interval_covers_as_often_as_it_says(n: int) -> None:
         return sum(abs(estimate.value - 3.0) <= factor * estimate.error for estimate in estimates)
 
     assert low <= covered(1.0) <= high
-    assert covered(0.9) < low
+    assert covered(0.8) < low
     if n <= 5:
         assert covered(stats.norm.ppf(0.95) / stats.t.ppf(0.95, n - 1)) < low
 
@@ -82,20 +82,26 @@ def test_geometric_mean_is_not_the_arithmetic_one() -> None:
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(value=st.floats(-100, 100), error=st.floats(1e-4, 100), n=st.integers(2, 1000))
 def test_printed_digits_are_those_that_the_error_allows(value: float, error: float, n: int) -> None:
-    """A symmetric interval prints two digits of its error at least, and the value with as many decimals."""
+    """A symmetric interval: value and error with the same decimals, rounded right, two digits of the smaller.
+
+    The smaller of error and value, but not less than a tenth of the error; the unit of the last decimal is
+    between a hundredth and a tenth of it, or 1 if there is no decimal.
+    """
     text = repr(Estimate(value, value - error, value + error, n))
-    match = re.fullmatch(r"(-?\d+(?:\.(\d+))?) ± (\d+(?:\.(\d+))?) \(n=(\d+)\)", text)
+    match = re.fullmatch(r"(-?\d+)(\.\d+)? ± (\d+)(\.\d+)? \(n=(\d+)\)", text)
     assert match is not None, text
-    shown, decimals, shown_error, error_decimals, count = match.groups()
+    shown, error_shown = (float(match[k] + (match[k + 1] or "")) for k in (1, 3))
+    decimals, error_decimals = (len(match[k] or ".") - 1 for k in (2, 4))
     assert decimals == error_decimals
-    assert int(count) == n
-    half_unit = 0.5 * 10.0 ** -len(decimals or "") * (1 + 1e-9)
-    actual = (value + error - (value - error)) / 2
-    assert abs(float(shown) - value) <= half_unit
-    assert abs(float(shown_error) - actual) <= half_unit
-    assert half_unit <= 0.51 or error >= 10
-    assert half_unit <= 0.051 * error * (1 + 1e-6) or half_unit <= 0.51  # two digits, or all before the point
-    assert half_unit >= 0.0004 * min(error, abs(value) + error / 10)  # but not a digit of noise more
+    assert int(match[5]) == n
+    unit, slack = 10.0**-decimals, 1 + 1e-9
+    found_error = ((value + error) - (value - error)) / 2
+    assert abs(shown - value) <= unit / 2 * slack
+    assert abs(error_shown - found_error) <= unit / 2 * slack
+    smaller = min(found_error, max(abs(value), found_error / 10))
+    assert smaller / 100 <= unit * slack
+    assert unit <= max(1, smaller / 10) * slack
+    assert unit == 1 or unit <= smaller / 10 * slack
 
 
 @pytest.mark.parametrize(
