@@ -29,6 +29,7 @@ from theory.estimate import Estimate
 __all__ = ["AVERAGES", "Average", "Outputs", "Stability", "evaluation", "measure_outputs", "measure_stability"]
 
 Average = Literal["mean", "median", "coordinate-median"]
+BatchNorm = Literal["running", "clean", "own"]
 AVERAGES: tuple[Average, ...] = ("mean", "median", "coordinate-median")
 
 
@@ -207,6 +208,17 @@ def _with_statistics_of(model: nn.Module, images: Tensor, batch_size: int) -> nn
     return model.eval()
 
 
+def _with_own_statistics(model: nn.Module) -> nn.Module:
+    """A copy of `model` whose batch-norm layers normalise each batch that they see by itself."""
+    model = copy.deepcopy(model).eval()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            # Without running statistics a layer in eval mode takes the batch's.
+            module.track_running_stats = False
+            module.running_mean = module.running_var = None
+    return model
+
+
 def _forward(model: Callable[[Tensor], Tensor], images: Tensor, batch_size: int) -> np.ndarray:
     """Outputs as float64 on the CPU, shape (images, K)."""
     parts = []
@@ -238,7 +250,7 @@ def measure_stability(
     calibration: Calibration = "paper",
     interpolation: Interpolation = "bilinear",
     folding: Folding = "keep",
-    batch_norm: Literal["running", "clean"] = "running",
+    batch_norm: BatchNorm = "running",
     batch_size: int = 500,
     resamples: int = 1000,
     confidence: float = 0.95,
@@ -257,7 +269,8 @@ def measure_stability(
     rng : seed or generator of diffeomorphisms, noise and bootstrap: the same one gives every model the same
         probes
     batch_norm : ``running`` (default) uses the model's running statistics; ``clean`` those of the clean images
-        for all three batches, as a net at initialisation needs
+        for all three batches, as a net at initialisation needs; ``own`` normalises clean, deformed and noisy images
+        each by themselves, as the authors' code does at initialisation, all images in one batch
     batch_size : images in one forward pass
     resamples, confidence : of the bootstrap over images
 
@@ -269,7 +282,7 @@ def measure_stability(
     size = require_images(images)
     require_integer("batch_size", batch_size, 1)
     require_choice("average", average, AVERAGES)
-    require_choice("batch_norm", batch_norm, ("running", "clean"))
+    require_choice("batch_norm", batch_norm, ("running", "clean", "own"))
     if displacement is None and temperature is None:
         displacement = 1.0
     rng = np.random.default_rng(rng)
@@ -300,6 +313,8 @@ def measure_stability(
     if isinstance(model, nn.Module):
         if batch_norm == "clean":
             model = _with_statistics_of(model, images, batch_size)
+        elif batch_norm == "own":
+            model, batch_size = _with_own_statistics(model), len(images)
         with evaluation(model) as still_model:
             outputs = run(still_model)
     else:

@@ -164,10 +164,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     if source.suffix not in _SUFFIXES:
         raise InputError("table", str(path), "must end in .csv or .parquet")
     try:
-        if source.suffix == ".parquet":
-            table = pd.read_parquet(source)
-        else:
-            table = _read_csv(source)
+        table = pd.read_parquet(source) if source.suffix == ".parquet" else _read_csv(source)
     except ImportError as error:
         raise InputError("table", str(path), "Parquet files need `pip install 'relstab[parquet]'`") from error
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors

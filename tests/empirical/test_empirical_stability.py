@@ -123,14 +123,23 @@ def test_batches_and_modes() -> None:
     assert [module.training for module in net.modules()] == before
 
 
-def test_clean_statistics_are_those_of_the_clean_images() -> None:
-    """Against batch norm by hand: (x - mean) / std with the clean batch's moments, for all three batches."""
+def test_batch_norm_takes_the_statistics_that_are_named() -> None:
+    """Against batch norm by hand: the clean batch's moments for all three batches, or each batch's own."""
     x = images(channels=2)
     net = nn.Sequential(nn.BatchNorm2d(2, eps=1e-12, dtype=torch.float64), nn.ReLU(), nn.Flatten())
     mean, std = x.mean((0, 2, 3), keepdim=True), x.std((0, 2, 3), keepdim=True)  # running_var is unbiased
     by_hand = measure_stability(lambda b: ((b - mean) / std).relu().flatten(1), x, displacement=0.5, resamples=0)
     clean = measure_stability(net, x, displacement=0.5, batch_norm="clean", resamples=0)
     running = measure_stability(net, x, displacement=0.5, batch_norm="running", resamples=0)
+    own = measure_stability(net, x, displacement=0.5, batch_norm="own", batch_size=7, resamples=0)
+
+    def by_itself(batch: torch.Tensor) -> torch.Tensor:
+        scaled = (batch - batch.mean((0, 2, 3), keepdim=True)) / batch.std((0, 2, 3), keepdim=True, correction=0)
+        return scaled.relu().flatten(1)
+
+    own_by_hand = measure_stability(by_itself, x, displacement=0.5, resamples=0)
+    assert math.isclose(own.relative.value, own_by_hand.relative.value, rel_tol=1e-9)
+    assert not math.isclose(own.relative.value, clean.relative.value, rel_tol=1e-3)
     assert math.isclose(clean.relative.value, by_hand.relative.value, rel_tol=1e-9)
     assert not math.isclose(running.relative.value, by_hand.relative.value, rel_tol=1e-3)
     assert net[0].num_batches_tracked == 0  # the model itself is not touched
@@ -179,7 +188,7 @@ def test_bootstrap_intervals_cover() -> None:
         (lambda b: b.flatten(1) * 0, {}, "model output f(x) = the same for all images"),
         (lambda b: b.sum((1, 2, 3)), {}, "model output = (60,): must be a tensor of shape (60, outputs)"),
         (lambda b: b.flatten(1), {"average": "mode"}, "average = mode: must be one of mean, median"),
-        (lambda b: b.flatten(1), {"batch_norm": "none"}, "batch_norm = none: must be one of running, clean"),
+        (lambda b: b.flatten(1), {"batch_norm": "none"}, "batch_norm = none: must be one of running, clean, own"),
         (lambda b: b.flatten(1), {"cutoff": 1}, "cutoff = 1: must be a whole number, at least 2"),
         (lambda b: b.flatten(1), {"displacement": 9.0}, "displacement = 9.0: folds"),
         (lambda b: b.flatten(1), {"resamples": -1}, "resamples = -1"),

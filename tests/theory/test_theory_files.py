@@ -26,7 +26,7 @@ def test_a_file_and_its_folders_appear_whole(tmp_path: Path) -> None:
     assert write_whole(target, write) == target
     assert target.read_text() == "whole"
     assert aside[0] != target
-    assert os.listdir(target.parent) == ["table.csv"]
+    assert [item.name for item in target.parent.iterdir()] == ["table.csv"]
 
 
 @pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt()])
@@ -41,13 +41,13 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, fa
     with pytest.raises(type(failure)):
         write_whole(target, write)
     assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["table.csv"]
+    assert [item.name for item in tmp_path.iterdir()] == ["table.csv"]
 
 
 def test_a_failing_first_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         write_whole(tmp_path / "table.csv", lambda path: 1 / 0)
-    assert os.listdir(tmp_path) == []
+    assert [item.name for item in tmp_path.iterdir()] == []
 
 
 def test_the_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
