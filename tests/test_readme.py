@@ -1,0 +1,78 @@
+"""The README states what the committed tables give, digit by digit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import relstab
+from compare import fit_power_law, load_reference
+from theory import Estimate, read_table
+from theory.estimate import geometric_mean, mean
+
+ROOT = Path(relstab.__file__).parent
+DATA = ROOT / "paper" / "data"
+
+
+@pytest.fixture(scope="module")
+def readme() -> str:
+    """The README with its lines joined, so that wrapping does not matter, and its spaces single."""
+    return " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+
+
+def short(estimate: Estimate) -> str:
+    return repr(estimate).removesuffix(f" (n={estimate.n})")
+
+
+def trained(name: str, architecture: str) -> pd.DataFrame:
+    table = read_table(DATA / name)
+    return table[(table["stage"] == "trained") & (table["architecture"] == architecture)]
+
+
+def cells(table: pd.DataFrame, size: int) -> list[str]:
+    rows = table[table["train_size"] == size]
+    return [short(geometric_mean(rows["relative_stability"])), short(mean(rows["test_error"]))]
+
+
+def test_the_contrast_is_the_commands(
+    readme: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    command = "compare paper/data/stripe_theory.csv paper/data/fashion_mnist.csv"
+    assert f"`relstab {command}`" in readme
+    assert relstab.main(command.split()) == 0
+    assert " ".join(capsys.readouterr().out.split()) in readme
+
+
+def test_the_tables_are_those_of_the_data(readme: str) -> None:
+    lenet, resnet = (trained("fashion_mnist.csv", name) for name in ("lenet", "resnet-small"))
+    small_batches = trained("fashion_mnist_batch8.csv", "resnet-small")
+    published = load_reference("fashion-mnist", "ResNet", 3, "bilinear").set_index("train_size")
+    for size in sorted(set(lenet["train_size"])):
+        theirs = published.loc[size]
+        row = [str(size), *cells(lenet, size), *cells(resnet, size)]
+        row += [f"{theirs['relative_stability']:.3g}", f"{theirs['test_error']:.3f}"]
+        assert f"| {' | '.join(row)} |" in readme
+    for size in sorted(set(small_batches["train_size"])):
+        row = [str(size), *cells(resnet, size), *cells(small_batches, size)]
+        assert f"| {' | '.join(row)} |" in readme
+
+
+def test_the_exponents_are_those_of_the_data(readme: str) -> None:
+    theory = read_table(DATA / "stripe_theory.csv")
+    last = theory[theory["stage"] == "q=0.3"]
+    fits = {
+        "R_f falls with the exponent {} over P = 512": fit_power_law(last),
+        "from P = 1024 on it is {}.": fit_power_law(last[last["train_size"] >= 1024]),
+        "Lambda grows with the exponent {};": fit_power_law(last, y="compression"),
+        "falls with the exponent {} over its whole range": fit_power_law(
+            load_reference("fashion-mnist", "ResNet", 3, "bilinear")
+        ),
+        "falls with the exponent {} over P = 64 to 1024": fit_power_law(
+            trained("fashion_mnist_batch8.csv", "resnet-small")
+        ),
+    }
+    for sentence, fit in fits.items():
+        assert sentence.format(short(fit.exponent)) in readme
