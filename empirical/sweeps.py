@@ -12,9 +12,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +23,7 @@ from empirical.experiments import Config, Experiment
 from empirical.training import Run, check, train
 from theory.errors import InputError, require_integer
 from theory.table import read_table, validate_table, write_table
+from theory.workers import run_jobs
 
 __all__ = ["Experiment", "RunStore", "SweepProgress", "sweep"]
 
@@ -141,16 +140,5 @@ def sweep(
         if progress is not None:
             progress(len(tables), len(configs), config)
 
-    if executor == 1 or len(waiting) < 2:
-        for config in waiting:
-            finish(config, _run(config, folder, download, keep))
-    else:
-        with ProcessPoolExecutor(min(executor, len(waiting)), mp_context=get_context("spawn")) as pool:
-            futures = {pool.submit(_run, config, folder, download, keep): config for config in waiting}
-            try:
-                for future in as_completed(futures):
-                    finish(futures[future], future.result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    run_jobs(_run, {config: (config, folder, download, keep) for config in waiting}, executor, finish)
     return validate_table(pd.concat([tables[config] for config in configs], ignore_index=True))

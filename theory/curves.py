@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 
 import pandas as pd
 
@@ -14,6 +12,7 @@ from theory.kernels import get_kernel
 from theory.table import curve_table
 from theory.tasks import Task
 from theory.trajectory import Trajectory
+from theory.workers import run_jobs
 
 __all__ = ["CurveProgress", "curve"]
 
@@ -21,11 +20,17 @@ __all__ = ["CurveProgress", "curve"]
 CurveProgress = Callable[[float, Trajectory], None]
 
 
-def _limit_threads() -> None:
+def _one_thread() -> None:
     """In a worker: one thread, the other workers have the other cores. Results do not depend on it."""
     import numba
 
     numba.set_num_threads(1)
+
+
+def _simulate(
+    task: Task, train_size: int, seed: int, config: FlowConfig, neuron_seed: int | None, backend: str
+) -> Trajectory:
+    return simulate(task, train_size, config, seed=seed, neuron_seed=neuron_seed, backend=backend)
 
 
 def curve(
@@ -61,29 +66,13 @@ def curve(
     jobs = [(size, seed) for size in sorted(set(train_sizes), reverse=True) for seed in sorted(set(seeds))]
     total = sum(size for size, _ in jobs)
     done: dict[tuple[int, int], Trajectory] = {}
-    arguments = {"neuron_seed": neuron_seed, "backend": backend}
 
     def finish(job: tuple[int, int], trajectory: Trajectory) -> None:
         done[job] = trajectory
         if progress is not None:
             progress(sum(size for size, _ in done) / total, trajectory)
 
-    if workers == 1 or len(jobs) == 1:
-        for size, seed in jobs:
-            finish((size, seed), simulate(task, size, config, seed=seed, **arguments))  # type: ignore[arg-type]
-    else:
-        context = get_context("spawn")  # fork and compiled threads do not mix
-        with ProcessPoolExecutor(min(workers, len(jobs)), context, _limit_threads) as pool:
-            futures = {
-                pool.submit(simulate, task, size, config, seed=seed, **arguments): (size, seed)  # type: ignore[arg-type]
-                for size, seed in jobs
-            }
-            try:
-                for future in as_completed(futures):
-                    finish(futures[future], future.result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    run_jobs(_simulate, {job: (task, *job, config, neuron_seed, backend) for job in jobs}, workers, finish, _one_thread)
     rows = [row for job in sorted(done) for row in done[job].rows()]
     if not rows:
         raise InputError("unfit_fractions", config.unfit_fractions, "no trajectory reached any of them")

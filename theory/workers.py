@@ -1,0 +1,43 @@
+"""Independent jobs in this process or in several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from theory.errors import require_integer
+
+__all__ = ["run_jobs"]
+
+Key = TypeVar("Key", bound=Hashable)
+Result = TypeVar("Result")
+
+
+def run_jobs(
+    function: Callable[..., Result],
+    jobs: Mapping[Key, tuple[Any, ...]],
+    workers: int,
+    finish: Callable[[Key, Result], None],
+    initializer: Callable[[], None] | None = None,
+) -> None:
+    """Call `function` on the arguments of every job, and `finish` in this process as each one ends.
+
+    With one worker, or one job, everything runs here and in order. Otherwise jobs start in order in at most
+    `workers` fresh processes (threads of compiled code and forks do not mix), each after `initializer`. The
+    first error ends it: jobs that have not started are dropped, and the error is raised here.
+    """
+    require_integer("workers", workers, 1)
+    if workers == 1 or len(jobs) < 2:
+        for key, arguments in jobs.items():
+            finish(key, function(*arguments))
+        return
+    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), initializer) as pool:
+        futures = {pool.submit(function, *arguments): key for key, arguments in jobs.items()}
+        try:
+            for future in as_completed(futures):
+                finish(futures[future], future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
