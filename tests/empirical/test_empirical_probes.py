@@ -15,6 +15,8 @@ from scipy import stats  # noqa: E402
 
 from empirical import ImageConfig, build, measure_stability, train  # noqa: E402
 from empirical.stability import AVERAGES, Outputs, measure_outputs, noise_like  # noqa: E402
+from theory import Estimate  # noqa: E402
+from theory.estimate import geometric_mean  # noqa: E402
 
 
 def generator(seed: int) -> torch.Generator:
@@ -87,29 +89,29 @@ def test_every_image_has_a_deformation_of_its_own() -> None:
         assert len({tuple(image.flatten().tolist()) for image in batch[:10]}) == 10
 
 
-def test_a_fully_connected_net_at_the_start_does_not_tell_deformations_from_noise() -> None:
-    """R_f = 1 on white images within the measured bootstrap interval at 99.99 % confidence.
+def test_fully_connected_nets_at_the_start_do_not_tell_deformations_from_noise() -> None:
+    """R_f = 1 on smooth images, over 8 nets: within Student's interval of their logarithms at 99.9 % confidence.
 
-    Mean over 5 seeds of a random isotropic function of pixels. Control: the same net behind a blur, which
-    lets through less of the noise than of the deformation, does not hold 1 in its interval.
+    One net strays by 10 % or so, as its ten outputs are few random directions. Control: the same nets behind
+    a blur, which lets through less of the noise than of the deformation.
     """
-    images = white(300, 12)
+    images = torch.nn.functional.avg_pool2d(white(300, 16), 5, stride=1)
+
+    def ratio(nets: list[torch.nn.Module]) -> Estimate:
+        found = [measure_stability(net, images, displacement=0.5, rng=k, resamples=0) for k, net in enumerate(nets)]
+        return geometric_mean([stability.relative.value for stability in found], confidence=0.999)
+
+    plain = ratio([build("fully-connected", 1, 12, 10, seed) for seed in range(8)])
+    assert plain.low < 1 < plain.high
+    assert plain.high / plain.low < 1.5  # so that the interval says something
     blur = torch.nn.AvgPool2d(4, stride=1)
-    smooth = torch.nn.functional.avg_pool2d(white(300, 16), 5, stride=1)
-    for seed in range(3):
-        net = build("fully-connected", 1, 12, 10, seed)
-        relative = measure_stability(net, images, displacement=0.5, rng=seed, confidence=0.9999).relative
-        assert relative.low < 1 < relative.high
-        assert relative.high - relative.low < 0.6
-        blurred = torch.nn.Sequential(blur, build("fully-connected", 1, 9, 10, seed))
-        control = measure_stability(blurred, smooth, displacement=0.5, rng=seed, confidence=0.9999).relative
-        assert not control.low < 1 < control.high
+    assert ratio([torch.nn.Sequential(blur, build("fully-connected", 1, 9, 10, seed)) for seed in range(8)]).low > 1
 
 
 @pytest.mark.parametrize("average", AVERAGES)
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(
-    count=st.integers(2, 9), outputs=st.integers(1, 4), seed=st.integers(0, 999),
+    count=st.integers(3, 9), outputs=st.integers(1, 4), seed=st.integers(0, 999),
     factor=st.sampled_from([-3.0, 1e-3, 40.0]), shift=st.sampled_from([0.0, -2.5, 10.0]),
 )  # fmt: skip
 def test_scaling_and_shifting_outputs_changes_no_average(
@@ -127,8 +129,6 @@ def test_scaling_and_shifting_outputs_changes_no_average(
         measure_outputs(Outputs(*parts), average=average, rng=rng, resamples=0)  # type: ignore[arg-type]
         for parts in (plain, changed)
     ]
-    if not all(np.isfinite(estimate.value) for estimate in found[0]):
-        return
     for one, two in zip(*found, strict=True):
         assert two.value == pytest.approx(one.value, rel=1e-5)
 

@@ -1,0 +1,125 @@
+"""Experiment files and configurations: what they expand to, and every mistake told by its key."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from empirical.config import ImageConfig, StripeConfig, config_hash, config_to_dict
+from empirical.experiments import Experiment, read_experiments
+from theory import InputError
+
+OTHER_STRIPE = {
+    "dim": 5, "train_size": 7, "seed": 9, "width": 10, "scale": 1e-3, "loss": "hinge", "time_step": 0.2,
+    "batch_size": 3, "unfit_fractions": (0.5,), "max_steps": 10, "noise_norm": 0.2, "probe_size": 20,
+    "average": "median",
+}  # fmt: skip
+
+
+def test_every_field_of_a_stripe_is_in_its_hash() -> None:
+    """Stores made before stay readable: the hash of the default configuration is pinned."""
+    assert config_hash(StripeConfig()) == "70b301972b7835b1"
+    assert set(OTHER_STRIPE) == {item.name for item in fields(StripeConfig)}
+    hashes = {config_hash(replace(StripeConfig(), **{name: value})) for name, value in OTHER_STRIPE.items()}
+    assert len(hashes | {config_hash(StripeConfig())}) == len(OTHER_STRIPE) + 1
+
+
+def test_a_list_of_fractions_is_the_tuple() -> None:
+    listed = StripeConfig(unfit_fractions=[0.9, 0.5])  # type: ignore[arg-type]
+    assert listed == StripeConfig(unfit_fractions=(0.9, 0.5))
+    assert config_hash(listed) == config_hash(StripeConfig(unfit_fractions=(0.9, 0.5)))
+
+
+def test_configurations_do_not_change() -> None:
+    with pytest.raises(FrozenInstanceError):
+        ImageConfig().seed = 1  # type: ignore[misc]
+    assert config_to_dict(ImageConfig())["kind"] == "image"
+    assert config_to_dict(StripeConfig())["kind"] == "stripe"
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    sizes=st.lists(st.integers(1, 1000), min_size=1, max_size=4, unique=True),
+    seeds=st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True),
+    nets=st.lists(st.sampled_from(["lenet", "resnet-small", "fully-connected"]), max_size=3, unique=True),
+)
+def test_a_grid_is_the_product_seed_by_seed_large_sizes_first(
+    sizes: list[int], seeds: list[int], nets: list[str]
+) -> None:
+    base = ImageConfig(epochs=7)
+    configs = Experiment(base, tuple(sizes), tuple(seeds), tuple(nets)).configs()
+    assert len(set(configs)) == len(configs) == len(sizes) * len(seeds) * max(1, len(nets))
+    found = {(c.train_size, c.seed, c.architecture) for c in configs}  # type: ignore[union-attr]
+    assert found == {(p, s, a) for p in sizes for s in seeds for a in nets or ["lenet"]}
+    for config in configs:
+        assert replace(config, train_size=base.train_size, seed=0, architecture="lenet") == base
+    assert [c.seed for c in configs] == [s for s in seeds for _ in range(len(configs) // len(seeds))]
+    one_seed = [c.train_size for c in configs if c.seed == seeds[0]]
+    assert one_seed == sorted(one_seed, reverse=True)
+
+
+def test_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "e.toml"
+    path.write_text(
+        """
+[[experiment]]
+kind = "image"
+dataset = "digits"
+architectures = ["lenet", "resnet-small"]
+train_sizes = [64, 128]
+seeds = [0, 4]
+image_size = 16
+displacement = 0.5
+
+[[experiment]]
+kind = "stripe"
+train_sizes = [32]
+dim = 5
+unfit_fractions = [0.5, 0.1]
+"""
+    )
+    image, stripe = read_experiments(path)
+    assert image.base == ImageConfig(image_size=16, displacement=0.5)
+    assert (image.train_sizes, image.seeds, image.architectures) == ((64, 128), (0, 4), ("lenet", "resnet-small"))
+    assert stripe.base == StripeConfig(dim=5, unfit_fractions=(0.5, 0.1))
+    assert (stripe.seeds, len(image.configs()), len(stripe.configs())) == ((0, 1, 2), 8, 3)
+
+
+HEAD = '[[experiment]]\nkind = "image"\ntrain_sizes = [16]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "file = .*holds no \\[\\[experiment\\]\\]$"),
+        ("experiment = 3", "file = .*holds no"),
+        ("[[experiment", "file = .*is not TOML"),
+        ('[[experiment]]\nkind = "picture"\ntrain_sizes = [1]', "kind = picture: must be one of image, stripe$"),
+        ("[[experiment]]\ntrain_sizes = [1]", "kind = None: must be one of image, stripe$"),
+        ('[[experiment]]\nkind = "image"', "train_sizes = None: an experiment must name at least one$"),
+        ('[[experiment]]\nkind = "image"\ntrain_sizes = []', "train_sizes = .*must name at least one$"),
+        ('[[experiment]]\nkind = "image"\ntrain_sizes = [0]', "train_sizes = 0: must be a whole number, at least 1$"),
+        ('[[experiment]]\nkind = "image"\ntrain_sizes = 16', "train_sizes = 16: must be a list$"),
+        (HEAD + "learning_rates = 0.1", "learning_rates = 0.1: is no key of an experiment; those are .*learning_rate"),
+        (HEAD + "seed = 3", "seed = 3: is no key of an experiment"),
+        (HEAD + "cutoff = [3]", "cutoff = \\[3\\]: must not be a list$"),
+        (HEAD + "cutoff = 1", "cutoff = 1: must be a whole number, at least 2$"),
+        (HEAD + "seeds = [-1]", "seeds = -1: must be a whole number, at least 0$"),
+        ('[[experiment]]\nkind = "stripe"\ntrain_sizes = [8]\narchitectures = ["lenet"]', "architectures = .*leave it"),
+        ('[[experiment]]\nkind = "stripe"\ntrain_sizes = [8]\ndataset = "digits"', "dataset = digits: is no key"),
+    ],
+)
+def test_a_mistake_is_told_by_its_key_in_one_line(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "e.toml").write_text(text)
+    with pytest.raises(InputError, match=f"^{message}") as caught:
+        read_experiments(tmp_path / "e.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_absent_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="^file = .*no such file$"):
+        read_experiments(tmp_path / "none.toml")
