@@ -16,6 +16,16 @@ __all__ = ["DIGITS_SIZE", "ImageConfig", "StripeConfig", "config_hash", "config_
 DIGITS_SIZE = 16
 
 
+def _store(config: object, name: str, value: object) -> None:
+    """Keep the converted value: equal configurations must have equal hashes, 1 and 1.0 alike."""
+    object.__setattr__(config, name, value)
+
+
+def _store_integers(config: object, **minima: int) -> None:
+    for name, minimum in minima.items():
+        _store(config, name, require_integer(name, getattr(config, name), minimum))
+
+
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
     """One net trained on images by SGD with momentum and a cosine schedule, then measured.
@@ -42,15 +52,15 @@ class ImageConfig:
     probe_seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, minimum in (("train_size", 1), ("seed", 0), ("epochs", 1), ("min_steps", 0),
-                              ("batch_size", 1), ("cutoff", 2), ("probe_size", 2), ("probe_seed", 0)):  # fmt: skip
-            require_integer(name, getattr(self, name), minimum)
+        _store_integers(
+            self, train_size=1, seed=0, epochs=1, min_steps=0, batch_size=1, cutoff=2, probe_size=2, probe_seed=0
+        )
         if self.image_size is not None:
-            require_integer("image_size", self.image_size, 8)
-        require_real("learning_rate", self.learning_rate, above=0)
-        require_real("momentum", self.momentum, minimum=0, maximum=1)
-        require_real("weight_decay", self.weight_decay, minimum=0)
-        require_real("displacement", self.displacement, above=0)
+            _store_integers(self, image_size=8)
+        _store(self, "learning_rate", require_real("learning_rate", self.learning_rate, above=0))
+        _store(self, "momentum", require_real("momentum", self.momentum, minimum=0, maximum=1))
+        _store(self, "weight_decay", require_real("weight_decay", self.weight_decay, minimum=0))
+        _store(self, "displacement", require_real("displacement", self.displacement, above=0))
         require_choice("average", self.average, ("mean", "median", "coordinate-median"))
 
 
@@ -77,21 +87,20 @@ class StripeConfig:
     average: Literal["mean", "median", "coordinate-median"] = "mean"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "unfit_fractions", tuple(self.unfit_fractions))
-        for name, minimum in (("dim", 2), ("train_size", 1), ("seed", 0), ("width", 1), ("max_steps", 1),
-                              ("probe_size", 2)):  # fmt: skip
-            require_integer(name, getattr(self, name), minimum)
+        _store_integers(self, dim=2, train_size=1, seed=0, width=1, max_steps=1, probe_size=2)
         if self.batch_size is not None:
-            require_integer("batch_size", self.batch_size, 1, self.train_size)
+            _store(self, "batch_size", require_integer("batch_size", self.batch_size, 1, self.train_size))
         for name in ("scale", "time_step", "noise_norm"):
-            require_real(name, getattr(self, name), above=0)
+            _store(self, name, require_real(name, getattr(self, name), above=0))
         require_choice("loss", self.loss, ("hinge", "softhinge", "squaredhinge"))
         require_choice("average", self.average, ("mean", "median", "coordinate-median"))
-        if not self.unfit_fractions or list(self.unfit_fractions) != sorted(set(self.unfit_fractions), reverse=True):
-            raise InputError("unfit_fractions", self.unfit_fractions, "must be falling and not empty")
-        for fraction in self.unfit_fractions:
-            if not 0 <= require_real("unfit_fractions", fraction) < 1:
+        fractions = tuple(require_real("unfit_fractions", fraction) for fraction in self.unfit_fractions)
+        for fraction in fractions:
+            if not 0 <= fraction < 1:
                 raise InputError("unfit_fractions", fraction, "must be at least 0 and below 1: at 1, F is still 0")
+        if not fractions or list(fractions) != sorted(set(fractions), reverse=True):
+            raise InputError("unfit_fractions", fractions, "must be falling and not empty")
+        _store(self, "unfit_fractions", fractions)
 
 
 def config_to_dict(config: ImageConfig | StripeConfig) -> dict[str, Any]:

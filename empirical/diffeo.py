@@ -113,13 +113,17 @@ def warp(images: Tensor, displacement: Tensor, interpolation: Interpolation = "b
         raise InputError(
             "displacement.shape", tuple(displacement.shape), f"must be {(len(images), 2, size, size)}"
         )
-    pixel = torch.arange(size, dtype=displacement.dtype, device=displacement.device)
+    # Positions to a fraction of a pixel need more than half precision.
+    dtype = torch.promote_types(images.dtype, torch.float32)
+    displacement = displacement.to(dtype)
+    pixel = torch.arange(size, dtype=dtype, device=displacement.device)
     position = torch.stack((pixel - displacement[:, 0], pixel[:, None] - displacement[:, 1]), dim=-1)
     # grid_sample counts from -1 to 1 between the centres of the outer pixels; "border" is the clamp.
-    grid = (position * (2 / (size - 1)) - 1).to(images.dtype)
-    return functional.grid_sample(
-        images, grid, mode=interpolation, padding_mode="border", align_corners=True
+    grid = position * (2 / (size - 1)) - 1
+    moved = functional.grid_sample(
+        images.to(dtype), grid, mode=interpolation, padding_mode="border", align_corners=True
     )
+    return moved.to(images.dtype)
 
 
 class MaxEntropyDiffeo(nn.Module):
@@ -164,14 +168,15 @@ class MaxEntropyDiffeo(nn.Module):
             raise InputError(
                 "displacement, temperature", (displacement, temperature), "exactly one of the two must be given"
             )
-        self.cutoff = cutoff
+        self.cutoff = require_integer("cutoff", cutoff, 2)
+        require_choice("calibration", calibration, ("paper", "exact"))
         self.displacement = displacement
         self.temperature = temperature
         self.calibration: Calibration = calibration
         self.interpolation = require_choice("interpolation", interpolation, ("bilinear", "nearest"))
         self.folding = require_choice("folding", folding, ("keep", "reject", "allow"))
         self.generator = generator
-        self.ensemble(2 * max(2, cutoff))  # a wrong cutoff, displacement or temperature is told now
+        self.ensemble(2 * self.cutoff)  # a wrong cutoff, displacement or temperature is told now
 
     def ensemble(self, size: int) -> MaxEntropyEnsemble:
         """The ensemble for images of side `size`, before any check for folding."""

@@ -109,8 +109,9 @@ def _statistics(outputs: Outputs, index: np.ndarray, average: Average) -> tuple[
         # Over distinct pairs: avg ||f(x) - f(z)||^2 = 2 n / (n - 1) (avg ||f||^2 - ||avg f||^2).
         spread = 2 * count / (count - 1) * ((clean - clean.mean(0)) ** 2).sum(1).mean()
         return deformed.sum(1).mean() / spread, noisy.sum(1).mean() / spread
-    norms = (clean**2).sum(1)
-    distances = np.maximum(norms[:, None] + norms[None, :] - 2 * clean @ clean.T, 0)
+    centred = clean - clean.mean(0)  # a large common offset would cancel badly
+    norms = (centred**2).sum(1)
+    distances = np.maximum(norms[:, None] + norms[None, :] - 2 * centred @ centred.T, 0)
     if average == "median":
         spread = np.median(distances[np.triu_indices(count, 1)])
         return np.median(deformed.sum(1)) / spread, np.median(noisy.sum(1)) / spread
@@ -143,8 +144,9 @@ def measure_outputs(
     require_integer("resamples", resamples, 0)
     require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     count = len(outputs.clean)
-    if count < 2:
-        raise InputError("images", count, "at least 2 are needed")
+    least = 3 if average == "coordinate-median" else 2  # of 2, the zero diagonal is half of all pairs
+    if count < least:
+        raise InputError("images", count, f"at least {least} are needed")
     for name, values in (("f(x)", outputs.clean), ("f(tau x)", outputs.deformed), ("f(x + eta)", outputs.noisy)):
         if not np.isfinite(values).all():
             bad = int((~np.isfinite(values)).any(1).sum())
@@ -285,7 +287,8 @@ def measure_stability(
     require_choice("batch_norm", batch_norm, ("running", "clean", "own"))
     if displacement is None and temperature is None:
         displacement = 1.0
-    rng = np.random.default_rng(rng)
+    if not isinstance(rng, np.random.Generator):
+        rng = np.random.default_rng(require_integer("rng", rng, 0))
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     diffeo = MaxEntropyDiffeo(
         cutoff, displacement, temperature,

@@ -92,8 +92,8 @@ def _run(config: Config, data_folder: str | None, download: bool, store: RunStor
     """Train on one thread, whoever the caller: the same table from one process as from many."""
     with _threads(1):
         run = train(config, data_folder=data_folder, download=download)
-    if store is not None:
-        store.write(run)
+        if store is not None:
+            store.write(run)
     return run.table
 
 

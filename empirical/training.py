@@ -100,7 +100,8 @@ def train(
     download: bool = False,
     progress: Progress | None = None,
 ) -> Run:
-    """Train and measure the net that `config` describes; the same configuration gives the same numbers.
+    """Train and measure the net that `config` describes; the same configuration gives the same numbers, on the
+    same number of torch's threads (`sweep` takes one).
 
     Returns
     -------
@@ -178,6 +179,9 @@ def _descend(
         if progress is not None:
             progress((epoch + 1) / epochs)
     model.eval()
+    # The last step comes after the last loss.
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
+        raise InputError("learning_rate", config.learning_rate, "the last step left weights not finite; lower it")
     return total / len(inputs)
 
 

@@ -59,7 +59,7 @@ class MaxEntropyEnsemble:
         delta = require_real("displacement", displacement, above=0)
         unit = cls(size, cutoff, 1.0)  # displacements scale with sqrt(T)
         reference = unit.paper_displacement if calibration == "paper" else unit.rms_displacement
-        return cls(size, cutoff, (delta / reference) ** 2)
+        return cls(size, cutoff, require_real("displacement", (delta / reference) * (delta / reference), above=0))
 
     @property
     def mode_radius(self) -> np.ndarray:

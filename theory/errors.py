@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 __all__ = ["InputError", "require_choice", "require_integer", "require_real"]
 
 
@@ -23,12 +25,13 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         shown = self.value if isinstance(self.value, str) and self.value else repr(self.value)
-        return f"{self.parameter} = {shown}: {self.allowed}"
+        # One line, whatever the value: an array's repr has several, and so may a user's text.
+        return " ".join(f"{self.parameter} = {shown}: {self.allowed}".splitlines())
 
 
 def require_integer(parameter: str, value: Any, minimum: int, maximum: int | None = None) -> int:
     """`value` as an int if it is a whole number in [minimum, maximum]; InputError otherwise."""
-    whole = not isinstance(value, bool) and hasattr(value, "__index__")
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if whole and value >= minimum and (maximum is None or value <= maximum):
         return int(value)
     upper = "" if maximum is None else f" and at most {maximum}"
@@ -46,7 +49,7 @@ def require_real(
     """`value` as a float if it is finite, > above, >= minimum and <= maximum; InputError otherwise."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if math.isfinite(number) and number > above and minimum <= number <= maximum:
         return number

@@ -17,8 +17,8 @@ __all__ = ["Estimate", "geometric_mean", "mean"]
 class Estimate:
     """A value with a confidence interval [low, high] from n samples.
 
-    `low` and `high` are NaN where no interval is known (n = 1, say). Prints as ``1.02 ± 0.03 (n=12)``,
-    or ``1.02 [0.90, 1.30] (n=12)`` where the interval is lopsided by more than a quarter.
+    `low` and `high` are NaN where no interval is known (n = 1, say). Prints as ``1.020 ± 0.030 (n=12)``,
+    or ``1.02 [0.9, 1.3] (n=12)`` where the interval is lopsided by more than a quarter.
     """
 
     value: float

@@ -65,21 +65,20 @@ class FlowConfig:
     test_size: int = 10_000
 
     def __post_init__(self) -> None:
-        for name, minimum in (("width", 1), ("max_steps", 1), ("test_size", 1)):
-            require_integer(name, getattr(self, name), minimum)
-        require_real("scale", self.scale, above=0)
+        for name in ("width", "max_steps", "test_size"):
+            object.__setattr__(self, name, require_integer(name, getattr(self, name), 1))
+        object.__setattr__(self, "scale", require_real("scale", self.scale, above=0))
         require_choice("loss", self.loss, LOSSES)
         require_choice("dtype", self.dtype, ("float32", "float64"))
         if self.dtype == "float32" and self.scale > _SINGLE_PRECISION_SCALE:
             allowed = f"must be float64 for a scale above {_SINGLE_PRECISION_SCALE:g}: f - f_0 rounds off"
             raise InputError("dtype", self.dtype, allowed)
-        require_real("weight_change", self.weight_change, above=0, maximum=1)
-        require_real("output_change", self.output_change, above=0, maximum=1)
-        object.__setattr__(self, "unfit_fractions", tuple(self.unfit_fractions))
-        for fraction in self.unfit_fractions:
-            require_real("unfit_fractions", fraction, minimum=0, maximum=1)
-        if not self.unfit_fractions or list(self.unfit_fractions) != sorted(set(self.unfit_fractions), reverse=True):
-            raise InputError("unfit_fractions", self.unfit_fractions, "must fall, and be at least one")
+        for name in ("weight_change", "output_change"):
+            object.__setattr__(self, name, require_real(name, getattr(self, name), above=0, maximum=1))
+        fractions = tuple(require_real("unfit_fractions", q, minimum=0, maximum=1) for q in self.unfit_fractions)
+        if not fractions or list(fractions) != sorted(set(fractions), reverse=True):
+            raise InputError("unfit_fractions", fractions, "must fall, and be at least one")
+        object.__setattr__(self, "unfit_fractions", fractions)
 
 
 def simulate(

@@ -127,12 +127,14 @@ def _typed(values: pd.Series, name: str, column: Column, origin: str) -> pd.Seri
         wrong |= numbers.notna() & (numbers != numbers.round())
     if column.required:
         wrong |= numbers.isna()
-    wrong |= numbers.notna() & ((numbers < column.minimum) | (numbers > column.maximum))
+    # Whole numbers beyond 2^53 are not exact in the floating point that tables are read through.
+    maximum = min(column.maximum, 2.0**53) if column.kind == "integer" else column.maximum
+    wrong |= numbers.notna() & (np.isinf(numbers) | (numbers < column.minimum) | (numbers > maximum))
     if wrong.any():
-        kind = {"integer": "a whole number", "real": "a number"}[column.kind]
+        kind = {"integer": "a whole number", "real": "a finite number"}[column.kind]
         bounds = "".join(
             f", {words} {bound:g}"
-            for words, bound in (("at least", column.minimum), ("at most", column.maximum))
+            for words, bound in (("at least", column.minimum), ("at most", maximum))
             if np.isfinite(bound)
         )
         raise InputError(where, str(values[wrong].iloc[0]), f"must be {kind}{bounds}")

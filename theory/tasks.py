@@ -48,7 +48,7 @@ class Stripe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", require_integer("dim", self.dim, 2))
-        if len(self.interfaces) != 2:
+        if not isinstance(self.interfaces, (tuple, list)) or len(self.interfaces) != 2:
             raise InputError("interfaces", self.interfaces, "must be two numbers")
         low, high = (require_real("interfaces", z) for z in self.interfaces)
         if not low < high:

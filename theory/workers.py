@@ -26,7 +26,8 @@ def run_jobs(
 
     With one worker, or one job, everything runs here and in order. Otherwise jobs start in order in at most
     `workers` fresh processes (threads of compiled code and forks do not mix), each after `initializer`. The
-    first error ends it: jobs that have not started are dropped, and the error is raised here.
+    first error ends it: jobs that have not started are dropped, those that have are waited for, and the error is
+    raised here.
     """
     require_integer("workers", workers, 1)
     if workers == 1 or len(jobs) < 2:
@@ -39,5 +40,5 @@ def run_jobs(
             for future in as_completed(futures):
                 finish(futures[future], future.result())
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise

@@ -108,7 +108,6 @@ def test_rejection_keeps_the_law_of_what_does_not_fold() -> None:
     assert distance(all_of_them) > 5
 
 
-@pytest.mark.xfail(strict=True, reason="warp rounds the positions, not only the pixels, to the images' precision")
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_rounds_pixels_not_positions(dtype: torch.dtype) -> None:
     """The deformed half image is the float32 one rounded once: half a unit in the last place of at most 1."""

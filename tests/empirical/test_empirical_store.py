@@ -119,7 +119,6 @@ def test_threads_are_put_back() -> None:
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.xfail(strict=True, reason="environment.json is written after the run's one thread is given back")
 @pytest.mark.usefixtures("two_threads")
 def test_the_stored_number_of_threads_is_the_runs(tmp_path: Path) -> None:
     """A sweep trains on one thread, whatever the caller has."""

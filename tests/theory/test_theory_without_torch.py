@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # a fresh interpreter each; test_relstab_commands has the essence of it
+
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = """
 import sys
