@@ -8,6 +8,19 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_each() -> None:
+    """Tests run side by side, one process a core: threads of each would only wait for the others'."""
+    import numba
+
+    numba.set_num_threads(1)
+    try:
+        import torch
+    except ImportError:
+        return
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def data_folder() -> Path:
     """RELSTAB_DATA, or shared/data beside the repository; skips, naming what is missing, if there is none."""
