@@ -16,7 +16,7 @@ import pandas as pd
 from compare.averages import average_over_seeds
 from compare.contrast import Contrast, contrast
 from compare.fits import Fits, PowerLawFit, fit_all, fit_error_law
-from compare.series import series
+from compare.series import series, stage_order
 from compare.wording import SYMBOLS, format_estimate, format_number
 from theory.errors import InputError
 from theory.estimate import Estimate
@@ -123,6 +123,9 @@ def write_report(
 def _contrast(table: pd.DataFrame, stage: str | None) -> tuple[Contrast | None, str]:
     """The contrast, or None and the reason why there is none."""
     theory = table["source"] == "theory"
+    stages = sorted(set(table.loc[theory, "stage"]), key=stage_order)
+    if theory.any() and stage is not None and stage not in stages:
+        raise InputError("stage", stage, "must be one of the theory's stages: " + ", ".join(stages))
     if not theory.any():
         if stage is not None:
             raise InputError("stage", stage, "needs rows of the theory; there are none")

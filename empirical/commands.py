@@ -138,13 +138,18 @@ class Sample:
         summaries = [{**e.summary(), "folded_fraction": part, "fields": self.count} for e, part in ensembles]
         terminal.table(
             f"{data.name}, {data.size} x {data.size} pixels; folds among {self.count} fields",
-            ["c", "modes", "T", "T_max", "delta paper", "delta rms", "folded"],
+            ["c", "modes", "T", "T_min", "T_max", "delta paper", "delta rms", "folded"],
             [
-                [str(s["cutoff"]), str(s["mode_count"]), f"{s['temperature']:.3g}", f"{s['temperature_max']:.3g}",
+                [str(s["cutoff"]), str(s["mode_count"]),
+                 *(f"{s[name]:.3g}" for name in ("temperature", "temperature_min", "temperature_max")),
                  f"{s['paper_displacement']:.3g} px", f"{s['rms_displacement']:.3g} px", f"{s['folded_fraction']:.1%}"]
                 for s in summaries
             ],
         )  # fmt: skip
+        for s in summaries:
+            if not s["temperature_min"] <= s["temperature"] <= s["temperature_max"]:
+                terminal.line(f"c = {s['cutoff']}: T lies outside [T_min, T_max]: below, fields move less than half a "
+                              "pixel; above, more than a few fold")  # fmt: skip
         if self.output is not None:
             terminal.line(f"wrote {self.output}")
         return {"ensembles": summaries, "output": None if self.output is None else str(self.output)}
