@@ -123,8 +123,9 @@ def test_folded_agrees_with_finite_differences() -> None:
 
 @pytest.mark.parametrize(("cutoff", "percent"), [(2, 53), (3, 32), (5, 27), (15, 8)])
 def test_folds_at_the_highest_temperature(cutoff: int, percent: int) -> None:
-    """4000 fields at n = 32: within 4.5 binomial standard errors (2 in 10^5 false alarms for all four) of the
-    percentages in physics.md, widened by their rounding and by the error of their own sample of some hundreds."""
+    """4000 fields at n = 32: within 4.5 binomial standard errors (3 in 10^5 false alarms for all four) of the
+    percentages that an independent program once gave, widened by their rounding and their own error (about 1000
+    fields). The paper says that none folds below T_max."""
     ensemble = MaxEntropyEnsemble(32, cutoff, MaxEntropyEnsemble(32, cutoff, 1).temperature_range[1])
     part = folded(sample_coefficients(ensemble, 4000, generator(cutoff)), 32).double().mean().item()
     expected = percent / 100
