@@ -81,6 +81,11 @@ class FlowConfig:
         object.__setattr__(self, "unfit_fractions", fractions)
 
 
+def _not_finite(config: FlowConfig, steps: int) -> InputError:
+    allowed = f"the flow left the range of {config.dtype} after {steps} steps; take a scale nearer to 1, or float64"
+    return InputError("scale", config.scale, allowed)
+
+
 def simulate(
     task: Task,
     train_size: int,
@@ -145,7 +150,7 @@ def simulate(
             break
         speed = velocity.norm
         if not math.isfinite(speed):
-            raise InputError("scale", config.scale, f"the flow stopped being finite after {steps} steps")
+            raise _not_finite(config, steps)
         if speed == 0:
             stop_reason = "stationary"  # no active neuron sees any unfit point: nothing will ever move again
             break
@@ -154,6 +159,8 @@ def simulate(
             candidate = network.moved(velocity, step)
             moved_predictor, moved_velocity = kernel(x, y, candidate, baseline, config.scale, config.loss)
             change = float(np.max(np.abs(moved_predictor - predictor)))
+            if not math.isfinite(change):
+                raise _not_finite(config, steps)
             step_for_output = math.inf if change == 0 else _SAFETY * config.output_change * step / change
             if change <= config.output_change:
                 break

@@ -138,6 +138,15 @@ def test_giving_up_is_never_silent() -> None:
     assert path.rows() == []
 
 
+@pytest.mark.filterwarnings("ignore:overflow|invalid:RuntimeWarning")
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_leaving_the_range_of_the_precision_is_an_error(backend: str) -> None:
+    """Weights of order alpha^(-1/2) = 1e20 have squares beyond float32."""
+    config = FlowConfig(width=20, scale=1e-40, test_size=10)
+    with pytest.raises(InputError, match=r"scale = 1e-40: the flow left the range of float32 after \d+ steps"):
+        simulate(Stripe(3), 16, config, seed=0, backend=backend)
+
+
 def test_a_net_that_no_point_activates_is_stationary() -> None:
     """One neuron, one point: for about half the seeds the neuron is silent there and stays so."""
     config = FlowConfig(width=1, test_size=10, max_steps=2000, unfit_fractions=(0.5,))
