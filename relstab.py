@@ -58,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"relstab: {error}", file=sys.stderr)
         return 2
+    except (OSError, MemoryError) as error:  # a full disk, a folder without permission, sizes beyond the machine
+        reason = " ".join(str(error).split()) or "not enough memory"
+        print(f"relstab: {type(error).__name__}: {reason}", file=sys.stderr)
+        return 2
     if command.json:
         print(json.dumps(result, indent=1, allow_nan=False))
     return 0

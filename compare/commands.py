@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,10 +29,10 @@ class Compare:
     Rows whose column `source` is "theory" are the theory; all others are measured. Without theory rows, or
     without measured ones, the fits alone are printed.
 
-    Examples:
-        relstab compare theory.csv images.csv
-        relstab compare theory.csv nets.parquet --stage q=0.1 --output fits.csv
-        relstab compare curves.csv --json
+    For example:
+    - `relstab compare theory.csv images.csv`
+    - `relstab compare theory.csv nets.parquet --stage q=0.1 --output fits.csv`
+    - `relstab compare curves.csv --json`
     """
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -92,9 +93,10 @@ class Compare:
 class Report:
     """Write a report of curve tables: one HTML file that needs no network, and the figures as PNG files.
 
-    Examples:
-        relstab report theory.csv images.csv
-        relstab report curves.parquet --output results/report.html --title "LeNet on digits"
+    For example:
+    - `relstab report theory.csv images.csv`
+    - `relstab report curves.parquet --output results/report.html --title "LeNet on digits"`
+    - `relstab report nets.csv --dataset fashion-mnist --data DATA`
     """
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -105,27 +107,43 @@ class Report:
     """Heading of the report."""
     stage: str | None = None
     """Stage of the theory beside which measured series without a shared stage are laid (q=0.3 if there)."""
+    dataset: str | None = None
+    """Data set of which the report shows deformed images (needs torch); none are shown without."""
+    displacement: float = 1.0
+    """delta of those deformations in pixels."""
+    data: Path | None = None
+    """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
     json: bool = False
     """Print one JSON object instead of lines."""
 
     def run(self) -> dict[str, Any]:
         """Do it: print the path unless `json`, and return a JSON-ready dictionary."""
         table = _read(self.files)
-        files = " ".join(str(path) for path in self.files)
-        command = f"relstab report {files} --output {self.output}"
-        path = write_report(table, self.output, title=self.title, command=command, stage=self.stage)
-        figures = sorted(str(figure) for figure in path.with_name(f"{path.stem}_figures").glob("*.png"))
+        words = ["relstab", "report", *map(str, self.files)]
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name not in ("files", "json", "data") and value != item.default:
+                words += [f"--{item.name}", str(value)]
+        command = shlex.join(words)
+        images = None
+        if self.dataset is not None:
+            from compare.explorer import deformed_grid
+
+            images = deformed_grid(self.dataset, (2, 3, 5), displacement=self.displacement, data=self.data)
+        path = write_report(
+            table, self.output, title=self.title, images=images, command=command, stage=self.stage
+        )
+        figures = path.with_name(f"{path.stem}_figures")
         if not self.json:
             console = _console()
             console.print(f"wrote {escape(str(path))} ({path.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
-            for figure in figures:
-                console.print(f"wrote {escape(figure)}", soft_wrap=True)
+            console.print(f"figures in {escape(str(figures))}", soft_wrap=True)
         return {
             "command": "report",
             "files": [str(file) for file in self.files],
             "rows": len(table),
             "report": str(path),
-            "figures": figures,
+            "figures": str(figures),
         }
 
 

@@ -13,12 +13,12 @@ from compare.ratio import Ratio, measured_over_theory
 from compare.series import series, stage_order
 from compare.wording import WIDTH, format_estimate, listing, wrapped
 from theory.errors import InputError
-from theory.estimate import Estimate
+from theory.estimate import Estimate, mean
 from theory.table import validate_table
 
 __all__ = ["Comparison", "Contrast", "Relation", "contrast"]
 
-Relation = Literal["agrees with", "slower than", "steeper than"]
+Relation = Literal["agrees with", "slower than", "steeper than", "cannot be told from"]
 #: The theory's stage beside which nets trained to the end are laid, where no stage is shared.
 DEFAULT_STAGE = "q=0.3"
 
@@ -27,29 +27,40 @@ DEFAULT_STAGE = "q=0.3"
 class Comparison:
     """One measured series: its fit, the theory's, and how far they are apart.
 
-    `difference` is the measured exponent minus the theory's, its error the two errors in quadrature.
+    `difference` is the measured exponent minus the theory's. Where both share task, stage, seeds and P, as
+    stripe nets do that see the theory's points and neurons, its interval is Student's t over the seeds'
+    differences (`difference_method` "paired seeds"); elsewhere the two errors add in quadrature.
     `ratio` is measured over predicted R_f, where task, stage and some P are shared (stripe nets).
     """
 
     measured: PowerLawFit
     theory: PowerLawFit
     difference: Estimate
+    difference_method: str
     ratio: Ratio | None
 
     @property
     def relation(self) -> Relation:
-        """How R_f falls with P, compared to the theory: agrees if the difference's interval holds 0."""
+        """How R_f falls with P, compared to the theory.
+
+        It agrees if the difference's interval holds 0 and R_f is seen to fall or rise at all: a measurement whose
+        exponent may be 0 as well cannot be told from the theory, and nor can one without an interval.
+        """
+        if not math.isfinite(self.difference.error):
+            return "cannot be told from"
         if self.difference.low > 1e-9:
             return "slower than"
         if self.difference.high < -1e-9:
             return "steeper than"
-        return "agrees with"
+        exponent = self.measured.exponent
+        return "cannot be told from" if exponent.low <= 0 <= exponent.high else "agrees with"
 
     def summary(self) -> dict[str, Any]:
         return {
             "measured": self.measured.summary(),
             "theory": self.theory.label,
             "difference": self.difference.summary(),
+            "difference_method": self.difference_method,
             "relation": f"{self.relation} the theory",
             "ratio": None if self.ratio is None else self.ratio.summary(),
         }
@@ -97,13 +108,19 @@ class Contrast:
         """One line: which measured series agree with the theory within the intervals, and which do not."""
         if not self.comparisons:
             return "No measured series could be compared with the theory."
-        groups: dict[Relation, list[str]] = {"agrees with": [], "slower than": [], "steeper than": []}
+        groups: dict[Relation, list[str]] = {
+            "agrees with": [],
+            "slower than": [],
+            "steeper than": [],
+            "cannot be told from": [],
+        }
         for item in self.comparisons:
             groups[item.relation].append(item.measured.label)
         words: dict[Relation, str] = {
             "agrees with": "R_f falls with P as in the theory for",
             "slower than": "more slowly than in the theory for",
             "steeper than": "more steeply than in the theory for",
+            "cannot be told from": "too uncertainly to be told from the theory or from no fall for",
         }
         clauses = [f"{words[relation]} {listing(labels)}" for relation, labels in groups.items() if labels]
         sentence = "; ".join(clauses)
@@ -185,9 +202,10 @@ def contrast(
             continue
         reference = _reference(key, fits.fits, parts, stage or DEFAULT_STAGE)
         theirs = parts[reference.label]
-        same = (theirs.iloc[0][["task", "stage"]] == key[["task", "stage"]]).all()
+        same = bool((theirs.iloc[0][["task", "stage"]] == key[["task", "stage"]]).all())
         ratio = measured_over_theory(measured_parts[fit.label], theirs, confidence) if same else None
-        comparisons.append(Comparison(fit, reference, _difference(fit, reference), ratio))
+        difference, method = _difference(fit, reference, same)
+        comparisons.append(Comparison(fit, reference, difference, method, ratio))
     return Contrast(fits.fits, tuple(comparisons), tuple(skipped))
 
 
@@ -213,17 +231,23 @@ def _reference(
     return min(fits, key=distance)  # the first in label order among equals
 
 
-def _difference(measured: PowerLawFit, theory: PowerLawFit) -> Estimate:
-    """measured exponent - theory's exponent; independent errors add in quadrature."""
+def _difference(measured: PowerLawFit, theory: PowerLawFit, same: bool) -> tuple[Estimate, str]:
+    """measured exponent - theory's exponent and how its interval came; `same` if task and stage are shared."""
+    ours, theirs = dict(measured.seed_exponents), dict(theory.seed_exponents)
+    sizes = [sorted(x for x, _ in fit.points) for fit in (measured, theory)]
+    if same and ours and ours.keys() == theirs.keys() and sizes[0] == sizes[1]:
+        differences = [ours[seed] - theirs[seed] for seed in ours]
+        return mean(differences, measured.exponent.confidence), "paired seeds"
     value = measured.exponent.value - theory.exponent.value
     error = math.hypot(measured.exponent.error, theory.exponent.error)
     n = min(measured.exponent.n, theory.exponent.n)
-    return Estimate(value, value - error, value + error, n, measured.exponent.confidence)
+    return Estimate(value, value - error, value + error, n, measured.exponent.confidence), "independent errors"
 
 
 def _fit_lines(fit: PowerLawFit, width: int) -> list[str]:
     """Label and law in one line if they fit into it, else in two."""
-    law = fit.law() + "  (bent: no power law)" * fit.bent
+    pooled = fit.interval_method == "pooled" and fit.n_seeds > 1
+    law = fit.law() + "  (interval pooled)" * pooled + "  (bent: no power law)" * fit.bent
     line = f"{fit.label:<{width}}  {law}"
     return [line] if len(line) <= WIDTH else [*wrapped(fit.label), *wrapped(f"    {law}")]
 

@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 
 from compare.contrast import contrast
-from compare.report import DeformedGrid, write_report
+from compare.explorer import deformed_grid
+from compare.report import write_report
 from compare.wording import wrapped
 from empirical.commands import require_torch
 from empirical.config import DIGITS_SIZE, ImageConfig, StripeConfig
@@ -79,7 +80,7 @@ class Demo:
         report = write_report(
             [theory, nets], page,
             title="Relative stability: the demo",
-            images=_deformed(self.seed),
+            images=deformed_grid(_IMAGE_NET.dataset, _CUTOFFS, displacement=_IMAGE_NET.displacement, seed=self.seed),
             notes=(
                 "This is the demo: few seeds and small nets, to show the job and not to settle anything.",
                 f"Stripe: d = 30, {_WIDTH} neurons, alpha = 1e-6; the trained nets see the same points and start "
@@ -140,16 +141,3 @@ def _train(terminal: Terminal, seeds: tuple[int, ...], workers: int) -> pd.DataF
         tables.append(table)
     return _without_times(pd.concat(tables, ignore_index=True))
 
-
-def _deformed(seed: int) -> DeformedGrid:
-    from empirical.data import load_data
-    from empirical.gallery import deformed_rows
-
-    data = load_data(_IMAGE_NET.dataset, image_size=_IMAGE_NET.image_size)
-    images = data.test_images[:10].float() / 255
-    rows = deformed_rows(images, _CUTOFFS, displacement=_IMAGE_NET.displacement, seed=seed)
-    return DeformedGrid(
-        rows[:, :, 0].numpy(),
-        ["clean", *(f"c = {cutoff}" for cutoff in _CUTOFFS)],
-        [data.classes[int(label)] for label in data.test_labels[:10]],
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "plot_error_against_diffeo_stability",
     "plot_error_against_stability",
     "plot_stability_curves",
+    "png",
     "save",
 ]
 
@@ -128,6 +130,13 @@ def save(figure: Figure, path: str | Path) -> Path:
             figure.savefig(aside, dpi=150, metadata=_SUFFIXES[target.suffix])
 
     return write_whole(target, write)
+
+
+def png(figure: Figure) -> bytes:
+    """The bytes that `save` writes to a .png."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=150, metadata=_SUFFIXES[".png"])
+    return stream.getvalue()
 
 
 def _draw_curve(ax: Axes, curve: Curve, fitted: bool) -> Line2D:

@@ -15,11 +15,13 @@ from compare.powerlaw import IntervalMethod, PowerLawFit
 from compare.series import series
 from compare.wording import SYMBOLS, listing
 from theory.errors import InputError, require_choice, require_real
-from theory.estimate import Estimate, mean
+from theory.estimate import Estimate, exponential, mean
 from theory.table import COLUMNS, validate_table
 
 __all__ = ["Fits", "PowerLawFit", "fit_all", "fit_error_law", "fit_power_law"]
 
+#: Seeds that an interval over seeds needs, and x that a curvature needs.
+_LEAST_SEEDS, _LEAST_FOR_BEND = 3, 4
 _NUMERIC = tuple(name for name, column in COLUMNS.items() if column.kind != "text")
 
 
@@ -62,9 +64,10 @@ def fit_power_law(
 
     Intervals come in two ways, named by `interval_method` of the result:
 
-    - ``per-seed``: three seeds or more, each with the same two or more x. Each seed is fitted by itself and
-      the interval is Student's t over the seeds' values. It holds when the residuals of one seed are
-      correlated, as they are when a seed's training sets are nested. The seeds' mean is the joint fit.
+    - ``per-seed``: three seeds or more with two or more x each (a seed with one x is left out). Each seed is
+      fitted by itself and the interval is Student's t over the seeds' values. It holds when the residuals of
+      one seed are correlated, as they are when a seed's training sets are nested, and where runs are missing.
+      If none is, the seeds' mean is the joint fit.
     - ``pooled``: otherwise. lmfit's covariance of all points with Student's t of n - 2 degrees of freedom.
       It is too narrow where residuals of one seed are correlated.
 
@@ -145,22 +148,22 @@ def _fit(rows: pd.DataFrame, label: str, x: str, y: str, confidence: float) -> P
         )
     pivot = math.exp(float(np.log(xs).mean()))
     u, v = np.log(xs / pivot), np.log(ys)
-    grid = _by_seed(u, v, seeds)
-    method: IntervalMethod = "pooled" if grid is None else "per-seed"
-
-    def coefficients(degree: int) -> list[Estimate]:
-        if grid is None:
-            return _pooled(u, v, degree, confidence)
-        fitted = np.polynomial.polynomial.polyfit(np.unique(u), grid, degree)
-        return [mean(values, confidence) for values in fitted]
-
-    centre, slope = coefficients(1)
-    if grid is None:
+    lines = _by_seed(u, v, seeds, 1)
+    method: IntervalMethod
+    if len(lines) >= _LEAST_SEEDS:
+        method = "per-seed"
+        intercepts, slopes = np.array(list(lines.values())).T
+        centre, slope = mean(intercepts, confidence), mean(slopes, confidence)
+        at_one = mean(intercepts - slopes * math.log(pivot), confidence)
+        parabolas = _by_seed(u, v, seeds, 2)
+        enough = len(parabolas) >= _LEAST_SEEDS
+        bend = mean([c[2] for c in parabolas.values()], confidence) if enough else None
+    else:
+        method, lines = "pooled", {}
+        centre, slope = _pooled(u, v, 1, confidence)
         # At the pivot the two errors are independent, so that they add in quadrature at x = 1.
         at_one = _difference(centre, slope, math.log(pivot))
-    else:
-        intercepts, slopes = np.polynomial.polynomial.polyfit(np.unique(u), grid, 1)
-        at_one = mean(intercepts - slopes * math.log(pivot), confidence)
+        bend = _pooled(u, v, 2, confidence)[2] if n_x >= _LEAST_FOR_BEND else None
     distinct, which = np.unique(u, return_inverse=True)
     seed_means = np.bincount(which, v) / np.bincount(which)
     return PowerLawFit(
@@ -168,16 +171,17 @@ def _fit(rows: pd.DataFrame, label: str, x: str, y: str, confidence: float) -> P
         x=x,
         y=y,
         exponent=slope,
-        amplitude=_exponential(at_one),
+        amplitude=exponential(at_one),
         pivot=pivot,
-        value_at_pivot=_exponential(centre),
+        value_at_pivot=exponential(centre),
         interval_method=method,
         residual_rms=float(np.sqrt(np.mean((seed_means - centre.value - slope.value * distinct) ** 2))),
-        curvature=coefficients(2)[2] if n_x >= 4 else None,
+        curvature=bend,
         x_range=(float(xs.min()), float(xs.max())),
         n_points=int(xs.size),
         n_seeds=int(n_seeds),
         points=tuple(zip(xs.tolist(), ys.tolist(), strict=True)),
+        seed_exponents=tuple((seed, float(line[1])) for seed, line in lines.items()),
     )
 
 
@@ -195,15 +199,15 @@ def _positive(rows: pd.DataFrame, name: str, label: str) -> np.ndarray:
     return values
 
 
-def _by_seed(u: np.ndarray, v: np.ndarray, seeds: np.ndarray) -> np.ndarray | None:
-    """`v` as (distinct u) x (seeds) if three or more seeds have the same two or more u, else None."""
-    distinct, row = np.unique(u, return_inverse=True)
-    names, column = np.unique(seeds, return_inverse=True)
-    if names.size < 3 or distinct.size < 2 or u.size != names.size * distinct.size:
-        return None
-    grid = np.full((distinct.size, names.size), np.nan)
-    grid[row, column] = v
-    return None if np.isnan(grid).any() else grid
+def _by_seed(u: np.ndarray, v: np.ndarray, seeds: np.ndarray, degree: int) -> dict[int, np.ndarray]:
+    """Coefficients, constant first, of the polynomial through each seed that has points enough for it."""
+    least = 2 if degree == 1 else _LEAST_FOR_BEND
+    fitted = {}
+    for seed in np.unique(seeds):
+        own = seeds == seed
+        if np.unique(u[own]).size >= least:
+            fitted[int(seed)] = np.polynomial.polynomial.polyfit(u[own], v[own], degree)
+    return fitted
 
 
 def _pooled(u: np.ndarray, v: np.ndarray, degree: int, confidence: float) -> list[Estimate]:
@@ -229,12 +233,3 @@ def _difference(centre: Estimate, slope: Estimate, distance: float) -> Estimate:
     error = math.hypot(centre.error, distance * slope.error)
     return Estimate(value, value - error, value + error, centre.n, centre.confidence)
 
-
-def _exponential(logarithm: Estimate) -> Estimate:
-    value, low, high = (_exp(number) for number in (logarithm.value, logarithm.low, logarithm.high))
-    return Estimate(value, low, high, logarithm.n, logarithm.confidence)
-
-
-def _exp(number: float) -> float:
-    """exp that ends at infinity instead of raising: wide intervals far from the data reach there."""
-    return math.exp(number) if number < 709 else math.inf

@@ -43,6 +43,8 @@ class PowerLawFit:
     n_points: int
     n_seeds: int
     points: tuple[tuple[float, float], ...] = field(default=(), compare=False)
+    #: (seed, its own exponent), where the interval is over seeds.
+    seed_exponents: tuple[tuple[int, float], ...] = field(default=(), compare=False, repr=False)
 
     @property
     def bent(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from theory.estimate import Estimate, mean
+from theory.estimate import Estimate, exponential, mean
 
 __all__ = ["Ratio", "measured_over_theory"]
 
@@ -68,8 +67,7 @@ def measured_over_theory(
     else:
         by_size = ours.mean(axis=1) - theirs.mean(axis=1)
         logs, method = mean(by_size.to_numpy(), confidence), "over P"
-    value, low, high = (math.exp(number) for number in (logs.value, logs.low, logs.high))
-    return Ratio(Estimate(value, low, high, logs.n, confidence), method, tuple(int(size) for size in shared))
+    return Ratio(exponential(logs), method, tuple(int(size) for size in shared))
 
 
 def _logs(rows: pd.DataFrame) -> pd.DataFrame:

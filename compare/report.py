@@ -8,7 +8,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ from theory.errors import InputError
 from theory.estimate import Estimate
 from theory.files import require_writable_parent, write_whole
 from theory.table import read_table, validate_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["DeformedGrid", "gather", "write_report"]
 
@@ -75,7 +78,7 @@ def write_report(
         If a table is not valid or there are no rows, `path` does not end in .html or cannot be written,
         `stage` is no stage of the theory, or the images have the wrong shape.
     """
-    from compare.figures import plot_deformed_grid, save
+    from compare.figures import draw, plot_deformed_grid, save
     from compare.interactive import panel_html, plotly_script
     from compare.panels import diffeo_panel, error_panel, stability_panel
 
@@ -92,12 +95,8 @@ def write_report(
         grid = plot_deformed_grid(images.images, images.row_labels, images.column_labels)
     require_writable_parent("path", target)
     figures = target.with_name(f"{target.stem}_figures")
-    from compare.figures import draw
-
-    if grid is not None:
-        save(grid, figures / "deformed-images.png")
-    for panel in panels:
-        save(draw(panel), figures / f"{panel.name}.png")
+    drawn = {} if grid is None else {"deformed-images": grid}
+    drawn |= {panel.name: draw(panel) for panel in panels}
     law, law_reason = _error_law(table)
     page = _template().render(
         title=title,
@@ -109,7 +108,7 @@ def write_report(
         skipped=contrasted.skipped if contrasted else fits.skipped,
         law=law,
         law_reason=law_reason,
-        image=_base64(figures / "deformed-images.png") if grid is not None else None,
+        image=_base64(grid) if grid is not None else None,
         tables=_series_tables(table),
         rows=len(table),
         notes=list(notes),
@@ -117,6 +116,8 @@ def write_report(
         versions=_versions(),
         figures=figures.name,
     )
+    for name, figure in drawn.items():
+        save(figure, figures / f"{name}.png")
     return write_whole(target, lambda aside: aside.write_text(page, encoding="utf-8"))
 
 
@@ -208,8 +209,10 @@ def _versions() -> list[str]:
     return found
 
 
-def _base64(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode("ascii")
+def _base64(figure: Figure) -> str:
+    from compare.figures import png
+
+    return base64.b64encode(png(figure)).decode("ascii")
 
 
 def _template() -> Any:

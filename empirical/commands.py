@@ -11,13 +11,16 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from empirical.config import DIGITS_SIZE, ImageConfig, StripeConfig
+from empirical.config import ImageConfig, StripeConfig, image_side
 from empirical.experiments import read_experiments
 from theory.diffeo import MaxEntropyEnsemble
-from theory.errors import InputError, require_choice, require_integer
+from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer
 from theory.files import require_writable_parent
 from theory.table import require_table_path, write_table
 from theory.terminal import Terminal
+
+#: Side or mode number beyond which no image is meant.
+_LARGEST = 4096
 
 __all__ = ["COMMANDS", "Sample", "Sweep", "Train", "require_torch"]
 
@@ -29,10 +32,6 @@ def require_torch() -> None:
     except ImportError as error:
         missing = error.name or "torch"
         raise InputError(missing, "not installed", "this command needs pip install 'relstab[nets]'") from error
-
-
-def _image_size(dataset: str, given: int | None) -> int | None:
-    return DIGITS_SIZE if dataset == "digits" and given is None else given
 
 
 def _json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -111,6 +110,11 @@ class Sample:
         terminal = Terminal(self.json)
         for name in ("count", "columns"):
             require_integer(name, getattr(self, name), 1)
+        require_integer("seed", self.seed, 0, MAXIMUM_SEED)
+        for cutoff in self.cutoffs:
+            require_integer("cutoffs", cutoff, 2, _LARGEST)
+        if self.image_size is not None:
+            require_integer("image_size", self.image_size, 8, _LARGEST)
         require_choice("calibration", self.calibration, ("paper", "exact"))
         if not self.cutoffs:
             raise InputError("cutoffs", self.cutoffs, "must name at least one")
@@ -119,7 +123,7 @@ class Sample:
             if self.output.suffix != ".png":
                 raise InputError("output", str(self.output), "must end in .png")
         displacement = 1.0 if self.displacement is None and self.temperature is None else self.displacement
-        size = _image_size(self.dataset, self.image_size)
+        size = image_side(self.dataset, self.image_size)
         data = load_data(self.dataset, self.data, image_size=size, download=self.download)
         options: dict[str, Any] = {"calibration": self.calibration, "folding": self.folding}
         ensembles: list[tuple[MaxEntropyEnsemble, float]] = []
@@ -211,10 +215,15 @@ class Train:
         kind: Any = StripeConfig if self.dataset == "stripe" else ImageConfig
         own = {item.name for item in fields(kind)}
         given = {item.name: getattr(self, item.name) for item in fields(self) if item.name in own}
+        shared = {"data", "download", "output", "json", "dataset"}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name not in own | shared and value != item.default:
+                raise InputError(item.name, value, f"is not read for {self.dataset}; leave it out")
         if given["batch_size"] is None:
             del given["batch_size"]
         if kind is ImageConfig:
-            given["image_size"] = _image_size(self.dataset, self.image_size)
+            given["image_size"] = image_side(self.dataset, self.image_size)
         config: ImageConfig | StripeConfig = kind(**given)
         return config
 

@@ -7,13 +7,18 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from theory.errors import InputError, require_choice, require_integer, require_real
+from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
 
-__all__ = ["DIGITS_SIZE", "ImageConfig", "StripeConfig", "config_hash", "config_to_dict"]
+__all__ = ["DIGITS_SIZE", "ImageConfig", "StripeConfig", "config_hash", "config_to_dict", "image_side"]
 
 
 #: Side to which the commands enlarge the 8 x 8 digits, on which a displacement of one pixel folds.
 DIGITS_SIZE = 16
+
+
+def image_side(dataset: str, given: int | None) -> int | None:
+    """The side that the commands resize images to: as given, or `DIGITS_SIZE` for the digits."""
+    return DIGITS_SIZE if dataset == "digits" and given is None else given
 
 
 def _store(config: object, name: str, value: object) -> None:
@@ -23,7 +28,8 @@ def _store(config: object, name: str, value: object) -> None:
 
 def _store_integers(config: object, **minima: int) -> None:
     for name, minimum in minima.items():
-        _store(config, name, require_integer(name, getattr(config, name), minimum))
+        maximum = MAXIMUM_SEED if name.endswith("seed") else None
+        _store(config, name, require_integer(name, getattr(config, name), minimum, maximum))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,11 @@ class StripeConfig:
             _store(self, "batch_size", require_integer("batch_size", self.batch_size, 1, self.train_size))
         for name in ("scale", "time_step", "noise_norm"):
             _store(self, name, require_real(name, getattr(self, name), above=0))
+        if self.scale > 100:
+            raise InputError("scale", self.scale, "must be at most 100: in float32, f - f_0 rounds off beyond")
+        if self.average != "mean" and self.probe_size > 2000:
+            allowed = "compares all pairs of probes: take mean, or a probe_size of at most 2000"
+            raise InputError("average", self.average, allowed)
         require_choice("loss", self.loss, ("hinge", "softhinge", "squaredhinge"))
         require_choice("average", self.average, ("mean", "median", "coordinate-median"))
         fractions = tuple(require_real("unfit_fractions", fraction) for fraction in self.unfit_fractions)

@@ -102,10 +102,16 @@ def _image_folder(name: str, folder: Path, download: bool) -> ImageData:
             files = ImageFolder(root / split)
         except FileNotFoundError as error:
             raise InputError("data", str(root / split), "holds no images in folders named by class") from error
-        first = np.asarray(files[0][0]).shape
-        pixels = np.empty((len(files), *first), np.uint8)
+        first: tuple[int, ...] = ()
+        pixels = np.empty(0, np.uint8)
         for index, (path, _) in enumerate(files.samples):
-            image = np.asarray(files[index][0])
+            try:
+                image = np.asarray(files[index][0])
+            except OSError as error:
+                raise InputError("images", Path(path).name, "cannot be read as an image") from error
+            if index == 0:
+                first = image.shape
+                pixels = np.empty((len(files), *first), np.uint8)
             if image.shape != first or first[0] != first[1]:
                 raise InputError("images", Path(path).name, f"is {image.shape[:2]}: all must be square and alike")
             pixels[index] = image

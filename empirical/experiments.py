@@ -42,6 +42,8 @@ class Experiment:
                 raise InputError(name, values, "must name at least one")
             object.__setattr__(self, name, tuple(require_integer(name, value, minimum) for value in values))
         object.__setattr__(self, "architectures", tuple(self.architectures))
+        if not all(isinstance(name, str) for name in self.architectures):
+            raise InputError("architectures", self.architectures, "must be names")
         if self.architectures and isinstance(self.base, StripeConfig):
             raise InputError("architectures", self.architectures, "the stripe has one architecture; leave it out")
 
@@ -75,7 +77,7 @@ def read_experiments(path: str | Path) -> list[Experiment]:
         tables = tomllib.loads(source.read_text(encoding="utf-8")).get("experiment")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError("file", str(path), f"is not TOML ({error})") from error
-    if not isinstance(tables, list) or not tables:
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise InputError("file", str(path), "holds no [[experiment]]")
     return [_experiment(table) for table in tables]
 
@@ -88,7 +90,9 @@ def _experiment(table: dict[str, Any]) -> Experiment:
         if key not in own | grid | {"kind"}:
             raise InputError(key, value, "is no key of an experiment; those are " + ", ".join(sorted(own | grid)))
         if isinstance(value, list) != (key in grid or key == "unfit_fractions"):
-            raise InputError(key, value, "must be a list" if key in grid else "must not be a list")
+            raise InputError(key, value, "must not be a list" if isinstance(value, list) else "must be a list")
+        if key in ("dataset", "architecture", "loss", "average") and not isinstance(value, str):
+            raise InputError(key, value, "must be text")
     if "train_sizes" not in table:
         raise InputError("train_sizes", None, "an experiment must name at least one")
     settings: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items() if key in own}

@@ -192,11 +192,11 @@ def evaluation(model: nn.Module) -> Iterator[nn.Module]:
             module.training = mode
 
 
-def _with_statistics_of(model: nn.Module, images: Tensor, batch_size: int) -> nn.Module:
+def _with_statistics_of(model: nn.Module, images: Tensor) -> nn.Module:
     """A copy of `model` whose batch-norm layers hold the statistics of `images`.
 
-    At initialisation the running statistics are still 0 and 1, which no layer's input has. Each layer takes
-    the average over batches of the batch statistics (momentum None).
+    At initialisation the running statistics are still 0 and 1, which no layer's input has. All images go
+    through in one batch: averages over batches would miss how the batches differ.
     """
     model = copy.deepcopy(model).eval()
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
@@ -205,8 +205,7 @@ def _with_statistics_of(model: nn.Module, images: Tensor, batch_size: int) -> nn
         norm.momentum = None
         norm.train()
     with torch.no_grad():
-        for batch in images.split(batch_size):
-            model(batch)
+        model(images)
     return model.eval()
 
 
@@ -315,7 +314,7 @@ def measure_stability(
 
     if isinstance(model, nn.Module):
         if batch_norm == "clean":
-            model = _with_statistics_of(model, images, batch_size)
+            model = _with_statistics_of(model, images)
         elif batch_norm == "own":
             model, batch_size = _with_own_statistics(model), len(images)
         with evaluation(model) as still_model:

@@ -58,8 +58,10 @@ class RunStore:
         try:
             (aside / "config.json").write_text(json.dumps(config_to_dict(run.config), indent=1) + "\n")
             (aside / "environment.json").write_text(json.dumps(_environment(), indent=1) + "\n")
-            write_table(run.table, aside / "record.csv")
+            write_table(run.table, aside / "record.csv", digits=17)
             aside.chmod(0o755)
+            if self.path(run.config).is_dir() and not (self.path(run.config) / "record.csv").is_file():
+                shutil.rmtree(self.path(run.config))  # somebody's remains, not a run
             aside.rename(self.path(run.config))
         except OSError:
             if not self.path(run.config).is_dir():
@@ -97,6 +99,21 @@ def _run(config: Config, data_folder: str | None, download: bool, store: RunStor
     return run.table
 
 
+def _require_distinct_rows(configs: list[Config]) -> None:
+    """InputError if two runs would fill the same rows of the curve table, which does not hold every setting."""
+    seen: dict[tuple[object, ...], Config] = {}
+    for config in configs:
+        names = ("dataset", "image_size", "architecture", "dim", "width", "train_size", "seed",
+                 "average", "cutoff", "displacement", "noise_norm")  # fmt: skip
+        key = (type(config).__name__, *(getattr(config, name, None) for name in names))
+        if key in seen:
+            raise InputError(
+                "experiments", f"{len(configs)} runs",
+                "two differ only in settings that the curve table does not hold: sweep them into tables of their own",
+            )  # fmt: skip
+        seen[key] = config
+
+
 def sweep(
     experiments: Experiment | Iterable[Experiment],
     store: str | Path | RunStore | None = None,
@@ -122,11 +139,12 @@ def sweep(
         loss stops being finite. Finished runs stay in the store.
     """
     require_integer("executor", executor, 1)
-    keep = RunStore(store) if isinstance(store, str | Path) else store
     grids = [experiments] if isinstance(experiments, Experiment) else list(experiments)
     configs = list(dict.fromkeys(config for grid in grids for config in grid.configs()))
     for config in configs:
         check(config, data_folder, download)
+    _require_distinct_rows(configs)
+    keep = RunStore(store) if isinstance(store, str | Path) else store
     folder = None if data_folder is None else str(data_folder)
     tables: dict[Config, pd.DataFrame] = {}
     for config in configs:

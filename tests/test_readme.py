@@ -76,3 +76,13 @@ def test_the_exponents_are_those_of_the_data(readme: str) -> None:
     }
     for sentence, fit in fits.items():
         assert sentence.format(short(fit.exponent)) in readme
+
+
+def test_the_values_before_training_are_those_of_the_data(readme: str) -> None:
+    table = read_table(DATA / "fashion_mnist.csv")
+    rows = table[(table["stage"] == "initial") & (table["train_size"] == 4096)]
+    values = [
+        short(geometric_mean(rows.loc[rows["architecture"] == name, "relative_stability"]))
+        for name in ("lenet", "resnet-small")
+    ]
+    assert f"Before training R_f is {values[0]} for LeNet and {values[1]} for the small ResNet" in readme

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from theory.errors import InputError, require_integer
+from theory.errors import MAXIMUM_SEED, InputError, require_integer
 from theory.flow import FlowConfig, simulate
 from theory.kernels import get_kernel
 from theory.table import curve_table
@@ -56,11 +56,11 @@ def curve(
         Before anything runs if an argument is not allowed; and if no trajectory reached any record.
     """
     config = FlowConfig() if config is None else config
-    for name, values, minimum in (("train_sizes", train_sizes, 1), ("seeds", seeds, 0)):
+    for name, values, minimum, maximum in (("train_sizes", train_sizes, 1, None), ("seeds", seeds, 0, MAXIMUM_SEED)):
         if not len(values):
             raise InputError(name, list(values), "must hold at least one")
         for value in values:
-            require_integer(name, value, minimum)
+            require_integer(name, value, minimum, maximum)
     require_integer("workers", workers, 1)
     get_kernel(backend)
     jobs = [(size, seed) for size in sorted(set(train_sizes), reverse=True) for seed in sorted(set(seeds))]

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["InputError", "require_choice", "require_integer", "require_real"]
+#: Seeds up to here are exact in every file that a curve table is written to.
+MAXIMUM_SEED = 2**53
+
+__all__ = ["MAXIMUM_SEED", "InputError", "require_choice", "require_integer", "require_real"]
 
 
 class InputError(ValueError):

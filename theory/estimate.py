@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-__all__ = ["Estimate", "geometric_mean", "mean"]
+__all__ = ["Estimate", "exponential", "geometric_mean", "mean"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +68,14 @@ def mean(samples: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Est
 def geometric_mean(samples: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Estimate:
     """Geometric mean of positive samples, its interval that of `mean` on the logarithms."""
     logs = mean(np.log(np.asarray(samples, dtype=float)), confidence)
-    return Estimate(math.exp(logs.value), math.exp(logs.low), math.exp(logs.high), logs.n, confidence)
+    return exponential(logs)
+
+
+def exponential(logarithm: Estimate) -> Estimate:
+    """exp of a value and of the ends of its interval, infinite where that overflows."""
+
+    def exp(number: float) -> float:
+        return math.inf if number > 709 else math.exp(number)
+
+    value, low, high = (exp(number) for number in (logarithm.value, logarithm.low, logarithm.high))
+    return Estimate(value, low, high, logarithm.n, logarithm.confidence)

@@ -12,19 +12,26 @@ from theory.errors import InputError
 __all__ = ["require_writable_parent", "write_whole"]
 
 
-def require_writable_parent(parameter: str, path: str | Path) -> Path:
-    """`path` as a Path whose folder exists (made if need be) and can be written to; InputError otherwise.
+#: File systems take 255 bytes; the temporary name beside a file is longer than its own.
+_LONGEST_NAME = 200
 
-    Called before a long computation, so that a mistyped path costs nothing.
+
+def require_writable_parent(parameter: str, path: str | Path) -> Path:
+    """`path` as a Path at which a file can be written, its folder made if need be; InputError otherwise.
+
+    Called before a long computation, so that a mistyped path costs nothing. It makes nothing itself.
     """
     target = Path(path)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(parameter, str(path), f"its folder cannot be made ({error.strerror})") from error
+    if len(os.fsencode(target.name)) > _LONGEST_NAME:
+        raise InputError(parameter, str(path), f"its name must have at most {_LONGEST_NAME} bytes")
     if target.is_dir():
         raise InputError(parameter, str(path), "is a folder; must be a file's path")
-    if not os.access(target.parent, os.W_OK):
+    folder = target.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(parameter, str(path), f"its folder cannot be made ({folder.name} is a file)")
+    if not os.access(folder, os.W_OK):
         raise InputError(parameter, str(path), "its folder cannot be written to")
     return target
 

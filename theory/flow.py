@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from theory.errors import InputError, require_choice, require_integer, require_real
+from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
 from theory.kernels import get_kernel
 from theory.losses import LOSSES
 from theory.network import Network
@@ -119,7 +119,7 @@ def simulate(
     """
     config = FlowConfig() if config is None else config
     require_integer("train_size", train_size, 1)
-    require_integer("seed", seed, 0)
+    require_integer("seed", seed, 0, MAXIMUM_SEED)
     kernel = get_kernel(backend)
     began = time.perf_counter()
     data_rng, test_rng, neuron_rng = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))

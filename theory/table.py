@@ -177,13 +177,14 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 def _read_csv(source: Path) -> pd.DataFrame:
     """Text stays text: a task called NA, or 007, or with a # in it, is meant so."""
-    with source.open(encoding="utf-8") as stream:
+    with source.open(encoding="utf-8-sig") as stream:
         comments = 0
         while stream.readline().startswith("#"):
             comments += 1
     numbers = [name for name, column in COLUMNS.items() if column.kind != "text"]
     return pd.read_csv(
         source,
+        encoding="utf-8-sig",
         skiprows=comments,
         dtype={name: "str" for name, column in COLUMNS.items() if column.kind == "text"},
         keep_default_na=False,
@@ -191,11 +192,12 @@ def _read_csv(source: Path) -> pd.DataFrame:
     )
 
 
-def write_table(table: pd.DataFrame, path: str | Path, comment: str = "") -> Path:
+def write_table(table: pd.DataFrame, path: str | Path, comment: str = "", digits: int = 7) -> Path:
     """Validate `table` and write it to a .csv or .parquet file, whole or not at all; return the path.
 
     Columns without any value are left out. `comment` (one or more lines, CSV only) goes in front, each
-    line behind ``# ``: the command that made the table, say.
+    line behind ``# ``: the command that made the table, say. `digits` are those of the numbers in a CSV; 17
+    keep every bit.
     """
     target = require_table_path("table", path)
     valid = validate_table(table)
@@ -208,7 +210,7 @@ def write_table(table: pd.DataFrame, path: str | Path, comment: str = "") -> Pat
             return
         with aside.open("w", encoding="utf-8", newline="") as stream:
             stream.writelines(f"# {line}\n" for line in comment.splitlines())
-            slim.to_csv(stream, index=False, float_format="%.7g", lineterminator="\n")
+            slim.to_csv(stream, index=False, float_format=f"%.{digits}g", lineterminator="\n")
 
     try:
         return write_whole(target, write)

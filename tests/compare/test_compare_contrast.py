@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from compare import contrast, measured_over_theory
 from theory.errors import InputError
@@ -155,3 +156,50 @@ def test_bad_input_is_refused() -> None:
         contrast(rows(sizes=(64,)), rows(**NET))
     nothing = contrast(rows(), rows(**NET).iloc[:0])
     assert nothing.verdict() == "No measured series could be compared with the theory."
+
+
+def shared_slopes(shift: float, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Theory and nets whose seeds share slopes that differ by 0.3 from seed to seed; the nets' are `shift` more."""
+    slopes = -1 + 0.3 * rng.standard_normal(4)
+    return tuple(  # type: ignore[return-value]
+        curve_table(
+            {
+                "source": source, "task": "stripe-d30", "architecture": "one-hidden", "stage": "q=0.3",
+                "train_size": size, "seed": seed,
+                "relative_stability": 20 * size ** (slopes[seed] + extra) * np.exp(0.05 * rng.normal()),
+            }
+            for seed in range(4) for size in SIZES
+        )
+        for source, extra in (("theory", 0.0), ("stripe-net", shift))
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_differences_of_paired_seeds_cover_and_have_power() -> None:
+    """60 pairs: the difference's interval covers within the binomial 99.9 % range of 95 %, and finds 0.1.
+
+    The control: the same nets with their seeds renamed lose the pairing, and the power with it.
+    """
+    rng = np.random.default_rng(12)
+    covered = found = found_unpaired = 0
+    for _ in range(60):
+        paired = contrast(*shared_slopes(0.0, rng)).comparisons[0]
+        assert paired.difference_method == "paired seeds"
+        covered += paired.difference.low <= 0 <= paired.difference.high
+        theory, nets = shared_slopes(0.1, rng)
+        found += contrast(theory, nets).comparisons[0].relation == "slower than"
+        unpaired = contrast(theory, nets.assign(seed=nets["seed"] + 10)).comparisons[0]
+        assert unpaired.difference_method == "independent errors"
+        found_unpaired += unpaired.relation == "slower than"
+    low, high = stats.binom(60, 0.95).ppf([0.0005, 0.9995])
+    assert low <= covered <= high
+    assert found > 45
+    assert found_unpaired < 10
+
+
+def test_a_series_that_may_not_fall_at_all_does_not_agree() -> None:
+    noisy = contrast(rows(), rows(rng=5, noise=3.0, **IMAGES)).comparisons[0]
+    assert noisy.measured.exponent.low < -1 < 0 < noisy.measured.exponent.high
+    assert noisy.relation == "cannot be told from"
+    one = contrast(rows(), rows(rng=1, seeds=(0,), sizes=(64, 256, 1024), **NET)).comparisons[0]
+    assert one.relation in ("agrees with", "slower than", "steeper than", "cannot be told from")

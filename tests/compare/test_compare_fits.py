@@ -176,10 +176,33 @@ def test_bad_input_is_refused() -> None:
     assert fit.exponent.low < -0.7 < fit.exponent.high
 
 
-def test_missing_run_falls_back_to_pooling() -> None:
-    table = planted(np.random.default_rng(9))
-    assert fit_power_law(table).interval_method == "per-seed"
-    assert fit_power_law(table.iloc[:-1]).interval_method == "pooled"
+def test_missing_runs_keep_the_interval_over_seeds() -> None:
+    """200 tables of 5 seeds whose slopes differ by 0.1 (standard deviation), each with a run missing.
+
+    The interval covers within the binomial 99.9 % range of 95 %; pooling, the control, does not.
+    """
+    rng = np.random.default_rng(9)
+    log_size = np.log([64.0, 128, 256, 512, 1024, 2048])
+    inside = pooled_inside = 0
+    for _ in range(200):
+        logs = -0.7 * log_size + 0.1 * rng.standard_normal((5, 1)) * (log_size - log_size.mean())
+        logs = logs + 0.05 * rng.standard_normal((5, 6))
+        rows = [
+            {
+                "source": "s", "task": "t", "architecture": "a", "stage": "trained", "seed": seed,
+                "train_size": int(np.exp(log_size[k]) + 0.5), "relative_stability": np.exp(logs[seed, k]),
+            }
+            for seed in range(5) for k in range(6)
+        ]  # fmt: skip
+        fit = fit_power_law(pd.DataFrame(rows[:-1]))
+        assert fit.interval_method == "per-seed"
+        inside += fit.exponent.low <= -0.7 <= fit.exponent.high
+        merged = fit_power_law(pd.DataFrame(rows[:-1]).assign(seed=0, train_size=lambda t: t["train_size"] + t.index))
+        assert merged.interval_method == "pooled"
+        pooled_inside += merged.exponent.low <= -0.7 <= merged.exponent.high
+    low, high = stats.binom(200, 0.95).ppf([0.0005, 0.9995])
+    assert low <= inside <= high
+    assert pooled_inside < low
 
 
 def test_series_have_short_distinct_labels_that_do_not_depend_on_row_order() -> None:

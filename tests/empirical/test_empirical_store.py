@@ -85,7 +85,7 @@ def test_a_stored_run_says_what_it_was(tmp_path: Path) -> None:
 def test_a_run_that_cannot_be_written_leaves_nothing_in_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*args: object) -> None:
+    def full(*args: object, digits: int) -> None:
         (Path(str(args[1])).parent / "half").write_text("a")
         raise OSError("disk full")
 
@@ -138,7 +138,7 @@ def test_two_workers_give_the_same_table_bit_for_bit(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_run_that_fails_in_a_worker_names_the_parameter_and_leaves_whole_runs_only(tmp_path: Path) -> None:
     good = Experiment(TINY, (16,), (0, 1))
-    bad = Experiment(replace(TINY, learning_rate=1e20, epochs=3), (16,), (0,))
+    bad = Experiment(replace(TINY, learning_rate=1e20, epochs=3), (24,), (0,))
     with pytest.raises(InputError, match="learning_rate") as caught:
         sweep([good, bad], tmp_path, executor=2)
     assert caught.value.parameter == "learning_rate"

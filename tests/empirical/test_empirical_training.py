@@ -107,7 +107,7 @@ def test_sweep_keeps_runs_and_does_not_do_them_again(tmp_path: Path, monkeypatch
 
 
 def test_a_sweep_that_fails_keeps_what_was_finished_and_nothing_half(tmp_path: Path) -> None:
-    good, bad = Experiment(TINY, (16,), (0,)), Experiment(replace(TINY, learning_rate=1e20), (16,), (0,))
+    good, bad = Experiment(TINY, (16,), (0,)), Experiment(replace(TINY, learning_rate=1e20), (24,), (0,))
     with pytest.raises(InputError, match="learning_rate"):
         sweep([good, bad], tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [config_hash(good.configs()[0])]

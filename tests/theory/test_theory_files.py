@@ -63,7 +63,9 @@ def test_the_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
 
 def test_a_path_that_cannot_be_written_is_told_before(tmp_path: Path) -> None:
     assert require_writable_parent("output", tmp_path / "new" / "x.csv") == tmp_path / "new" / "x.csv"
-    assert (tmp_path / "new").is_dir()
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(InputError, match="its name must have at most 200 bytes"):
+        require_writable_parent("output", tmp_path / ("a" * 300 + ".csv"))
     with pytest.raises(InputError, match=r"^output = .*is a folder; must be a file's path$"):
         require_writable_parent("output", tmp_path)
     (tmp_path / "file").write_text("")
