@@ -201,5 +201,3 @@ def test_a_series_that_may_not_fall_at_all_does_not_agree() -> None:
     noisy = contrast(rows(), rows(rng=5, noise=3.0, **IMAGES)).comparisons[0]
     assert noisy.measured.exponent.low < -1 < 0 < noisy.measured.exponent.high
     assert noisy.relation == "cannot be told from"
-    one = contrast(rows(), rows(rng=1, seeds=(0,), sizes=(64, 256, 1024), **NET)).comparisons[0]
-    assert one.relation in ("agrees with", "slower than", "steeper than", "cannot be told from")
