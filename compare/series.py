@@ -16,8 +16,8 @@ SERIES_KEY = tuple(name for name in KEY if name not in ("train_size", "seed"))
 
 _SOURCES = ("theory", "stripe-net", "image-net", "published")
 #: Added to a label, in this order, where labels would otherwise be the same.
-_FURTHER = ("architecture", "average", "cutoff", "displacement", "temperature")
-_PREFIX = {"architecture": "", "average": "", "cutoff": "c=", "displacement": "delta=", "temperature": "T="}
+_FURTHER = ("variant", "architecture", "average", "cutoff", "displacement", "temperature")
+_PREFIX = {"variant": "", "architecture": "", "average": "", "cutoff": "c=", "displacement": "delta=", "temperature": "T="}
 
 
 def series(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -65,7 +65,7 @@ def _order(key: pd.Series) -> tuple[Hashable, ...]:
     rank = _SOURCES.index(source) if source in _SOURCES else len(_SOURCES)
     stage = stage_order(str(key["stage"]))
     rest = tuple(str(key[name]) for name in ("average", "cutoff", "displacement", "temperature"))
-    return (rank, source, str(key["task"]), str(key["architecture"]), stage, rest)
+    return (rank, source, str(key["task"]), str(key["architecture"]), str(key["variant"]), stage, rest)
 
 
 def _labels(keys: list[pd.Series]) -> list[str]:
@@ -79,7 +79,7 @@ def _labels(keys: list[pd.Series]) -> list[str]:
             values = [_further(keys[i], name) for i in members]
             if len(set(values)) > 1:
                 for i, value in zip(members, values, strict=True):
-                    shown[i].append(value)
+                    shown[i] += [value] if value else []
     labels: list[str] = []
     for parts in shown:
         label, twin = " ".join(parts), 1
@@ -101,6 +101,8 @@ def _base(key: pd.Series) -> str:
 
 def _further(key: pd.Series, name: str) -> str:
     value = key[name]
+    if name == "variant":
+        return str(value)  # none is the usual one
     if pd.isna(value) or value == "":
         return f"({name} not given)"
     text = f"{float(value):.3g}" if name in ("cutoff", "displacement", "temperature") else str(value)

@@ -9,17 +9,19 @@ Also here, because it needs neither images nor torch: the maximum-entropy ensemb
 table that all of relstab exchanges.
 """
 
+from theory.configuration import FlowConfig
 from theory.curves import curve
 from theory.diffeo import MaxEntropyEnsemble
 from theory.errors import InputError
 from theory.estimate import Estimate
-from theory.flow import FlowConfig, simulate
+from theory.flow import simulate
 from theory.network import Network
 from theory.table import curve_table, read_table, validate_table, write_table
-from theory.tasks import Stripe, Task
+from theory.tasks import Cylinder, Stripe, Task
 from theory.trajectory import Record, Trajectory
 
 __all__ = [
+    "Cylinder",
     "Estimate",
     "FlowConfig",
     "InputError",

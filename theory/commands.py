@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import pandas as pd
 import tyro
 
+from theory.configuration import FlowConfig
 from theory.curves import curve
 from theory.errors import require_integer
 from theory.estimate import Estimate, geometric_mean, mean
-from theory.flow import FlowConfig
+from theory.store import Finished
 from theory.table import require_table_path, write_table
-from theory.tasks import Stripe
+from theory.tasks import Cylinder, Stripe
 from theory.terminal import Terminal
-from theory.trajectory import Trajectory
 
 __all__ = ["COMMANDS", "Simulate"]
 
@@ -26,18 +26,21 @@ _FLOW = FlowConfig()
 
 @dataclass(frozen=True)
 class Simulate:
-    """Solve the simple model at finite P: R_f, compression and test error of the gradient flow on the stripe.
+    """Solve the simple model at finite P: R_f, compression and test error of the gradient flow on stripe or cylinder.
 
     For example:
     - `relstab theory simulate --train-sizes 512 1024 2048 --seeds 4`
     - `relstab theory simulate --train-size 4096 --dim 10 --loss hinge --json`
-    - `relstab theory simulate --train-sizes 512 2048 --seeds 8 --workers 2 --output curve.csv`
+    - `relstab theory simulate --train-sizes 512 2048 --seeds 8 --workers 2 --store runs --output curve.csv`
+    - `relstab theory simulate --train-sizes 512 2048 --informative-dim 2 --noise-norms 0.1 1`
     """
 
     train_sizes: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--train-size"])]
     """P, one or more numbers of training points."""
     dim: int = 30
     """d, dimension of the points."""
+    informative_dim: int = 1
+    """d_par, directions that the label depends on: 1 is the stripe, 2 and more the cylinder."""
     seeds: int = 1
     """Number of seeds; each draws its own points and neurons."""
     seed: int = 0
@@ -54,18 +57,26 @@ class Simulate:
     """q, falling: the state is recorded when this fraction of points has yet to reach the margin."""
     dtype: str = _FLOW.dtype
     """float32 or float64."""
+    integrator: str = _FLOW.integrator
+    """euler, exponential, or auto: euler for the hinge, exponential else."""
     weight_change: float = _FLOW.weight_change
     """Largest relative change of the parameters in a step."""
     output_change: float = _FLOW.output_change
     """Largest change of F at any training point in a step."""
+    skip: bool = _FLOW.skip
+    """Leave out points that provably cannot matter."""
     max_steps: int = _FLOW.max_steps
     """Steps after which a trajectory is given up, with a warning."""
     test_size: int = _FLOW.test_size
     """Fresh points on which R_f and the test error are measured."""
+    noise_norms: tuple[float, ...] = _FLOW.noise_norms
+    """Norms of noise at which R_f is measured besides the limit of small noise."""
     backend: str = "auto"
     """Kernel: numpy, numba or auto."""
     workers: int = 1
     """Processes that share the trajectories."""
+    store: Path | None = None
+    """Folder that keeps finished trajectories; what is there is not computed again."""
     output: Path | None = None
     """Curve table to write, .csv or .parquet."""
     json: bool = False
@@ -73,7 +84,7 @@ class Simulate:
 
     def run(self) -> dict[str, Any]:
         terminal = Terminal(self.json)
-        task = Stripe(self.dim)
+        task = Stripe(self.dim) if self.informative_dim == 1 else Cylinder(self.dim, self.informative_dim)
         require_integer("seeds", self.seeds, 1)
         require_integer("seed", self.seed, 0)
         config = FlowConfig(**{item.name: getattr(self, item.name) for item in fields(FlowConfig)})
@@ -81,21 +92,22 @@ class Simulate:
             require_table_path("output", self.output)
         with terminal.progress("theory") as report:
 
-            def finished(part: float, trajectory: Trajectory) -> None:
-                report(part, f"P = {trajectory.train_size}, seed {trajectory.seed}")
+            def show(part: float, finished: Finished) -> None:
+                report(part, f"P = {finished.train_size}, seed {finished.seed}")
 
             table = curve(
                 task, self.train_sizes, range(self.seed, self.seed + self.seeds), config,
-                neuron_seed=self.neuron_seed, backend=self.backend, workers=self.workers, progress=finished,
+                neuron_seed=self.neuron_seed, backend=self.backend, workers=self.workers, store=self.store,
+                progress=show,
             )  # fmt: skip
         rows = _by_size_and_stage(table)
         terminal.table(
             f"{task.name}, one hidden layer of {self.width}, alpha = {self.scale:g}, {self.loss}; "
             f"geometric means over {self.seeds} seed{'s' * (self.seeds > 1)}",
-            ["P", "q", "R_f", "Lambda", "test error"],
+            ["P", "q", "noise", "R_f", "Lambda", "test error"],
             [
-                [str(size), stage.removeprefix("q="), *(_digits(e) for e in estimates)]
-                for (size, stage), estimates in rows.items()
+                [str(size), stage.removeprefix("q="), norm, *(_digits(e) for e in estimates)]
+                for (size, stage, norm), estimates in rows.items()
             ],
         )
         if self.output is not None:
@@ -112,25 +124,28 @@ class Simulate:
         words = ["relstab theory simulate"]
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.name in ("output", "json", "workers") or value == item.default:
+            if item.name in ("output", "json", "workers", "store") or value == item.default:
                 continue
-            words.append(f"--{item.name.replace('_', '-')}")
+            option = item.name.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{'' if value else 'no-'}{option}")
+                continue
+            words.append(f"--{option}")
             words += map(str, value if isinstance(value, tuple) else (value,))
         return " ".join(words)
 
 
-def _by_size_and_stage(table: pd.DataFrame) -> dict[tuple[int, str], tuple[Estimate, ...]]:
-    """(R_f, Lambda, test error) over seeds, for each P and stage in their order."""
-    result: dict[tuple[int, str], tuple[Estimate, ...]] = {}
-    keys = table[["train_size", "stage"]].drop_duplicates()
-    for size, stage in zip(keys["train_size"].astype(int), keys["stage"].astype(str), strict=True):
-        group = table[(table["train_size"] == size) & (table["stage"] == stage)]
-        result[size, stage] = (
+def _by_size_and_stage(table: pd.DataFrame) -> dict[tuple[int, str, str], tuple[Estimate, ...]]:
+    """(R_f, Lambda, test error) over seeds, for each P, stage and norm of the noise, in their order."""
+    keys = ["train_size", "stage", "displacement"]
+    return {
+        (int(size), str(stage), "small" if pd.isna(norm) else f"{norm:g}"): (
             geometric_mean(group["relative_stability"].to_numpy()),
             geometric_mean(group["compression"].to_numpy()),
             mean(group["test_error"].to_numpy()),
         )
-    return result
+        for (size, stage, norm), group in table.groupby(keys, sort=False, dropna=False)
+    }
 
 
 def _digits(estimate: Estimate) -> str:

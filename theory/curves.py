@@ -1,23 +1,26 @@
-"""R_f against the training-set size: trajectories over P and seeds, in worker processes."""
+"""R_f against the training-set size: trajectories over P and seeds, in worker processes, resumed after a kill."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pandas as pd
 
+from theory.configuration import FlowConfig
 from theory.errors import MAXIMUM_SEED, InputError, require_integer
-from theory.flow import FlowConfig, simulate
+from theory.flow import simulate
 from theory.kernels import get_kernel
+from theory.store import CurveStore, Finished
 from theory.table import curve_table
 from theory.tasks import Task
-from theory.trajectory import Trajectory
 from theory.workers import run_jobs
 
 __all__ = ["CurveProgress", "curve"]
 
-#: Called with the part of the work done, in [0, 1], and the trajectory just finished.
-CurveProgress = Callable[[float, Trajectory], None]
+#: Called with the part of the work done, in [0, 1], and what was just finished, or found in the store.
+CurveProgress = Callable[[float, Finished], None]
 
 
 def _one_thread() -> None:
@@ -28,9 +31,22 @@ def _one_thread() -> None:
 
 
 def _simulate(
-    task: Task, train_size: int, seed: int, config: FlowConfig, neuron_seed: int | None, backend: str
-) -> Trajectory:
-    return simulate(task, train_size, config, seed=seed, neuron_seed=neuron_seed, backend=backend)
+    task: Task,
+    train_size: int,
+    seed: int,
+    config: FlowConfig,
+    neuron_seed: int | None,
+    backend: str,
+    store: CurveStore | None,
+) -> Finished:
+    with warnings.catch_warnings():
+        # The caller warns: of what was computed in other processes, and of what was found in the store.
+        warnings.filterwarnings("ignore", message=r"P = \d+, seed", category=RuntimeWarning)
+        trajectory = simulate(task, train_size, config, seed=seed, neuron_seed=neuron_seed, backend=backend)
+    finished = Finished.of(trajectory)
+    if store is not None:
+        store.write(finished)
+    return finished
 
 
 def curve(
@@ -42,13 +58,16 @@ def curve(
     neuron_seed: int | None = None,
     backend: str = "auto",
     workers: int = 1,
+    store: str | Path | None = None,
     progress: CurveProgress | None = None,
 ) -> pd.DataFrame:
     """The curve table of `simulate` at every P and seed, ordered by P, then seed, then stage.
 
     A seed's training sets are nested and its neurons the same at every P, so points of one seed are
     correlated along P: fit seed by seed. `workers` processes share the trajectories, largest P first; the
-    table does not depend on their number.
+    table does not depend on their number. With a folder `store`, every finished trajectory is kept there at once,
+    and one that is there is not computed again: after a kill, the same call goes on. A trajectory that ended
+    before its last unfit fraction gives the rows it reached, and a warning each time.
 
     Raises
     ------
@@ -63,17 +82,31 @@ def curve(
             require_integer(name, value, minimum, maximum)
     require_integer("workers", workers, 1)
     get_kernel(backend)
-    jobs = [(size, seed) for size in sorted(set(train_sizes), reverse=True) for seed in sorted(set(seeds))]
+    kept = None if store is None else CurveStore(store, task, config, neuron_seed, backend)
+    jobs = [(int(size), int(seed)) for size in sorted(set(train_sizes), reverse=True) for seed in sorted(set(seeds))]
     total = sum(size for size, _ in jobs)
-    done: dict[tuple[int, int], Trajectory] = {}
+    done: dict[tuple[int, int], Finished] = {}
 
-    def finish(job: tuple[int, int], trajectory: Trajectory) -> None:
-        done[job] = trajectory
+    def finish(job: tuple[int, int], finished: Finished) -> None:
+        done[job] = finished
+        if finished.stop_reason != "reached":
+            warnings.warn(
+                f"P = {finished.train_size}, seed {finished.seed}: {finished.stop_reason} after "
+                f"{finished.evaluations} evaluations; {len(config.unfit_fractions) - len(finished.stages())} of "
+                f"{len(config.unfit_fractions)} records are missing",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         if progress is not None:
-            progress(sum(size for size, _ in done) / total, trajectory)
+            progress(sum(size for size, _ in done) / total, finished)
 
-    run_jobs(_simulate, {job: (task, *job, config, neuron_seed, backend) for job in jobs}, workers, finish, _one_thread)
-    rows = [row for job in sorted(done) for row in done[job].rows()]
+    if kept is not None:
+        for job in jobs:
+            if (found := kept.read(*job)) is not None:
+                finish(job, found)
+    missing = {job: (task, *job, config, neuron_seed, backend, kept) for job in jobs if job not in done}
+    run_jobs(_simulate, missing, workers, finish, _one_thread)
+    rows = [row for job in sorted(done) for row in done[job].rows]
     if not rows:
         raise InputError("unfit_fractions", config.unfit_fractions, "no trajectory reached any of them")
     return curve_table(rows)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
-__all__ = ["LOSSES", "SHARPNESS", "loss_value", "pull"]
+import numpy as np
+from numpy.typing import DTypeLike
+
+__all__ = ["LOSSES", "SHARPNESS", "loss_value", "pull", "reach"]
 
 #: Sharpness of the softplus hinge, l(z) = softplus(20 (1 - z)) / 20.
 SHARPNESS = 20.0
@@ -12,8 +15,18 @@ SHARPNESS = 20.0
 LOSSES = ("hinge", "softhinge", "squaredhinge")
 
 
+def reach(loss: str, dtype: DTypeLike) -> float:
+    """How far beyond the margin, in y F - 1, the pull of a point still counts; it is exactly 0 from there on.
+
+    0 for hinge and squaredhinge. For softhinge, ln(1 / eps) / 20: there A is eps, the relative rounding of
+    `dtype`, and a point that has not reached the margin pulls with more than 1 / 2 (0.80 in single precision,
+    1.80 in double).
+    """
+    return -math.log(np.finfo(dtype).eps) / SHARPNESS if loss == "softhinge" else 0.0
+
+
 def pull(loss: str, z: np.ndarray) -> np.ndarray:
-    """A = -l'(z), elementwise, in z's dtype.
+    """A = -l'(z), elementwise, in z's dtype; 0 where z - 1 >= `reach`.
 
     hinge: 1 for z < 1, else 0. softhinge: 1 / (1 + exp(-20 (1 - z))). squaredhinge, l = max(0, 1 - z)^2 / 2:
     max(0, 1 - z).
@@ -23,7 +36,8 @@ def pull(loss: str, z: np.ndarray) -> np.ndarray:
         return (gap > 0).astype(z.dtype)
     if loss == "softhinge":
         # tanh does not overflow, unlike exp.
-        return (0.5 * (1 + np.tanh(SHARPNESS / 2 * gap))).astype(z.dtype)
+        felt = gap > -reach(loss, z.dtype)
+        return np.where(felt, 0.5 * (1 + np.tanh(SHARPNESS / 2 * gap)), 0).astype(z.dtype)
     return np.maximum(gap, 0)
 
 

@@ -31,6 +31,17 @@ class Network:
         weight, bias, output = (rng.standard_normal(shape) for shape in ((width, dim), width, width))
         return cls(weight.astype(dtype), bias.astype(dtype), output.astype(dtype))
 
+    @classmethod
+    def from_flat(cls, flat: np.ndarray, width: int, dim: int) -> Network:
+        """The net whose parameters are these, w row by row, then b, then beta; views of `flat`, no copies."""
+        weight, bias, output = np.split(flat, (width * dim, width * dim + width))
+        return cls(weight.reshape(width, dim), bias, output)
+
+    @property
+    def flat(self) -> np.ndarray:
+        """All parameters in one vector, as `from_flat` takes them; a copy."""
+        return np.concatenate([self.weight.ravel(), self.bias, self.output])
+
     @property
     def width(self) -> int:
         """h."""

@@ -45,6 +45,7 @@ COLUMNS: Mapping[str, Column] = {
     "source": Column("text", "who produced the row: theory, stripe-net, image-net, published, ...", True),
     "task": Column("text", "what was learnt: stripe-d30, fashion-mnist, digits, ...", True),
     "architecture": Column("text", "one-hidden-h1000, lenet, resnet-small, ...", True),
+    "variant": Column("text", "what else tells it apart, if not the usual: hinge, alpha=0.01, batch 8, ..."),
     "train_size": Column("integer", "P, number of training points", True, 1),
     "seed": Column("integer", "seed of the run", True, 0),
     "stage": Column("text", "initial, trained, or the unfit fraction as q=0.3", True),
@@ -71,7 +72,7 @@ COLUMNS: Mapping[str, Column] = {
 REQUIRED = tuple(name for name, column in COLUMNS.items() if column.required)
 #: No two rows of a table agree in all of these.
 KEY = (
-    "source", "task", "architecture", "train_size", "seed", "stage",
+    "source", "task", "architecture", "variant", "train_size", "seed", "stage",
     "average", "cutoff", "displacement", "temperature",
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from theory.tasks import Task
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from theory.flow import FlowConfig
+    from theory.configuration import FlowConfig
 
 __all__ = ["Record", "Trajectory"]
 
@@ -39,7 +40,8 @@ class Trajectory:
 
     The arrays have one entry for each requested unfit fraction; NaN where the flow ended before it.
     `stop_reason` is ``reached`` (the last requested fraction), ``max_steps`` or ``stationary`` (the velocity
-    vanished with points unfit); `network` is the net at the end.
+    vanished with points unfit); `network` is the net at the end. `evaluations` of the field looked at
+    `points_looked_at` points altogether; without skipping it were P times their number.
     """
 
     task: Task
@@ -52,6 +54,8 @@ class Trajectory:
     stop_reason: str
     steps: int
     rejected_steps: int
+    evaluations: int
+    points_looked_at: int
     seconds: float
 
     def _array(self, values: list[float]) -> np.ndarray:
@@ -94,24 +98,37 @@ class Trajectory:
         return self.records[-1] if self.records else None
 
     def rows(self) -> list[dict[str, Any]]:
-        """Rows of the curve table, one for each record reached at which F was not constant."""
-        return [
-            {
+        """Rows of the curve table: one for each record reached at which F was not constant, and one for each norm."""
+        rows = []
+        for record in self.records:
+            seen = record.observables
+            common = {
                 "source": "theory",
                 "task": self.task.name,
                 "architecture": f"one-hidden-h{self.config.width}",
+                "variant": self.config.variant,
                 "train_size": self.train_size,
                 "seed": self.seed,
                 "stage": f"q={record.target:g}",
                 "average": "mean",
-                "relative_stability": record.observables.relative_stability,
-                "test_error": record.observables.test_error,
+                "test_error": seen.test_error,
                 "unfit_fraction": record.unfit_fraction,
-                "compression": record.observables.compression,
+                "compression": seen.compression,
             }
-            for record in self.records
-            if np.isfinite(record.observables.relative_stability)
-        ]
+            if math.isfinite(seen.relative_stability):
+                rows.append({**common, "relative_stability": seen.relative_stability})
+            rows += [
+                {
+                    **common,
+                    "displacement": finite.norm,
+                    "diffeo_stability": finite.diffeo,
+                    "noise_stability": finite.noise,
+                    "relative_stability": finite.relative,
+                }
+                for finite in seen.finite_noise
+                if math.isfinite(finite.relative)
+            ]
+        return rows
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready: configuration, records, and how the integration ended."""
@@ -126,6 +143,8 @@ class Trajectory:
             "converged": self.converged,
             "steps": self.steps,
             "rejected_steps": self.rejected_steps,
+            "evaluations": self.evaluations,
+            "skipped": round(1 - self.points_looked_at / (self.evaluations * self.train_size), 4),
             "seconds": round(self.seconds, 3),
         }
 

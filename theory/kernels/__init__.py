@@ -1,11 +1,15 @@
 """Kernels of the gradient flow, by name: one signature, one for each kind of hardware.
 
-A kernel maps (x, y, network, baseline, scale, loss) to (F, velocity):
+``get_kernel(name)(x, y, baseline, scale, loss)`` binds a kernel to its points,
 
-- x, shape (P, d), y, shape (P,): points and labels, C-contiguous, in the network's dtype;
+- x, shape (P, d), y, shape (P,): points and labels, in the network's dtype;
 - baseline, shape (P,): f_0 at the points;
-- F = scale (f - f_0) at the points, shape (P,);
-- velocity: the time derivative of the parameters under gradient flow in time units of h, a `Network`,
+
+and gives a `Field`, a function of the network and, optionally, of the indices of some of the points. It returns
+
+- F = scale (f - f_0) at these points, in the order of the indices;
+- velocity: the time derivative of the parameters under gradient flow in time units of h, a `Network`, as far as
+  these points exert it (the mean is over all P),
 
     w' = (beta / sqrt d) mean(A y 1[active] x),   b' = beta mean(A y 1[active]),   beta' = mean(A y relu),
 
@@ -18,17 +22,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import Protocol
 
 import numpy as np
 
 from theory.errors import require_choice
 from theory.network import Network
 
-__all__ = ["BACKENDS", "Kernel", "get_kernel"]
+__all__ = ["BACKENDS", "Field", "Kernel", "get_kernel"]
 
-Kernel = Callable[[np.ndarray, np.ndarray, Network, np.ndarray, float, str], tuple[np.ndarray, Network]]
 
-BACKENDS = ("numpy", "numba")
+class Field(Protocol):
+    """A kernel bound to its points."""
+
+    def __call__(self, network: Network, points: np.ndarray | None = None) -> tuple[np.ndarray, Network]: ...
+
+
+Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray, float, str], Field]
+
+_KERNELS = {"numpy": "NumpyField", "numba": "NumbaField"}
+BACKENDS = tuple(_KERNELS)
 
 
 def get_kernel(backend: str = "auto") -> Kernel:
@@ -41,5 +54,5 @@ def get_kernel(backend: str = "auto") -> Kernel:
     """
     require_choice("backend", backend, ("auto", *BACKENDS))
     name = "numba" if backend == "auto" else backend
-    kernel: Kernel = import_module(f"theory.kernels.{name}_kernel").field
+    kernel: Kernel = getattr(import_module(f"theory.kernels.{name}_kernel"), _KERNELS[name])
     return kernel

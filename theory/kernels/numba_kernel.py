@@ -2,7 +2,8 @@
 
 All neurons' pre-activations of one block of points are kept (a block of 32 by 1000 is 128 kB in single
 precision, within a second-level cache), so that the backward pass uses them again: 4 P h d flops in all, and
-no P x h array. The bias is one more coordinate of the weights, x -> (x / sqrt d, 1).
+no P x h array. The bias is one more coordinate of the weights, x -> (x / sqrt d, 1). Blocks on which no force
+acts have no backward pass.
 
 Neurons come in strips of 128, padded with silent ones, and every array is flat with constant strides. Tiles are
 sliced out before the innermost loop, so that its indices are provably not negative: only so does the compiler
@@ -10,8 +11,8 @@ see that the rows it writes are apart from those it reads, and vectorises. Both 
 4 points by 4 coordinates with the neurons innermost: 16 fused multiply-adds for 8 loads and 4 stores, and no
 sum across vector lanes.
 
-Points are divided into chunks whose number depends on P alone; each has its own sums, added in order. So the
-result does not depend on the number of threads.
+Points are divided into chunks whose number depends on how many points there are, and on nothing else; each has
+its own sums, added in order. So the result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -21,26 +22,28 @@ import math
 import numba
 import numpy as np
 
-from theory.losses import LOSSES, SHARPNESS
+from theory.losses import LOSSES, SHARPNESS, reach
 from theory.network import Network
 
-__all__ = ["field"]
+__all__ = ["NumbaField"]
 
 _BLOCK = 32  # points whose pre-activations are kept
 _STRIP = 128  # neurons in a strip, whose weights stay in the first-level cache
-_CHUNK = 256  # points in a chunk, at least
-_CHUNKS = 32  # chunks, at most
+_CHUNK = 512  # points in a chunk, at least
+_CHUNKS = 64  # chunks, at most
 
 
 @numba.njit(inline="always")
-def _pull(loss: int, z: float) -> float:
+def _pull(loss: int, z: float, end: float) -> float:
     """A = -l'(z) for the loss of this code, see `theory.losses.pull`."""
     gap = 1.0 - z
+    if gap <= -end:
+        return 0.0
     if loss == 0:
-        return 1.0 if gap > 0.0 else 0.0
+        return 1.0
     if loss == 1:
         return 0.5 * (1.0 + math.tanh(0.5 * SHARPNESS * gap))
-    return gap if gap > 0.0 else 0.0
+    return gap
 
 
 @numba.njit(inline="always")
@@ -127,73 +130,135 @@ def _activity(z, force, output_sums):  # type: ignore[no-untyped-def]
             row[n] = pulled if row[n] > zero else zero
 
 
-@numba.njit(parallel=True, cache=True)
-def _fused(x, y, weight, output, baseline, width, scale, loss, predictor, weight_sums, output_sums):  # type: ignore[no-untyped-def]
-    """Fills F and, chunk by chunk, the sums of the velocity.
+@numba.njit
+def _pack(weight, bias, output, packed, packed_output, strip):  # type: ignore[no-untyped-def]
+    """One strip of neurons: coordinates first, neurons last; those beyond the last have no weight."""
+    width, dim = weight.shape
+    first = strip * _STRIP
+    count = min(_STRIP, width - first)
+    row = packed[strip]
+    row[:] = 0
+    packed_output[strip, :] = 0
+    for n in range(count):
+        for k in range(dim):
+            row[k * _STRIP + n] = weight[first + n, k]
+        row[dim * _STRIP + n] = bias[first + n]
+        packed_output[strip, n] = output[first + n]
 
-    weight (strips, D * strip) holds w, b and zeros up to D, a multiple of 4; output (strips, strip);
-    weight_sums (chunks, strips, D * strip); output_sums (chunks, strips, strip).
+
+@numba.njit(fastmath=True)
+def _collect(sums, output_sums, chunks, strip, output, total, velocity):  # type: ignore[no-untyped-def]
+    """Adds the chunks' sums of one strip in their order, and writes the strip's velocity."""
+    velocity_weight, velocity_bias, velocity_output = velocity
+    width, dim = velocity_weight.shape
+    first = strip * _STRIP
+    count = min(_STRIP, width - first)
+    total[:] = 0
+    for chunk in range(chunks):
+        part = sums[chunk, strip]
+        for i in range(len(total)):
+            total[i] += part[i]
+    for n in range(count):
+        beta = output[first + n]
+        for k in range(dim):
+            velocity_weight[first + n, k] = beta * total[k * _STRIP + n]
+        velocity_bias[first + n] = beta * total[dim * _STRIP + n]
+        beta_sum = output_sums[0, strip, n]
+        for chunk in range(1, chunks):
+            beta_sum += output_sums[chunk, strip, n]
+        velocity_output[first + n] = beta_sum
+
+
+@numba.njit(parallel=True, cache=True)
+def _fused(points, x, y, baseline, scale, loss, end, weight, bias, output, work, predictor, velocity):  # type: ignore[no-untyped-def]
+    """Fills F at these points, and the velocity that they exert.
+
+    x (P, D) holds x / sqrt d, 1 and zeros up to D, a multiple of 4. work: packed (strips, D * strip) and its
+    outputs (strips, strip); sums (chunks, strips, D * strip) and (chunks, strips, strip).
     """
-    points, dim = x.shape
-    strips = weight.shape[0]
-    padded = weight.shape[1] // _STRIP
-    chunks = weight_sums.shape[0]
-    blocks = (points + _BLOCK - 1) // _BLOCK
-    root = 1.0 / math.sqrt(dim)
+    packed, packed_output, sums, output_sums = work
+    width = len(bias)
+    padded = x.shape[1]
+    strips = packed.shape[0]
+    chunks = sums.shape[0]
+    blocks = (len(points) + _BLOCK - 1) // _BLOCK
+    for strip in numba.prange(strips):
+        _pack(weight, bias, output, packed, packed_output, strip)
     for chunk in numba.prange(chunks):
         z = np.empty((strips, _BLOCK * _STRIP), x.dtype)
         local = np.zeros(_BLOCK * padded, x.dtype)
         f = np.empty(_BLOCK, x.dtype)
         force = np.empty(_BLOCK, x.dtype)
+        sums[chunk] = 0
+        output_sums[chunk] = 0
         for block in range(chunk * blocks // chunks, (chunk + 1) * blocks // chunks):
             start = block * _BLOCK
-            count = min(_BLOCK, points - start)
+            count = min(_BLOCK, len(points) - start)
             for p in range(_BLOCK):
                 f[p] = 0
                 force[p] = 0
                 # A short last block is filled up with points that no force acts on.
-                for k in range(dim):
-                    local[p * padded + k] = x[start + p, k] * root if p < count else 0
-                local[p * padded + dim] = 1
+                if p < count:
+                    row = x[points[start + p]]
+                    for k in range(padded):
+                        local[p * padded + k] = row[k]
+                else:
+                    for k in range(padded):
+                        local[p * padded + k] = 0
             for strip in range(strips):
-                _preactivations(local, weight[strip], z[strip], padded)
-                _outputs(z[strip], output[strip], f)
+                _preactivations(local, packed[strip], z[strip], padded)
+                _outputs(z[strip], packed_output[strip], f)
+            pulled = False
             for p in range(count):
-                value = scale * (f[p] / width - baseline[start + p])
+                point = points[start + p]
+                value = scale * (f[p] / width - baseline[point])
                 predictor[start + p] = value
-                force[p] = y[start + p] * _pull(loss, y[start + p] * value) / points
-            for strip in range(strips):
-                _activity(z[strip], force, output_sums[chunk, strip])
-                _weight_sums(local, z[strip], weight_sums[chunk, strip], padded)
+                force[p] = y[point] * _pull(loss, y[point] * value, end) / len(x)
+                pulled |= force[p] != 0
+            if pulled:
+                for strip in range(strips):
+                    _activity(z[strip], force, output_sums[chunk, strip])
+                    _weight_sums(local, z[strip], sums[chunk, strip], padded)
+    for strip in numba.prange(strips):
+        total = np.empty(packed.shape[1], x.dtype)
+        _collect(sums, output_sums, chunks, strip, output, total, velocity)
 
 
-def field(
-    x: np.ndarray, y: np.ndarray, network: Network, baseline: np.ndarray, scale: float, loss: str
-) -> tuple[np.ndarray, Network]:
-    """(F, velocity), see `theory.kernels`."""
-    points, dim = x.shape
-    width, dtype = network.width, x.dtype
-    padded = 4 * math.ceil((dim + 1) / 4)
-    strips = math.ceil(width / _STRIP)
-    # Coordinates first, neurons last and filled up to whole strips with neurons of no weight.
-    rows = np.zeros((padded, strips * _STRIP), dtype)
-    rows[:dim, :width] = network.weight.T
-    rows[dim, :width] = network.bias
-    weight = np.ascontiguousarray(rows.reshape(padded, strips, _STRIP).swapaxes(0, 1)).reshape(strips, -1)
-    output = np.zeros((strips, _STRIP), dtype)
-    output.ravel()[:width] = network.output
-    chunks = min(max(points // _CHUNK, 1), _CHUNKS)
-    predictor = np.empty(points, dtype)
-    weight_sums = np.zeros((chunks, strips, padded * _STRIP), dtype)
-    output_sums = np.zeros((chunks, strips, _STRIP), dtype)
-    _fused(
-        x, y, weight, output, baseline, width, dtype.type(scale), LOSSES.index(loss),
-        predictor, weight_sums, output_sums,
-    )  # fmt: skip
-    total = weight_sums.sum(0).reshape(strips, padded, _STRIP).swapaxes(0, 1).reshape(padded, -1)[:, :width]
-    velocity = Network(
-        np.ascontiguousarray((total[:dim] * network.output).T),
-        total[dim] * network.output,
-        output_sums.sum(0).ravel()[:width],
-    )
-    return predictor, velocity
+class NumbaField:
+    """(F, velocity) of the net at given points, see `theory.kernels`."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, baseline: np.ndarray, scale: float, loss: str) -> None:
+        points, dim = x.shape
+        padded = 4 * math.ceil((dim + 1) / 4)
+        self._x = np.zeros((points, padded), x.dtype)
+        self._x[:, :dim] = x / math.sqrt(dim)
+        self._x[:, dim] = 1
+        self._y = np.ascontiguousarray(y)
+        self._baseline = np.ascontiguousarray(baseline)
+        self._scale = x.dtype.type(scale)
+        self._loss = LOSSES.index(loss)
+        self._end = reach(loss, x.dtype)
+        self._all = np.arange(points)
+        self._work: tuple[np.ndarray, ...] = ()
+
+    def _workspace(self, width: int, chunks: int) -> tuple[np.ndarray, ...]:
+        """Memory kept from call to call."""
+        strips, padded = math.ceil(width / _STRIP), self._x.shape[1]
+        if not self._work or len(self._work[0]) != strips or len(self._work[2]) < chunks:
+            shapes = (strips, padded * _STRIP), (strips, _STRIP), (chunks, strips, padded * _STRIP), (
+                chunks, strips, _STRIP)  # fmt: skip
+            self._work = tuple(np.empty(shape, self._x.dtype) for shape in shapes)
+        packed, output, sums, output_sums = self._work
+        return packed, output, sums[:chunks], output_sums[:chunks]
+
+    def __call__(self, network: Network, points: np.ndarray | None = None) -> tuple[np.ndarray, Network]:
+        points = self._all if points is None else points
+        chunks = min(max(len(points) // _CHUNK, 1), _CHUNKS)
+        predictor = np.empty(len(points), self._x.dtype)
+        velocity = tuple(np.empty_like(part) for part in (network.weight, network.bias, network.output))
+        _fused(
+            points, self._x, self._y, self._baseline, self._scale, self._loss, self._end,
+            network.weight, network.bias, network.output, self._workspace(network.width, chunks),
+            predictor, velocity,
+        )  # fmt: skip
+        return predictor, Network(*velocity)

@@ -1,0 +1,169 @@
+"""Points that cannot matter are not looked at, with a proof that they cannot.
+
+A point whose y F is beyond 1 + reach pulls with exactly 0, and the step control sees F only up to there. So
+nothing changes if such a point is left out, as long as y F stays beyond. How far F can have moved is bounded
+without looking at the point. With u = (w, b) and x~ = (x / sqrt d, 1), from a net to the next
+
+    |F' - F| <= (alpha / h) sum_n [ |beta'_n| |(u'_n - u_n) . x~| + |beta'_n - beta_n| |u_n . x~| ],
+
+relu being a contraction. For the 2 h vectors a_i = beta' (u' - u), (beta' - beta) u, of lengths c_i, the inequality
+of Cauchy and Schwarz gives (sum_i |a_i . x~|)^2 <= (sum_i c_i) x~^T M x~, M = sum_i a_i a_i^T / c_i: h d^2 operations
+and d^2 for each point, against h d for each point to know F. It is tight where the a_i have few directions,
+which is how the net learns features.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+from theory.network import Network
+
+__all__ = ["Sleepers", "lower_slack", "rounding_bound"]
+
+
+@numba.njit(fastmath=True, cache=True)
+def _form(u, moved, output, moved_output, form):  # type: ignore[no-untyped-def]
+    """Adds up M into form, shape (D, D), for lifted weights of shape (h, D), and returns sum_i c_i."""
+    width, dim = u.shape
+    total = 0.0
+    first, second = np.empty(dim), np.empty(dim)
+    for n in range(width):
+        gain, change = moved_output[n], moved_output[n] - output[n]
+        one = two = 0.0
+        for k in range(dim):
+            first[k] = gain * (moved[n, k] - u[n, k])
+            second[k] = change * u[n, k]
+            one += first[k] * first[k]
+            two += second[k] * second[k]
+        one, two = math.sqrt(one), math.sqrt(two)
+        total += one + two
+        # A vector of length 0 adds nothing; the tiny number keeps 0 / 0 away.
+        one, two = 1 / (one + 1e-300), 1 / (two + 1e-300)
+        for k in range(dim):
+            a, b = one * first[k], two * second[k]
+            row = form[k]
+            for j in range(dim):
+                row[j] += a * first[j] + b * second[j]
+    return total
+
+
+@numba.njit(parallel=True, fastmath=True, cache=True)
+def _lower(slack, lifted, form, factor):  # type: ignore[no-untyped-def]
+    """Takes factor sqrt(x~^T M x~) off each positive slack, down to 0 at the least."""
+    dim = lifted.shape[1]
+    for p in numba.prange(len(slack)):
+        if slack[p] > 0:
+            x = lifted[p]
+            square = lifted.dtype.type(0)
+            for k in range(dim):
+                row = form[k]
+                product = lifted.dtype.type(0)
+                for j in range(dim):
+                    product += row[j] * x[j]
+                square += x[k] * product
+            left = slack[p] - factor * math.sqrt(max(square, 0))
+            slack[p] = left if left > 0 else 0
+
+
+def lower_slack(slack: np.ndarray, before: Network, after: Network, lifted: np.ndarray, scale: float) -> None:
+    """Take the bound of |F' - F| off every positive slack, shape (P,), in place; what would be negative is 0.
+
+    lifted: x~ with zeros behind it, shape (P, D), D > d.
+    """
+    dtype, dim = lifted.dtype, lifted.shape[1]
+    form = np.zeros((dim, dim))
+    total = _form(_lifted_weights(before, dim), _lifted_weights(after, dim), before.output, after.output, form)
+    if not math.isfinite(total):
+        slack[:] = 0
+        return
+    # Rounding may make a quadratic form in this precision too small, by D eps of its trace at most.
+    form += np.diag(np.full(dim, dim * np.finfo(dtype).eps * np.trace(form)))
+    factor = scale / before.width * math.sqrt(total) * (1 + 1e-3)
+    _lower(slack, lifted, form.astype(dtype), dtype.type(factor))
+
+
+def rounding_bound(network: Network, dtype: np.dtype, scale: float) -> float:
+    """Upper bound of the rounding of F over |x~|: (h + d + 2) eps (alpha / h) sum_n |beta_n| |u_n|.
+
+    The bound of a sum of N terms computed in any order, (N - 1) eps sum |terms|, for both sums of the net.
+    """
+    lengths = np.sqrt((network.weight**2).sum(1) + network.bias**2)
+    terms = float((np.abs(network.output) * lengths).sum())
+    return (network.width + network.dim + 2) * float(np.finfo(dtype).eps) * scale / network.width * terms
+
+
+def _lifted_weights(network: Network, dim: int) -> np.ndarray:
+    lifted = np.zeros((network.width, dim))
+    lifted[:, : network.dim] = network.weight
+    lifted[:, network.dim] = network.bias
+    return lifted
+
+
+class Sleepers:
+    """Which points of one trajectory sleep, and how far F may still move before they must be looked at.
+
+    Attributes
+    ----------
+    looked_at : points evaluated so far, summed over evaluations; to be compared with P times their number
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, width: int, scale: float, cap: float, skip: bool) -> None:
+        points, dim = x.shape
+        self._shape = (width, dim)
+        self._y, self._scale, self._cap, self._skip = y, scale, cap, skip
+        padded = 8 * math.ceil((dim + 1) / 8)
+        self._lifted = np.zeros((points, padded), x.dtype)
+        self._lifted[:, :dim] = x / math.sqrt(dim)
+        self._lifted[:, dim] = 1
+        self._lengths = np.sqrt((self._lifted**2).sum(1))
+        self._slack = np.zeros(points, x.dtype)  # at the origin; positive for the points that sleep
+        self._pulled = np.ones(points, dtype=bool)  # below the cap when last looked at
+        self._origin: np.ndarray | None = None
+        self._latest: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self.looked_at = 0
+
+    def awake(self, parameters: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+        """Indices of the points to look at for the field at `parameters` (None: all), and what is left of slack.
+
+        `origin` is where the trajectory stands; an origin that is not the one before, nor where was looked at last,
+        wakes all. Points that pulled come first: where they end, so does the backward pass.
+        """
+        if origin is not self._origin:
+            if self._latest is not None and self._latest[0] is origin:
+                _, self._slack, self._pulled = self._latest
+            else:
+                self._slack = np.zeros_like(self._slack)
+            self._origin = origin
+        left = self._slack.copy()
+        if left.any():
+            nets = (Network.from_flat(flat, *self._shape) for flat in (origin, parameters))
+            lower_slack(left, *nets, self._lifted, self._scale)
+        awake = left == 0
+        if awake.all() and self._pulled.all():
+            return None, left
+        return np.concatenate([np.flatnonzero(awake & self._pulled), np.flatnonzero(awake & ~self._pulled)]), left
+
+    def margins(
+        self, parameters: np.ndarray, points: np.ndarray | None, left: np.ndarray, predictor: np.ndarray
+    ) -> np.ndarray:
+        """min(y F, cap) at all points from F at those that were looked at, shape (P,)."""
+        chosen = slice(None) if points is None else points
+        seen = np.full(len(self._y), self._cap, predictor.dtype)
+        z = self._y[chosen] * predictor
+        seen[chosen] = np.minimum(z, self._cap)
+        self.looked_at += len(predictor)
+        slack, pulled = left, self._pulled
+        if self._skip:
+            pulled = pulled.copy()
+            pulled[chosen] = z < self._cap
+            if not pulled.all():
+                slack = left.copy()
+                # Twice: F may have rounded where it was looked at, and would have rounded where it was not.
+                network = Network.from_flat(parameters, *self._shape)
+                rounding = 2 * rounding_bound(network, predictor.dtype, self._scale) * self._lengths[chosen]
+                slack[chosen] = np.nan_to_num(np.maximum(z - self._cap - rounding, 0), nan=0.0, posinf=0.0)
+        self._latest = (parameters, slack, pulled)
+        return seen
