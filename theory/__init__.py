@@ -14,7 +14,7 @@ from theory.curves import curve
 from theory.diffeo import MaxEntropyEnsemble
 from theory.errors import InputError
 from theory.estimate import Estimate
-from theory.flow import simulate
+from theory.flow import simulate, simulate_many
 from theory.network import Network
 from theory.table import curve_table, read_table, validate_table, write_table
 from theory.tasks import Cylinder, Stripe, Task
@@ -35,6 +35,7 @@ __all__ = [
     "curve_table",
     "read_table",
     "simulate",
+    "simulate_many",
     "validate_table",
     "write_table",
 ]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from theory.configuration import FlowConfig
 from theory.errors import MAXIMUM_SEED, InputError, require_integer
-from theory.flow import simulate
+from theory.flow import simulate_many
 from theory.kernels import get_kernel
 from theory.store import CurveStore, Finished
 from theory.table import curve_table
@@ -23,6 +23,10 @@ __all__ = ["CurveProgress", "curve"]
 CurveProgress = Callable[[float, Finished], None]
 
 
+#: Seeds that a GPU serves with one launch.
+_TOGETHER = 16
+
+
 def _one_thread() -> None:
     """In a worker: one thread, the other workers have the other cores. Results do not depend on it."""
     import numba
@@ -33,20 +37,35 @@ def _one_thread() -> None:
 def _simulate(
     task: Task,
     train_size: int,
-    seed: int,
+    seeds: tuple[int, ...],
     config: FlowConfig,
     neuron_seed: int | None,
     backend: str,
     store: CurveStore | None,
-) -> Finished:
+) -> list[Finished]:
     with warnings.catch_warnings():
         # The caller warns: of what was computed in other processes, and of what was found in the store.
         warnings.filterwarnings("ignore", message=r"P = \d+, seed", category=RuntimeWarning)
-        trajectory = simulate(task, train_size, config, seed=seed, neuron_seed=neuron_seed, backend=backend)
-    finished = Finished.of(trajectory)
-    if store is not None:
-        store.write(finished)
+        trajectories = simulate_many(
+            task, train_size, config, seeds=seeds, neuron_seed=neuron_seed, backend=backend
+        )
+    finished = [Finished.of(trajectory) for trajectory in trajectories]
+    for one in finished:
+        if store is not None:
+            store.write(one)
     return finished
+
+
+def _grouped(jobs: list[tuple[int, int]], together: int) -> list[tuple[int, tuple[int, ...]]]:
+    """(P, seeds) from (P, seed), so many seeds of one P together at most."""
+    sizes: dict[int, list[int]] = {}
+    for size, seed in jobs:
+        sizes.setdefault(size, []).append(seed)
+    return [
+        (size, tuple(seeds[start : start + together]))
+        for size, seeds in sizes.items()
+        for start in range(0, len(seeds), together)
+    ]
 
 
 def curve(
@@ -104,8 +123,15 @@ def curve(
         for job in jobs:
             if (found := kept.read(*job)) is not None:
                 finish(job, found)
-    missing = {job: (task, *job, config, neuron_seed, backend, kept) for job in jobs if job not in done}
-    run_jobs(_simulate, missing, workers, finish, _one_thread)
+    together = _TOGETHER if backend == "cupy" else 1
+    groups = _grouped([job for job in jobs if job not in done], together)
+
+    def finish_group(group: tuple[int, tuple[int, ...]], finished: list[Finished]) -> None:
+        for seed, one in zip(group[1], finished, strict=True):
+            finish((group[0], seed), one)
+
+    calls = {group: (task, *group, config, neuron_seed, backend, kept) for group in groups}
+    run_jobs(_simulate, calls, workers, finish_group, _one_thread)
     rows = [row for job in sorted(done) for row in done[job].rows]
     if not rows:
         raise InputError("unfit_fractions", config.unfit_fractions, "no trajectory reached any of them")

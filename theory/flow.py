@@ -10,14 +10,15 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 
 import numpy as np
 
 from theory.configuration import FlowConfig
 from theory.errors import MAXIMUM_SEED, InputError, require_integer
 from theory.integrators import LeftRange, Request, Response, State, Stepper, chosen_integrator
-from theory.kernels import Kernel, get_kernel
+from theory.kernels import BatchKernel, get_batch_kernel
 from theory.losses import reach
 from theory.network import Network
 from theory.observables import Observer, outputs
@@ -25,7 +26,7 @@ from theory.skipping import Sleepers
 from theory.tasks import Task
 from theory.trajectory import Record, Trajectory
 
-__all__ = ["FlowConfig", "Progress", "simulate"]
+__all__ = ["FlowConfig", "Progress", "simulate", "simulate_many"]
 
 #: Called with an estimate of the fraction of the trajectory done, in [0, 1].
 Progress = Callable[[float], None]
@@ -119,21 +120,36 @@ def _done(config: FlowConfig) -> Callable[[np.ndarray, float], float]:
     return estimate
 
 
-def _drive(flow: _Flow, kernel: Kernel, progress: Progress | None) -> Trajectory:
-    """Serve one trajectory with the field that it asks for."""
-    field = kernel(flow.x, flow.y, flow.baseline, flow.config.scale, flow.config.loss)
-    run = flow.run(progress)
-    request = next(run)
-    while True:
-        points, left = flow.sleepers.awake(request.parameters, request.origin)
-        predictor, velocity = field(flow.network(request.parameters), points)
-        flow.evaluations += 1
-        margins = flow.sleepers.margins(request.parameters, points, left, predictor)
-        try:
-            request = run.send(Response(margins, velocity.flat))
-        except StopIteration as end:
-            trajectory: Trajectory = end.value
-            return trajectory
+def _drive(flows: list[_Flow], kernel: BatchKernel, progress: Progress | None) -> list[Trajectory]:
+    """Serve trajectories of one size with the fields that they ask for, in step, until the last has ended."""
+    config = flows[0].config
+    field = kernel([(flow.x, flow.y, flow.baseline) for flow in flows], config.scale, config.loss)
+    parts = [0.0] * len(flows)
+
+    def report(slot: int, part: float) -> None:
+        parts[slot] = part
+        if progress is not None:
+            progress(sum(parts) / len(parts))
+
+    runs = [flow.run(partial(report, slot)) for slot, flow in enumerate(flows)]
+    requests = {slot: next(run) for slot, run in enumerate(runs)}
+    ended: dict[int, Trajectory] = {}
+    while requests:
+        slots = list(requests)
+        awake = [flows[slot].sleepers.awake(request.parameters, request.origin) for slot, request in requests.items()]
+        networks = [flows[slot].network(request.parameters) for slot, request in requests.items()]
+        answers = field(networks, [points for points, _ in awake], slots)
+        for slot, (points, left), (predictor, velocity) in zip(slots, awake, answers, strict=True):
+            flow = flows[slot]
+            flow.evaluations += 1
+            margins = flow.sleepers.margins(requests[slot].parameters, points, left, predictor)
+            try:
+                requests[slot] = runs[slot].send(Response(margins, velocity.flat))
+            except StopIteration as end:
+                ended[slot] = end.value
+                parts[slot] = 1.0
+                del requests[slot]
+    return [ended[slot] for slot in range(len(flows))]
 
 
 def simulate(
@@ -161,12 +177,33 @@ def simulate(
     config : `FlowConfig()` if None
     seed : draws the training points (nested in P), the test points and, if neuron_seed is None, the neurons
     neuron_seed : draws the initial neurons, so that several draws of data can share them
-    backend : numpy, numba or auto, see `theory.kernels`
+    backend : numpy, numba, cupy or auto, see `theory.kernels`
 
     Raises
     ------
     InputError
         On a P, seed or backend that is not allowed, and if the parameters stop being finite.
     """
-    kernel = get_kernel(backend)
-    return _drive(_Flow(task, train_size, config or FlowConfig(), seed, neuron_seed), kernel, progress)
+    kernel = get_batch_kernel(backend)
+    return _drive([_Flow(task, train_size, config or FlowConfig(), seed, neuron_seed)], kernel, progress)[0]
+
+
+def simulate_many(
+    task: Task,
+    train_size: int,
+    config: FlowConfig | None = None,
+    *,
+    seeds: Sequence[int],
+    neuron_seed: int | None = None,
+    backend: str = "auto",
+    progress: Progress | None = None,
+) -> list[Trajectory]:
+    """`simulate` for several seeds in step, so that a GPU serves all of them with each launch.
+
+    The trajectories are those of `simulate`, number by number: each has its own steps and its own sums.
+    """
+    if not len(seeds):
+        raise InputError("seeds", list(seeds), "must hold at least one")
+    kernel = get_batch_kernel(backend)
+    flows = [_Flow(task, train_size, config or FlowConfig(), seed, neuron_seed) for seed in seeds]
+    return _drive(flows, kernel, progress)

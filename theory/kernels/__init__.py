@@ -15,12 +15,15 @@ and gives a `Field`, a function of the network and, optionally, of the indices o
 
   with A = -l'(y F).
 
-``numpy`` is the reference, written to be read. ``numba`` is compiled for this machine's CPU, on first use.
+``numpy`` is the reference, written to be read. ``numba`` is compiled for this machine's CPU, on first use, and
+``cupy`` for its GPU. ``get_batch_kernel`` binds a kernel to several problems of one size, for which the GPU needs
+one launch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Protocol
 
@@ -29,7 +32,7 @@ import numpy as np
 from theory.errors import require_choice
 from theory.network import Network
 
-__all__ = ["BACKENDS", "Field", "Kernel", "get_kernel"]
+__all__ = ["BACKENDS", "BatchField", "Field", "Kernel", "get_batch_kernel", "get_kernel"]
 
 
 class Field(Protocol):
@@ -38,21 +41,57 @@ class Field(Protocol):
     def __call__(self, network: Network, points: np.ndarray | None = None) -> tuple[np.ndarray, Network]: ...
 
 
-Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray, float, str], Field]
+class BatchField(Protocol):
+    """A kernel bound to several problems: one net, and the points to look at, for each slot that is named."""
 
-_KERNELS = {"numpy": "NumpyField", "numba": "NumbaField"}
-BACKENDS = tuple(_KERNELS)
+    def __call__(
+        self, networks: Sequence[Network], points: Sequence[np.ndarray | None], slots: Sequence[int]
+    ) -> list[tuple[np.ndarray, Network]]: ...
+
+
+Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray, float, str], Field]
+BatchKernel = Callable[[Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], float, str], BatchField]
+
+_FIELDS = {"numpy": "NumpyField", "numba": "NumbaField", "cupy": "CupyField"}
+BACKENDS = tuple(_FIELDS)
 
 
 def get_kernel(backend: str = "auto") -> Kernel:
-    """The kernel called `backend`; ``auto`` is the fastest that runs here, numba.
+    """The kernel called `backend`; ``auto`` is numba, which runs everywhere and is fast where nets are small.
 
     Raises
     ------
     InputError
-        On an unknown name.
+        On an unknown name, and on ``cupy`` where CuPy or a device is missing.
     """
     require_choice("backend", backend, ("auto", *BACKENDS))
     name = "numba" if backend == "auto" else backend
-    kernel: Kernel = getattr(import_module(f"theory.kernels.{name}_kernel"), _KERNELS[name])
+    module = import_module(f"theory.kernels.{name}_kernel")
+    if name == "cupy":
+        module.require_device()
+    kernel: Kernel = getattr(module, _FIELDS[name])
     return kernel
+
+
+def get_batch_kernel(backend: str = "auto") -> BatchKernel:
+    """The same for several problems of one size: one launch on the GPU, one after the other elsewhere."""
+    kernel = get_kernel(backend)
+    if backend == "cupy":
+        batch: BatchKernel = import_module("theory.kernels.cupy_kernel").CupyBatch
+        return batch
+    return partial(_Looped, kernel)
+
+
+class _Looped:
+    """A batch of fields that are asked one after the other."""
+
+    def __init__(
+        self, kernel: Kernel, problems: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], scale: float, loss: str
+    ) -> None:
+        self._fields = [kernel(*problem, scale, loss) for problem in problems]
+
+    def __call__(
+        self, networks: Sequence[Network], points: Sequence[np.ndarray | None], slots: Sequence[int]
+    ) -> list[tuple[np.ndarray, Network]]:
+        requests = zip(slots, networks, points, strict=True)
+        return [self._fields[slot](network, chosen) for slot, network, chosen in requests]
