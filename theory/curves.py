@@ -114,7 +114,7 @@ def curve(
                 f"{finished.evaluations} evaluations; {len(config.unfit_fractions) - len(finished.stages())} of "
                 f"{len(config.unfit_fractions)} records are missing",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         if progress is not None:
             progress(sum(size for size, _ in done) / total, finished)

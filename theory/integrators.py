@@ -83,14 +83,15 @@ class Stepper:
     def step(self, state: State) -> Generator[Request, Response, State]:
         """The next state. At a velocity of 0 there is none; ask before."""
         origin, velocity, margins = state.parameters, state.field.velocity, state.field.margins
-        # A loss curves only where a point is near its margin; before that there is nothing to learn.
-        if self.modes is not None and self.modes.stale and float(margins.min()) < 1 <= float(margins.max()):
-            yield from self._learn(state)
         speed = norm(velocity)
         if not math.isfinite(speed):
             raise LeftRange
         step = min(self.weight_change * norm(origin) / speed, self._step_for_output)
         if self.modes is not None:
+            # A loss curves only where a point is near its margin; before that there is nothing to learn.
+            curved = float(margins.min()) < 1 <= float(margins.max())
+            if curved and self.modes.wanted(step):
+                yield from self._learn(state)
             step = min(step, self.modes.longest_step)
         while True:
             candidate = origin + self._displacement(velocity, step)
@@ -107,7 +108,7 @@ class Stepper:
             if self.modes is not None and self.modes.worn:
                 yield from self._learn(state)
         if self.modes is not None:
-            self.modes.passed(velocity, field.velocity)
+            self.modes.passed(candidate - origin, field.velocity - velocity)
         return State(candidate, field, state.time + step)
 
     def _displacement(self, velocity: np.ndarray, step: float) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 __all__ = ["StiffModes", "norm"]
 
-_MODES = 4  # vectors in the subspace
+_MODES = 3  # vectors in the subspace
 _LIFE = 12  # steps after which they are learnt again
 _REST = 2  # steps that a rejection must wait before they are learnt again
 _TRUST = 0.1  # a mode counts if |J w + lambda w| is below this part of lambda
@@ -36,23 +36,28 @@ class StiffModes:
         self._next: list[np.ndarray] = []  # where the subspace goes on
         self._vectors: list[np.ndarray] = []  # the w_i that are trusted
         self._rates = np.empty(0)  # their lambda_i
-        self._turn: np.ndarray | None = None  # the last change of the velocity: mostly along stiff modes
+        self._turn: np.ndarray | None = None  # the last change of the velocity, mostly along stiff modes
+        self._felt = 0.0  # lambda along the last step, -d theta . d v / |d theta|^2
         self._age = _LIFE
         self.longest_step = math.inf
 
-    @property
-    def stale(self) -> bool:
-        """Whether it is time to learn them again."""
-        return self._age >= _LIFE
+    def wanted(self, step: float) -> bool:
+        """Whether they should be learnt before a step of this length: they are old, and it would be stiff.
+
+        Stiff is a step above 1 / (2 lambda), for the largest lambda known or the one felt on the way here.
+        """
+        known = max(float(np.max(self._rates, initial=0)), 1 / self.longest_step, self._felt)
+        return self._age >= _LIFE and step * known > 0.5
 
     @property
     def worn(self) -> bool:
         """Whether a rejected step is reason to learn them again."""
         return self._age > _REST
 
-    def passed(self, before: np.ndarray, after: np.ndarray) -> None:
-        """A step was made, with these velocities at its ends."""
-        self._turn = after - before
+    def passed(self, moved: np.ndarray, turned: np.ndarray) -> None:
+        """A step was made that moved theta, and turned the velocity, by so much."""
+        self._turn = turned
+        self._felt = -_product(moved, turned) / max(_product(moved, moved), 1e-300)
         self._age += 1
 
     def correction(self, velocity: np.ndarray, step: float) -> np.ndarray | None:
@@ -108,11 +113,15 @@ class StiffModes:
 
 def norm(vector: np.ndarray) -> float:
     """Euclidean norm."""
-    return math.sqrt(float(np.einsum("i,i->", vector, vector)))
+    return math.sqrt(_product(vector, vector))
+
+
+def _product(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.einsum("i,i->", one, other))
 
 
 def _products(vectors: list[np.ndarray], other: np.ndarray) -> np.ndarray:
-    return np.array([float(np.einsum("i,i->", vector, other)) for vector in vectors])
+    return np.array([_product(vector, other) for vector in vectors])
 
 
 def _combined(factors: np.ndarray, vectors: list[np.ndarray]) -> np.ndarray:

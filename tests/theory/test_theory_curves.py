@@ -34,7 +34,7 @@ def test_the_table_does_not_depend_on_the_number_of_workers() -> None:
         ([0], [0], {}, "train_sizes = 0: must be a whole number, at least 1"),
         ([8], [-1], {}, "seeds = -1: must be a whole number, at least 0 and at most 9007199254740992"),
         ([8], [0], {"workers": 0}, "workers = 0: must be a whole number, at least 1"),
-        ([8], [0], {"backend": "gpu"}, "backend = gpu: must be one of auto, numpy, numba"),
+        ([8], [0], {"backend": "gpu"}, "backend = gpu: must be one of auto, numpy, numba, cupy"),
     ],
 )
 def test_bad_input(sizes: list[int], seeds: list[int], options: dict[str, object], message: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from theory import InputError, Stripe
+from theory import Cylinder, FlowConfig, InputError, Stripe, simulate
 
 
 def test_labels_are_balanced_and_points_are_standard_normal() -> None:
@@ -87,3 +87,49 @@ def test_bad_tasks_are_told(arguments: tuple[Any, ...], parameter: str) -> None:
 def test_bad_sample_sizes_are_told(train_size: Any) -> None:
     with pytest.raises(InputError, match=r"^train_size = .*at least 1$"):
         Stripe(5).sample(train_size, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_the_cylinder_is_balanced_and_only_the_norm_of_its_axes_decides(count: int) -> None:
+    """100000 points, false-alarm rate 1e-6; the median of the chi distribution by scipy. Control: 5 % wider."""
+    task = Cylinder(10, count)
+    assert math.isclose(task.radius or 0, stats.chi(count).median(), rel_tol=1e-12)
+    x, y = task.sample(100_000, np.random.default_rng(1))
+    low, high = stats.binom(100_000, 0.5).ppf([5e-7, 1 - 5e-7])
+    assert low < (y > 0).sum() < high
+    assert not low < (Cylinder(10, count, 1.05 * (task.radius or 0)).label(x) > 0).sum() < high
+    rotation = stats.special_ortho_group(count, seed=3).rvs()
+    turned = np.hstack([x[:, :count] @ rotation.T, 5 * x[:, count:]])
+    away = np.abs(np.linalg.norm(x[:, :count], axis=1) - task.radius) > 1e-9
+    assert np.array_equal(task.label(turned)[away], y[away])
+    assert not np.array_equal(task.label(np.hstack([5 * x[:, :count], x[:, count:]])), y)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_the_cylinders_density_is_chi(count: int) -> None:
+    r = np.linspace(-1, 6, 71)
+    np.testing.assert_allclose(Cylinder(10, count).marginal_density(r), stats.chi(count).pdf(r), atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((5, 1), "informative_dim = 1: must be a whole number, at least 2 and at most 4"),
+        ((5, 5), "informative_dim = 5: must be a whole number, at least 2 and at most 4"),
+        ((2, 2), "dim = 2: must be a whole number, at least 3"),
+        ((5, 2, 0.0), "radius = 0.0: must be a finite number, above 0"),
+    ],
+)
+def test_bad_cylinders(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        Cylinder(*arguments)
+    assert str(error.value) == message
+
+
+def test_a_net_learns_the_cylinder_and_becomes_stable_across_it() -> None:
+    """At the end of the flow most fresh points are right, and R_f is far below the isotropic 1."""
+    config = FlowConfig(width=200, test_size=2000, unfit_fractions=(0.9, 0.1))
+    path = simulate(Cylinder(6, 2), 512, config, seed=0)
+    assert path.test_error[-1] < 0.2
+    assert 0 < path.relative_stability[-1] < 0.05
+    assert {row["task"] for row in path.rows()} == {"cylinder-d6-2"}
