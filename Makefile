@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast lint figures clean
+.PHONY: demo test test-fast lint bench figures clean
 
 # A stamp for each set of extras: installed again only when pyproject.toml changes.
 $(VENV)/.nets: pyproject.toml
@@ -28,6 +28,10 @@ test: lint
 
 test-fast: $(VENV)/.test
 	$(BIN)/pytest -n auto -m "not slow"
+
+# Nothing else should run meanwhile. Some libraries are told by the environment to run as on an older processor.
+bench: $(VENV)/.test
+	env -u OPENBLAS_CORETYPE PYTHONPATH=.:tests/benchmarks $(BIN)/python tests/benchmarks/flow_benchmark.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -17,7 +17,7 @@ SERIES_KEY = tuple(name for name in KEY if name not in ("train_size", "seed"))
 _SOURCES = ("theory", "stripe-net", "image-net", "published")
 #: Added to a label, in this order, where labels would otherwise be the same.
 _FURTHER = ("variant", "architecture", "average", "cutoff", "displacement", "temperature")
-_PREFIX = {"variant": "", "architecture": "", "average": "", "cutoff": "c=", "displacement": "delta=", "temperature": "T="}
+_PREFIX = {"cutoff": "c=", "displacement": "delta=", "temperature": "T="}
 
 
 def series(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -106,4 +106,4 @@ def _further(key: pd.Series, name: str) -> str:
     if pd.isna(value) or value == "":
         return f"({name} not given)"
     text = f"{float(value):.3g}" if name in ("cutoff", "displacement", "temperature") else str(value)
-    return f"{_PREFIX[name]}{text}"
+    return f"{_PREFIX.get(name, '')}{text}"

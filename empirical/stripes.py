@@ -24,6 +24,7 @@ from empirical.training import Progress, Run
 from theory.errors import InputError
 from theory.losses import SHARPNESS
 from theory.network import Network
+from theory.observables import random_directions
 from theory.table import curve_table
 from theory.tasks import Stripe
 
@@ -41,13 +42,6 @@ def margin_loss(name: str, z: Tensor) -> Tensor:
     return functional.relu(1 - z).square().mean() / 2
 
 
-def _directions(count: int, dim: int, first: int, norm: float, rng: np.random.Generator) -> np.ndarray:
-    """Isotropic vectors of this norm in the directions from `first` on, shape (count, dim)."""
-    noise = np.zeros((count, dim))
-    noise[:, first:] = rng.standard_normal((count, dim - first))
-    return noise * (norm / np.linalg.norm(noise, axis=1, keepdims=True))
-
-
 def measure_stripe(
     function: Callable[[Tensor], Tensor],
     task: Stripe,
@@ -62,8 +56,7 @@ def measure_stripe(
     For small norms R_f is (d / d_perp) E|grad_perp F|^2 / E|grad F|^2 (arXiv 2105.02468, section 5).
     """
     x, _ = task.sample(probe_size, rng)
-    nu = _directions(probe_size, task.dim, task.informative_dim, noise_norm, rng)
-    eta = _directions(probe_size, task.dim, 0, noise_norm, rng)
+    nu, eta = (noise_norm * random_directions(probe_size, task.dim, k, rng) for k in (task.informative_dim, 0))
     with torch.no_grad():
         values = [function(torch.as_tensor(points)).double().numpy() for points in (x, x + nu, x + eta)]
     estimates = measure_outputs(Outputs(*values), average=average, rng=rng)  # type: ignore[arg-type]

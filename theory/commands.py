@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -137,15 +138,16 @@ class Simulate:
 
 def _by_size_and_stage(table: pd.DataFrame) -> dict[tuple[int, str, str], tuple[Estimate, ...]]:
     """(R_f, Lambda, test error) over seeds, for each P, stage and norm of the noise, in their order."""
-    keys = ["train_size", "stage", "displacement"]
-    return {
-        (int(size), str(stage), "small" if pd.isna(norm) else f"{norm:g}"): (
+    result: dict[tuple[int, str, str], tuple[Estimate, ...]] = {}
+    for _, group in table.groupby(["train_size", "stage", "displacement"], sort=False, dropna=False):
+        first = group.iloc[0]
+        norm = float(first["displacement"])
+        result[int(first["train_size"]), str(first["stage"]), "small" if math.isnan(norm) else f"{norm:g}"] = (
             geometric_mean(group["relative_stability"].to_numpy()),
             geometric_mean(group["compression"].to_numpy()),
             mean(group["test_error"].to_numpy()),
         )
-        for (size, stage, norm), group in table.groupby(keys, sort=False, dropna=False)
-    }
+    return result
 
 
 def _digits(estimate: Estimate) -> str:

@@ -38,7 +38,8 @@ class _Flow:
     def __init__(self, task: Task, train_size: int, config: FlowConfig, seed: int, neuron_seed: int | None) -> None:
         require_integer("train_size", train_size, 1)
         require_integer("seed", seed, 0, MAXIMUM_SEED)
-        self.task, self.train_size, self.config, self.seed, self.neuron_seed = task, train_size, config, seed, neuron_seed
+        self.task, self.train_size, self.config = task, train_size, config
+        self.seed, self.neuron_seed = seed, neuron_seed
         children = np.random.SeedSequence(seed).spawn(4)
         data_rng, test_rng, neuron_rng, noise_rng = map(np.random.default_rng, children)
         if neuron_seed is not None:

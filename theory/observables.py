@@ -123,7 +123,7 @@ class Observer:
         if noise_norms:
             if rng is None:
                 raise ValueError("rng = None: noise of finite norm needs a generator")
-            directions = [random_directions(*x.shape, first, rng) for first in (task.informative_dim, 0)]
+            directions = [random_directions(len(x), task.dim, first, rng) for first in (task.informative_dim, 0)]
             for norm in noise_norms:
                 places = [x + norm * direction for direction in directions]
                 self._noisy.append((norm, [(place, outputs(start, place)) for place in places]))

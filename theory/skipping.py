@@ -139,8 +139,8 @@ class Sleepers:
             self._origin = origin
         left = self._slack.copy()
         if left.any():
-            nets = (Network.from_flat(flat, *self._shape) for flat in (origin, parameters))
-            lower_slack(left, *nets, self._lifted, self._scale)
+            before, after = (Network.from_flat(flat, *self._shape) for flat in (origin, parameters))
+            lower_slack(left, before, after, self._lifted, self._scale)
         awake = left == 0
         if awake.all() and self._pulled.all():
             return None, left

@@ -146,7 +146,7 @@ class _Runtime:
     def __init__(self, count: int | None) -> None:
         self._count = count
 
-    def getDeviceCount(self) -> int:  # noqa: N802
+    def getDeviceCount(self) -> int:
         if self._count is None:
             raise self.CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device\nis detected")
         return self._count

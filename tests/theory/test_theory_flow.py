@@ -88,8 +88,8 @@ def _imbalance(weight_change: float) -> float:
     Gradient flow conserves it neuron by neuron (relu is homogeneous); Euler steps of relative length
     weight_change lose it in proportion to weight_change.
     """
-    config = FlowConfig(width=60, dtype="float64", integrator="euler", weight_change=weight_change, output_change=1.0, test_size=10,
-                        unfit_fractions=(0.99,))  # fmt: skip
+    config = FlowConfig(width=60, dtype="float64", integrator="euler", weight_change=weight_change,
+                        output_change=1.0, test_size=10, unfit_fractions=(0.99,))  # fmt: skip
     path = simulate(Stripe(5), 80, config, seed=1)
     start = simulate(Stripe(5), 80, Config(width=60, dtype="float64", test_size=10, unfit_fractions=(1.0,)), seed=1)
 

@@ -12,6 +12,7 @@ from theory.kernels import get_kernel
 from theory.losses import LOSSES, loss_value, pull
 from theory.network import Network
 
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)

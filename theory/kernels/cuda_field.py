@@ -126,27 +126,22 @@ class CudaBatch:
         sums = device.empty((requests, max(chunks), rows + 1, width), dtype)
         velocity = device.empty((requests, rows + 1, width), dtype)
 
-        most_splits, most_chunks, size, neurons = np.int32(max(splits)), np.int32(max(chunks)), np.int32(capacity), (
-            np.int32(width))  # fmt: skip
         total = np.int64(self._points)
-        point_blocks = math.ceil(capacity / _THREADS)
-        neuron_blocks = math.ceil(width / _THREADS)
+        size, neurons = np.int32(capacity), np.int32(width)
+        forward = (slot_d, count_d, split_d, index_d, size, np.int32(max(splits)), total, neurons)
+        backward = (slot_d, count_d, chunk_d, index_d, size, np.int32(max(chunks)), total, neurons)
+        tiles = math.ceil(capacity / (_THREADS * _each(dim)))
+        blocks, neuron_blocks = math.ceil(capacity / _THREADS), math.ceil(width / _THREADS)
+        device.launch("outputs", (tiles, max(splits), requests), (*forward, self._x, weight_d, output_d, partial))
         device.launch(
-            "outputs", (math.ceil(capacity / (_THREADS * _each(dim))), max(splits), requests),
-            (slot_d, count_d, split_d, index_d, size, most_splits, total, neurons, self._x, weight_d, output_d, partial),
+            "forces", (blocks, 1, requests),
+            (*forward, *self._constants, self._y, self._baseline, partial, predictor, force),
         )  # fmt: skip
+        device.launch("sums", (neuron_blocks, max(chunks), requests), (*backward, self._x, force, weight_d, sums))
         device.launch(
-            "forces", (point_blocks, 1, requests),
-            (slot_d, count_d, split_d, index_d, size, most_splits, total, neurons, *self._constants,
-             self._y, self._baseline, partial, predictor, force),
+            "collect", (neuron_blocks, rows + 1, requests),
+            (chunk_d, np.int32(max(chunks)), neurons, output_d, sums, velocity),
         )  # fmt: skip
-        device.launch(
-            "sums", (neuron_blocks, max(chunks), requests),
-            (slot_d, count_d, chunk_d, index_d, size, most_chunks, total, neurons, self._x, force, weight_d, sums),
-        )  # fmt: skip
-        device.launch(
-            "collect", (neuron_blocks, rows + 1, requests), (chunk_d, most_chunks, neurons, output_d, sums, velocity)
-        )
         found, moved = device.download(predictor), device.download(velocity)
         return [
             (

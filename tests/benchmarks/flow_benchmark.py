@@ -1,0 +1,194 @@
+"""How fast the flow is: `make bench` runs this and prints the tables. Nothing else should run at the same time.
+
+The floor. One evaluation of the field needs the pre-activations of P points and h neurons, 2 P h d flops, and their
+transposed product with the points, 2 P h d more; nothing can be saved of these 4 P h d as long as all points pull.
+Whatever else is done is of order P h: at d = 30, 8 flops and a comparison to 120 flops of products. What is read and
+written is P d + h d numbers if nothing of size P h goes to memory: at P = 8192, h = 1000, d = 30 that is 1.1 MB for
+1 Gflop, 900 flops a byte, against some ten that memory can feed. So the kernel is bound by arithmetic, and the
+yardstick is the same arithmetic where it is known to be well done: torch's own product of two 1024 x 1024 matrices
+in single precision, on the same threads, in the same run. An array of P x h that is stored costs 33 MB each time it
+is written or read, half a flop a byte: plain torch makes six of them, and is bound by memory and page faults.
+
+Times are the best of several repetitions, taken in turn, so that a disturbance hits all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from torch_flow import AutogradField, TorchField
+
+from theory import FlowConfig, Stripe, flow
+from theory.kernels import get_kernel
+from theory.network import Network
+from theory.terminal import Terminal
+
+SHAPE = (8192, 1000, 30)
+
+
+def best(functions: dict[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
+    """Shortest time of each, in seconds, after one call that is not counted."""
+    for function in functions.values():
+        function()
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repetitions):
+        for name, function in functions.items():
+            began = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - began)
+    return {name: min(values) for name, values in times.items()}
+
+
+def problem(points: int, width: int, dim: int) -> tuple[tuple[Any, ...], Network]:
+    """The arguments of a kernel at the start of a flow, where all points pull, and the net."""
+    rng = np.random.default_rng(0)
+    x, y = Stripe(dim).sample(points, rng)
+    arguments = (x.astype("float32"), y.astype("float32"), np.zeros(points, "float32"), 1e-3, "softhinge")
+    return arguments, Network.initial(width, dim, rng, "float32")
+
+
+def gradient(terminal: Terminal, repetitions: int) -> dict[str, Any]:
+    """One evaluation of the field at P = 8192, h = 1000, d = 30, single precision."""
+    points, width, dim = SHAPE
+    arguments, network = problem(*SHAPE)
+    square = torch.randn(1024, 1024)
+    fields = {
+        "plain torch": TorchField(*arguments),
+        "torch autograd": AutogradField(*arguments),
+        "torch, chunks of 256": TorchField(*arguments, chunk=256),
+        "numpy": get_kernel("numpy")(*arguments),
+        "numba": get_kernel("numba")(*arguments),
+    }
+    reference = fields["numpy"](network)
+    for name, field in fields.items():
+        found = field(network)
+        worst = np.abs(found[1].weight - reference[1].weight).max() / np.abs(reference[1].weight).max()
+        assert worst < 1e-4, f"{name} computes something else: {worst}"
+    calls: dict[str, Callable[[], object]] = {name: partial(field, network) for name, field in fields.items()}
+    times = best({**calls, "sgemm": lambda: square @ square}, repetitions)
+    speed = 2 * 1024**3 / times.pop("sgemm")
+    floor = 4 * points * width * dim / speed
+    rows = {**times, "floor": floor}
+    terminal.table(
+        f"one evaluation, P = {points}, h = {width}, d = {dim}, float32, {torch.get_num_threads()} threads; "
+        f"floor: 4 P h d flops at sgemm's {speed / 1e9:.0f} Gflop/s",
+        ["", "ms", "plain torch /", "/ floor"],
+        [[name, f"{1e3 * t:.1f}", f"{times['plain torch'] / t:.1f}", f"{t / floor:.2f}"] for name, t in rows.items()],
+    )
+    return {"seconds": rows, "sgemm_gflops": speed / 1e9}
+
+
+def growth(terminal: Terminal, repetitions: int) -> dict[str, Any]:
+    """Exponents of numba's time in P, h and d, by least squares in logarithms."""
+    axes = {
+        "P": [(points, 1000, 30) for points in (2048, 4096, 8192, 16384, 32768)],
+        "h": [(8192, width, 30) for width in (250, 500, 1000, 2000, 4000)],
+        "d": [(8192, 1000, dim) for dim in (11, 23, 47, 95, 191)],
+    }
+    found: dict[str, Any] = {}
+    rows = []
+    for index, (name, shapes) in enumerate(axes.items()):
+        times = []
+        for shape in shapes:
+            arguments, network = problem(*shape)
+            field = get_kernel("numba")(*arguments)
+            times.append(best({"numba": partial(field, network)}, repetitions)["numba"])
+        sizes = [shape[index] for shape in shapes]
+        exponent = float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
+        found[name] = {"sizes": sizes, "seconds": times, "exponent": exponent}
+        cells = "  ".join(f"{size}: {1e3 * t:.1f}" for size, t in zip(sizes, times, strict=True))
+        rows.append([name, f"{exponent:.2f}", cells])
+    terminal.table("numba: time ~ size^exponent, the others at 8192, 1000, 30", ["", "exponent", "ms"], rows)
+    return found
+
+
+def trajectories(terminal: Terminal, seeds: int) -> dict[str, Any]:
+    """Whole trajectories to q = 0.1 at P = 2048, h = 1000, d = 30, alpha = 1e-6, softhinge, single precision."""
+    numba_kernel = get_kernel("numba")
+
+    def run(kernel: Callable[..., Any], seed: int, integrator: str, skip: bool) -> tuple[float, int, np.ndarray]:
+        config = FlowConfig(integrator=integrator, skip=skip)
+        original = flow.get_batch_kernel
+        flow.get_batch_kernel = lambda backend: partial(_looped, kernel)  # type: ignore[assignment]
+        try:
+            path = flow.simulate(Stripe(), 2048, config, seed=seed)
+        finally:
+            flow.get_batch_kernel = original  # type: ignore[assignment]
+        return path.seconds, path.evaluations, path.relative_stability
+
+    cases: dict[str, tuple[Callable[..., Any], str, bool]] = {
+        "plain torch, euler": (TorchField, "euler", False),
+        "torch autograd, euler": (AutogradField, "euler", False),
+        "numba, euler": (numba_kernel, "euler", False),
+        "numba, euler, skipping": (numba_kernel, "euler", True),
+        "plain torch, exponential": (TorchField, "exponential", False),
+        "numba, exponential": (numba_kernel, "exponential", False),
+        "numba, exponential, skipping": (numba_kernel, "exponential", True),
+    }
+    run(numba_kernel, 0, "exponential", True)  # compiles
+    results = {name: [run(*case[:1], seed, *case[1:]) for seed in range(seeds)] for name, case in cases.items()}
+    seconds = {name: float(np.mean([result[0] for result in runs])) for name, runs in results.items()}
+    rows = []
+    for name, runs in results.items():
+        plain = seconds["plain torch, " + ("euler" if "euler" in name else "exponential")]
+        evaluations = np.mean([result[1] for result in runs])
+        stability = np.exp(np.mean([np.log(result[2]) for result in runs], axis=0)) * 2048
+        rows.append([
+            name, f"{seconds[name]:.1f}", f"{plain / seconds[name]:.1f}",
+            f"{seconds['plain torch, euler'] / seconds[name]:.1f}", f"{evaluations:.0f}",
+            f"{stability[0]:.1f}", f"{stability[3]:.2f}", f"{stability[4]:.2f}",
+        ])  # fmt: skip
+    terminal.table(
+        f"a trajectory to q = 0.1, P = 2048, h = 1000, mean of {seeds} seeds",
+        ["", "s", "torch same integrator /", "torch euler /", "evaluations", "P R q=.9", "q=.3", "q=.1"], rows,
+    )  # fmt: skip
+    return {
+        name: {"seconds": seconds[name], "evaluations": [result[1] for result in runs],
+               "relative_stability": [result[2].tolist() for result in runs]}
+        for name, runs in results.items()
+    }  # fmt: skip
+
+
+def _looped(kernel: Callable[..., Any], problems: Any, scale: float, loss: str) -> Callable[..., Any]:
+    fields = [kernel(*bound, scale, loss) for bound in problems]
+    return lambda networks, points, slots: [
+        fields[slot](network, chosen) for slot, network, chosen in zip(slots, networks, points, strict=True)
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Benchmarks of the finite-P flow; see the docstring.")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=2, help="trajectories of each kind; 0 leaves them out")
+    parser.add_argument("--output", type=Path, help="JSON file for the numbers")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    numba.set_num_threads(options.threads)
+    terminal = Terminal()
+    terminal.line(f"{platform.machine()}, {options.threads} threads, torch {torch.__version__}, "
+                  f"numpy {np.__version__}, numba {numba.__version__}")  # fmt: skip
+    found: dict[str, Any] = {"gradient": gradient(terminal, options.repetitions)}
+    terminal.line()
+    found["growth"] = growth(terminal, max(math.ceil(options.repetitions / 2), 1))
+    if options.seeds:
+        terminal.line()
+        found["trajectories"] = trajectories(terminal, options.seeds)
+    if options.output is not None:
+        options.output.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
