@@ -21,16 +21,18 @@ __all__ = ["Comparison", "Contrast", "Relation", "contrast"]
 Relation = Literal["agrees with", "slower than", "steeper than", "cannot be told from"]
 #: The theory's stage beside which nets trained to the end are laid, where no stage is shared.
 DEFAULT_STAGE = "q=0.3"
+#: What a measured series and the theory's must share for their values to be compared, not only their slopes.
+_SHARED = ["task", "variant", "stage"]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """One measured series: its fit, the theory's, and how far they are apart.
 
-    `difference` is the measured exponent minus the theory's. Where both share task, stage, seeds and P, as
+    `difference` is the measured exponent minus the theory's. Where both share task, variant, stage, seeds and P, as
     stripe nets do that see the theory's points and neurons, its interval is Student's t over the seeds'
     differences (`difference_method` "paired seeds"); elsewhere the two errors add in quadrature.
-    `ratio` is measured over predicted R_f, where task, stage and some P are shared (stripe nets).
+    `ratio` is measured over predicted R_f, where task, variant, stage and some P are shared (stripe nets).
     """
 
     measured: PowerLawFit
@@ -173,7 +175,8 @@ def contrast(
 
     The theory's series is one at the measured series' own stage if there is one, else at `stage`
     (default q=0.3), else at the theory's last stage; among several, one on the same task, then of the same
-    architecture. Series at stage "initial" are not compared: they do not depend on P.
+    variant, the usual one, of the same architecture. Series at stage "initial" are not compared: they do not
+    depend on P.
 
     Raises
     ------
@@ -202,7 +205,7 @@ def contrast(
             continue
         reference = _reference(key, fits.fits, parts, stage or DEFAULT_STAGE)
         theirs = parts[reference.label]
-        same = bool((theirs.iloc[0][["task", "stage"]] == key[["task", "stage"]]).all())
+        same = bool((theirs.iloc[0][_SHARED] == key[_SHARED]).all())
         ratio = measured_over_theory(measured_parts[fit.label], theirs, confidence) if same else None
         difference, method = _difference(fit, reference, same)
         comparisons.append(Comparison(fit, reference, difference, method, ratio))
@@ -225,6 +228,8 @@ def _reference(
             -unfit,
             name,
             theirs["task"] != key["task"],
+            theirs["variant"] != key["variant"],
+            theirs["variant"] != "",
             theirs["architecture"] != key["architecture"],
         )
 
@@ -232,7 +237,7 @@ def _reference(
 
 
 def _difference(measured: PowerLawFit, theory: PowerLawFit, same: bool) -> tuple[Estimate, str]:
-    """measured exponent - theory's exponent and how its interval came; `same` if task and stage are shared."""
+    """measured exponent - theory's exponent and how its interval came; `same` if task, variant and stage are shared."""
     ours, theirs = dict(measured.seed_exponents), dict(theory.seed_exponents)
     sizes = [sorted(x for x, _ in fit.points) for fit in (measured, theory)]
     if same and ours and ours.keys() == theirs.keys() and sizes[0] == sizes[1]:

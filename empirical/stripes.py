@@ -21,6 +21,7 @@ from empirical.architectures import OneHiddenLayer
 from empirical.config import StripeConfig
 from empirical.stability import Outputs, Stability, measure_outputs
 from empirical.training import Progress, Run
+from theory.configuration import model_variant
 from theory.errors import InputError
 from theory.losses import SHARPNESS
 from theory.network import Network
@@ -106,6 +107,7 @@ def train_stripe(config: StripeConfig, *, progress: Progress | None = None) -> R
             "source": "stripe-net",
             "task": task.name,
             "architecture": f"one-hidden-h{config.width}",
+            "variant": model_variant(config.loss, config.scale),
             "train_size": config.train_size,
             "seed": config.seed,
             "stage": f"q={target:g}",

@@ -104,7 +104,7 @@ def _require_distinct_rows(configs: list[Config]) -> None:
     seen: dict[tuple[object, ...], Config] = {}
     for config in configs:
         names = ("dataset", "image_size", "architecture", "dim", "width", "train_size", "seed",
-                 "average", "cutoff", "displacement", "noise_norm")  # fmt: skip
+                 "average", "cutoff", "displacement", "noise_norm", "loss", "scale")  # fmt: skip
         key = (type(config).__name__, *(getattr(config, name, None) for name in names))
         if key in seen:
             raise InputError(

@@ -8,7 +8,7 @@ from theory.errors import InputError, require_choice, require_integer, require_r
 from theory.integrators import INTEGRATORS
 from theory.losses import LOSSES
 
-__all__ = ["FlowConfig"]
+__all__ = ["FlowConfig", "model_variant"]
 
 #: alpha above which float32 cannot tell f from f_0: their difference is of order 1 / alpha.
 _SINGLE_PRECISION_SCALE = 100.0
@@ -77,9 +77,14 @@ class FlowConfig:
 
     @property
     def variant(self) -> str:
-        """What tells this model's curve from the usual one's, for tables: "hinge, alpha=0.01", say, or nothing."""
-        usual = {item.name: item.default for item in fields(self)}
-        words = [] if self.loss == usual["loss"] else [self.loss]
-        if self.scale != usual["scale"]:
-            words.append(f"alpha={self.scale:g}")
-        return ", ".join(words)
+        """See `model_variant`."""
+        return model_variant(self.loss, self.scale)
+
+
+def model_variant(loss: str, scale: float) -> str:
+    """What tells a model's curve from the usual one's, for tables: "hinge, alpha=0.01", say, or nothing."""
+    usual = {item.name: item.default for item in fields(FlowConfig)}
+    words = [] if loss == usual["loss"] else [loss]
+    if scale != usual["scale"]:
+        words.append(f"alpha={scale:g}")
+    return ", ".join(words)
