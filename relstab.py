@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,8 +49,15 @@ def _app() -> SubcommandApp:
     return app
 
 
+def _one_line(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning as a person at a terminal wants it: without the place in the code."""
+    return f"relstab: warning: {' '.join(str(message).split())}\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; exit status 0, or 2 with one line on standard error for input that is not allowed."""
+    usual = warnings.formatwarning
+    warnings.formatwarning = _one_line
     try:
         command: Any = _app().cli(
             prog="relstab", description=_DESCRIPTION, args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
@@ -62,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = " ".join(str(error).split()) or "not enough memory"
         print(f"relstab: {type(error).__name__}: {reason}", file=sys.stderr)
         return 2
+    finally:
+        warnings.formatwarning = usual
     if command.json:
         print(json.dumps(result, indent=1, allow_nan=False))
     return 0

@@ -1,8 +1,8 @@
 """The flow's tables, summed up: exponents of R_f and Lambda with intervals, and two figures.
 
 `make figures` runs it. It reads the curve tables `paper/data/stripe_*.csv`, each of which says in its first line which
-command made it, fits power laws seed by seed, and writes `paper/data/exponents/stripe_flow.csv`, and into `paper/figures`
-`flow-stability-and-compression.png` and `flow-dimension-and-scale.png`.
+command made it, fits power laws seed by seed, and writes `paper/data/exponents/stripe_flow.csv`, and into
+`paper/figures` `flow-stability-and-compression.png` and `flow-dimension-and-scale.png`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def exponents(table: pd.DataFrame) -> pd.DataFrame:
     found = pd.DataFrame(rows)
     found["order"] = found["stage"].map(STAGES.index)
     keys = ["loss", "dim", "alpha", "least_train_size", "order"]
-    return found.sort_values(keys, ascending=[False, True, True, True, True]).drop(columns="order").reset_index(drop=True)
+    found = found.sort_values(keys, ascending=[False, True, True, True, True])
+    return found.drop(columns="order").reset_index(drop=True)
 
 
 def shown(row: pd.Series, name: str) -> str:

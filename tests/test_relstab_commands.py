@@ -40,7 +40,11 @@ THEORY = [
     ("--train-size 0", "train_sizes = 0: must be a whole number, at least 1"),
     ("--train-size 8 --dim 1", "dim = 1: must be a whole number, at least 2"),
     ("--train-size 8 --loss mse", "loss = mse: must be one of hinge, softhinge, squaredhinge"),
-    ("--train-size 8 --backend cuda", "backend = cuda: must be one of auto, numpy, numba"),
+    ("--train-size 8 --backend cuda", "backend = cuda: must be one of auto, numpy, numba, cupy"),
+    ("--train-size 8 --informative-dim 0", "informative_dim = 0: must be a whole number, at least 1"),
+    ("--train-size 8 --informative-dim 30", "informative_dim = 30: must be a whole number, at least 2 and at most 29"),
+    ("--train-size 8 --noise-norms -1", "noise_norms = -1.0: must be a finite number, above 0"),
+    ("--train-size 8 --integrator heun", "integrator = heun: must be one of auto, euler, exponential"),
     ("--train-size 8 --seeds 0", "seeds = 0: must be a whole number, at least 1"),
     ("--train-size 8 --output curve.txt", "output = curve.txt: must end in .csv or .parquet"),
 ]
@@ -50,6 +54,30 @@ THEORY = [
 def test_theory_refuses(arguments: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert refuses(f"theory simulate {arguments}", capsys) == f"relstab: {message}"
     assert list(here.iterdir()) == []
+
+
+def test_theory_resumes_and_says_so_in_one_line_when_it_gave_up(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same command twice, with a store: the same table; what is missing is told each time, without a path."""
+    command = (
+        "theory simulate --train-sizes 16 32 --dim 5 --informative-dim 2 --width 20 --seeds 2 --test-size 200 "
+        "--unfit-fractions 0.9 0.0 --max-steps 260 --noise-norms 0.5 --store runs --output {}.csv"
+    )
+    tables = []
+    for name in ("first", "second"):
+        with pytest.warns(RuntimeWarning, match=r"P = \d+, seed \d: max_steps after"):
+            assert relstab.main(command.format(name).split()) == 0
+        tables.append(Path(f"{name}.csv").read_text())
+    assert tables[0] == tables[1]
+    assert tables[0].startswith("# relstab theory simulate --train-sizes 16 32 --dim 5 --informative-dim 2 --seeds 2")
+    assert "cylinder-d5-2" in tables[0]
+    assert len(list(here.glob("runs/*/P*-seed*.json"))) == 4
+    done = subprocess.run(
+        [sys.executable, relstab.__file__, *command.format("third").split()], capture_output=True, text=True, check=True
+    )
+    warned = [line for line in done.stderr.splitlines() if "records are missing" in line]
+    assert warned
+    assert all(line.startswith("relstab: warning: P = ") for line in warned)
+    assert "curves.py" not in done.stderr
 
 
 NETS = [

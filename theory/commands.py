@@ -85,6 +85,7 @@ class Simulate:
 
     def run(self) -> dict[str, Any]:
         terminal = Terminal(self.json)
+        require_integer("informative_dim", self.informative_dim, 1)
         task = Stripe(self.dim) if self.informative_dim == 1 else Cylinder(self.dim, self.informative_dim)
         require_integer("seeds", self.seeds, 1)
         require_integer("seed", self.seed, 0)

@@ -201,3 +201,24 @@ def test_a_series_that_may_not_fall_at_all_does_not_agree() -> None:
     noisy = contrast(rows(), rows(rng=5, noise=3.0, **IMAGES)).comparisons[0]
     assert noisy.measured.exponent.low < -1 < 0 < noisy.measured.exponent.high
     assert noisy.relation == "cannot be told from"
+
+
+def test_a_series_is_laid_beside_the_theory_of_its_own_variant() -> None:
+    """A hinge net beside the hinge theory, whose values it shares; an image net beside the usual theory."""
+    theory = pd.concat([rows(), rows(amplitude=40, variant="hinge"), rows(amplitude=80, variant="alpha=1")])
+    net = {"source": "stripe-net", "architecture": "net"}
+    found = contrast(
+        theory,
+        pd.concat([
+            rows(amplitude=40, rng=1, variant="hinge", **net), rows(rng=2, task="images", stage="trained", **net),
+            rows(rng=3, variant="squaredhinge", **net),
+        ]),
+    )  # fmt: skip
+    beside = {item.measured.label: (item.theory.label, item.ratio) for item in found.comparisons}
+    label, ratio = beside["stripe-net stripe-d30 net q=0.3 hinge"]
+    assert label == "theory stripe-d30 q=0.3 hinge"
+    assert ratio is not None
+    assert abs(ratio.estimate.value - 1) < 0.2
+    assert beside["stripe-net images net trained"] == ("theory stripe-d30 q=0.3", None)
+    # No theory of its own variant: the usual one, and no ratio of values.
+    assert beside["stripe-net stripe-d30 net q=0.3 squaredhinge"] == ("theory stripe-d30 q=0.3", None)

@@ -229,6 +229,16 @@ def test_series_have_short_distinct_labels_that_do_not_depend_on_row_order() -> 
         pd.testing.assert_frame_equal(rows, shuffled[label])
 
 
+def test_variants_are_series_of_their_own_and_the_usual_one_needs_no_name() -> None:
+    usual = planted(np.random.default_rng(0))
+    table = pd.concat([usual, usual.assign(variant="hinge"), usual.assign(variant="alpha=1")])
+    labels = list(series(curve_table(table.to_dict("records"))))
+    assert labels == [f"theory stripe-d30 q=0.3{end}" for end in ("", " alpha=1", " hinge")]
+    # Without the column they would be the same rows three times.
+    with pytest.raises(InputError, match="two rows are the same"):
+        curve_table(table.drop(columns="variant").to_dict("records"))
+
+
 def test_fit_all_gives_reasons() -> None:
     rng = np.random.default_rng(11)
     table = pd.concat([planted(rng), planted(rng, stage="q=0.1", seeds=1, sizes=(64,))])
