@@ -38,6 +38,7 @@ clean:
 
 # The README's figure, from the committed tables.
 figures: $(VENV)/.nets
+	$(BIN)/python paper/stripe_flow.py
 	$(BIN)/relstab report paper/data/stripe_theory.csv paper/data/fashion_mnist.csv --output build/report.html
 	mkdir -p paper/figures
 	cp build/report_figures/stability-against-train-size.png paper/figures/

@@ -73,17 +73,35 @@ def shown(row: pd.Series, name: str) -> str:
     return repr(estimate).split(" (n=")[0] + (" *" if row[f"{name}_bent"] else "")
 
 
-def print_table(terminal: Terminal, found: pd.DataFrame) -> None:
-    rows = []
-    for _, row in found.iterrows():
+def print_tables(terminal: Terminal, found: pd.DataFrame) -> None:
+    head = ["q", "P", "R_f exponent", "Lambda exponent", "P R_f at the largest P"]
+    for (loss, dim, alpha), part in found.groupby(["loss", "dim", "alpha"], sort=False):
+        rows = []
+        for _, row in part.iterrows():
+            prefactor = Estimate(row["prefactor"], row["prefactor_low"], row["prefactor_high"])
+            sizes = f"{row['least_train_size']}..{row['largest_train_size']}"
+            rows.append([
+                row["stage"][2:], sizes, shown(row, "relative_stability"), shown(row, "compression"),
+                repr(prefactor).split(" (n=")[0],
+            ])  # fmt: skip
+        title = f"{loss}, d = {dim}, alpha = {alpha:g}: {part['seeds'].min()} seeds, 95 %; *: bent, no power law"
+        terminal.table(title, head, rows)
+        terminal.line()
+
+
+def readme_rows(found: pd.DataFrame) -> list[str]:
+    """The README's table: alpha = 1e-6 and d = 30, from P = 1024 on, where there are three P or more."""
+    usual = found[(found["dim"] == 30) & (found["alpha"] == 1e-6) & (found["least_train_size"] == FROM[1])]
+    lines = []
+    for _, row in usual[usual["largest_train_size"] > 2 * FROM[1]].iterrows():
         prefactor = Estimate(row["prefactor"], row["prefactor_low"], row["prefactor_high"])
-        rows.append([
-            row["loss"], str(row["dim"]), f"{row['alpha']:g}", row["stage"][2:],
-            f"{row['least_train_size']}..{row['largest_train_size']}", str(row["seeds"]),
-            shown(row, "relative_stability"), shown(row, "compression"), repr(prefactor).split(" (n=")[0],
-        ])  # fmt: skip
-    head = ["loss", "d", "alpha", "q", "P", "seeds", "R_f exponent", "Lambda exponent", "P R_f at largest P"]
-    terminal.table("95 % over seeds; *: bent, no power law", head, rows)
+        cells = (
+            {"softhinge": "softplus hinge"}.get(row["loss"], row["loss"]), row["stage"][2:],
+            f"{row['least_train_size']} to {row['largest_train_size']}", shown(row, "relative_stability"),
+            shown(row, "compression"), repr(prefactor).split(" (n=")[0],
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def draw(ax: Axes, parts: Iterable[tuple[str, pd.DataFrame]], y: str) -> None:
@@ -160,10 +178,10 @@ def main() -> None:
     table = flow_tables()
     found = exponents(table)
     target = DATA / "exponents" / "stripe_flow.csv"
-    text = found.to_csv(index=False, float_format="%.4g", lineterminator="\n")
+    text = found.to_csv(index=False, float_format="%.7g", lineterminator="\n")
     write_whole(target, lambda aside: aside.write_text("# python paper/stripe_flow.py\n" + text))
     terminal = Terminal()
-    print_table(terminal, found)
+    print_tables(terminal, found)
     FIGURES.mkdir(exist_ok=True)
     for name, figure in (
         ("flow-stability-and-compression", stability_and_compression(table)),

@@ -61,12 +61,7 @@ def test_the_tables_are_those_of_the_data(readme: str) -> None:
 
 
 def test_the_exponents_are_those_of_the_data(readme: str) -> None:
-    theory = read_table(DATA / "stripe_theory.csv")
-    last = theory[theory["stage"] == "q=0.3"]
     fits = {
-        "R_f falls with the exponent {} over P = 512": fit_power_law(last),
-        "from P = 1024 on it is {}.": fit_power_law(last[last["train_size"] >= 1024]),
-        "Lambda grows with the exponent {};": fit_power_law(last, y="compression"),
         "falls with the exponent {} over its whole range": fit_power_law(
             load_reference("fashion-mnist", "ResNet", 3, "bilinear")
         ),
@@ -76,6 +71,23 @@ def test_the_exponents_are_those_of_the_data(readme: str) -> None:
     }
     for sentence, fit in fits.items():
         assert sentence.format(short(fit.exponent)) in readme
+
+
+def test_the_flows_exponents_are_those_of_its_tables(readme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The committed exponents are what the committed curves give, and the README's table is made of them."""
+    monkeypatch.syspath_prepend(str(ROOT / "paper"))
+    import stripe_flow
+
+    table = stripe_flow.flow_tables()
+    committed = pd.read_csv(DATA / "exponents" / "stripe_flow.csv", comment="#")
+    computed = stripe_flow.exponents(table)
+    pd.testing.assert_frame_equal(computed, committed, check_dtype=False, rtol=1e-5)
+    rows = stripe_flow.readme_rows(committed)
+    assert len(rows) >= 9
+    for row in rows:
+        assert row in readme
+    for path in DATA.glob("stripe_*.csv"):
+        assert path.read_text().startswith("# relstab theory simulate --train-sizes ")
 
 
 def test_the_values_before_training_are_those_of_the_data(readme: str) -> None:
