@@ -34,8 +34,8 @@ class Network:
     @classmethod
     def from_flat(cls, flat: np.ndarray, width: int, dim: int) -> Network:
         """The net whose parameters are these, w row by row, then b, then beta; views of `flat`, no copies."""
-        weight, bias, output = np.split(flat, (width * dim, width * dim + width))
-        return cls(weight.reshape(width, dim), bias, output)
+        end = width * dim
+        return cls(flat[:end].reshape(width, dim), flat[end : end + width], flat[end + width :])
 
     @property
     def flat(self) -> np.ndarray:

@@ -12,7 +12,7 @@ from theory.tasks import Task
 
 __all__ = ["FiniteNoise", "Observables", "Observer", "gradient", "outputs", "random_directions", "small_noise_ratio"]
 
-_CHUNK = 500  # points whose pre-activations are in memory together
+_CHUNK = 100  # points whose pre-activations are kept, few enough for a cache
 
 
 @dataclass(frozen=True, slots=True)

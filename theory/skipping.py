@@ -24,30 +24,38 @@ from theory.network import Network
 __all__ = ["Sleepers", "lower_slack", "rounding_bound"]
 
 
-@numba.njit(fastmath=True, cache=True)
-def _form(u, moved, output, moved_output, form):  # type: ignore[no-untyped-def]
-    """Adds up M into form, shape (D, D), for lifted weights of shape (h, D), and returns sum_i c_i."""
-    width, dim = u.shape
-    total = 0.0
-    first, second = np.empty(dim), np.empty(dim)
-    for n in range(width):
-        gain, change = moved_output[n], moved_output[n] - output[n]
-        one = two = 0.0
-        for k in range(dim):
-            first[k] = gain * (moved[n, k] - u[n, k])
-            second[k] = change * u[n, k]
-            one += first[k] * first[k]
-            two += second[k] * second[k]
-        one, two = math.sqrt(one), math.sqrt(two)
-        total += one + two
-        # A vector of length 0 adds nothing; the tiny number keeps 0 / 0 away.
-        one, two = 1 / (one + 1e-300), 1 / (two + 1e-300)
-        for k in range(dim):
-            a, b = one * first[k], two * second[k]
-            row = form[k]
-            for j in range(dim):
-                row[j] += a * first[j] + b * second[j]
-    return total
+@numba.njit(parallel=True, fastmath=True, cache=True)
+def _form(before, after, dim, padded):  # type: ignore[no-untyped-def]
+    """M, shape (D, D), and sum_i c_i, of two nets (weight, bias, output). Parts of the neurons have their own sums."""
+    weight, bias, output = before
+    moved_weight, moved_bias, moved_output = after
+    parts, width = 8, len(bias)
+    forms = np.zeros((parts, padded, padded), weight.dtype)
+    totals = np.zeros(parts)
+    for part in numba.prange(parts):
+        form = forms[part]
+        first, second = np.zeros(padded, weight.dtype), np.zeros(padded, weight.dtype)
+        for n in range(part * width // parts, (part + 1) * width // parts):
+            gain, change = moved_output[n], moved_output[n] - output[n]
+            first[dim], second[dim] = gain * (moved_bias[n] - bias[n]), change * bias[n]
+            for k in range(dim):
+                first[k] = gain * (moved_weight[n, k] - weight[n, k])
+                second[k] = change * weight[n, k]
+            one = two = 0.0
+            for k in range(dim + 1):
+                one += first[k] * first[k]
+                two += second[k] * second[k]
+            one, two = math.sqrt(one), math.sqrt(two)
+            totals[part] += one + two
+            # A vector of length 0 adds nothing; the tiny number keeps 0 / 0 away.
+            one_over = weight.dtype.type(1 / (one + 1e-30))
+            two_over = weight.dtype.type(1 / (two + 1e-30))
+            for k in range(dim + 1):
+                a, b = one_over * first[k], two_over * second[k]
+                row = form[k]
+                for j in range(padded):
+                    row[j] += a * first[j] + b * second[j]
+    return forms.sum(0), totals.sum()
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
@@ -74,15 +82,29 @@ def lower_slack(slack: np.ndarray, before: Network, after: Network, lifted: np.n
     lifted: x~ with zeros behind it, shape (P, D), D > d.
     """
     dtype, dim = lifted.dtype, lifted.shape[1]
-    form = np.zeros((dim, dim))
-    total = _form(_lifted_weights(before, dim), _lifted_weights(after, dim), before.output, after.output, form)
-    if not math.isfinite(total):
+    nets = [(net.weight, net.bias, net.output) for net in (before, after)]
+    form, total = _form(*nets, before.dim, dim)
+    trace = float(np.trace(form))
+    if not (math.isfinite(total) and math.isfinite(trace)):
         slack[:] = 0
         return
-    # Rounding may make a quadratic form in this precision too small, by D eps of its trace at most.
-    form += np.diag(np.full(dim, dim * np.finfo(dtype).eps * np.trace(form)))
+    # Rounding may make the quadratic form too small: of a sum of N terms by N eps of the trace at most.
+    eps = float(np.finfo(dtype).eps)
+    form += np.diag(np.full(dim, dtype.type((before.width / 4 + dim) * eps * trace)))
     factor = scale / before.width * math.sqrt(total) * (1 + 1e-3)
-    _lower(slack, lifted, form.astype(dtype), dtype.type(factor))
+    _lower(slack, lifted, form, dtype.type(factor))
+
+
+@numba.njit(fastmath=True, cache=True)
+def _strength(weight, bias, output):  # type: ignore[no-untyped-def]
+    """sum_n |beta_n| |u_n|."""
+    total = 0.0
+    for n in range(len(bias)):
+        square = bias[n] * bias[n]
+        for k in range(weight.shape[1]):
+            square += weight[n, k] * weight[n, k]
+        total += abs(output[n]) * math.sqrt(square)
+    return total
 
 
 def rounding_bound(network: Network, dtype: np.dtype, scale: float) -> float:
@@ -90,16 +112,12 @@ def rounding_bound(network: Network, dtype: np.dtype, scale: float) -> float:
 
     The bound of a sum of N terms computed in any order, (N - 1) eps sum |terms|, for both sums of the net.
     """
-    lengths = np.sqrt((network.weight**2).sum(1) + network.bias**2)
-    terms = float((np.abs(network.output) * lengths).sum())
+    terms = float(_strength(network.weight, network.bias, network.output))
     return (network.width + network.dim + 2) * float(np.finfo(dtype).eps) * scale / network.width * terms
 
 
-def _lifted_weights(network: Network, dim: int) -> np.ndarray:
-    lifted = np.zeros((network.width, dim))
-    lifted[:, : network.dim] = network.weight
-    lifted[:, network.dim] = network.bias
-    return lifted
+#: Part of the points that must be idle before any may sleep: to know that they may costs something, too.
+_WORTH_WHILE = 0.1
 
 
 class Sleepers:
@@ -157,13 +175,20 @@ class Sleepers:
         self.looked_at += len(predictor)
         slack, pulled = left, self._pulled
         if self._skip:
-            pulled = pulled.copy()
-            pulled[chosen] = z < self._cap
-            if not pulled.all():
-                slack = left.copy()
-                # Twice: F may have rounded where it was looked at, and would have rounded where it was not.
+            below = z < self._cap
+            pulled = self._pulled.copy()
+            pulled[chosen] = below
+            slack = np.zeros_like(left) if points is None else left.copy()
+            idle = len(pulled) - np.count_nonzero(pulled)
+            if idle < _WORTH_WHILE * len(pulled):
+                slack[:] = 0
+            elif not below.all():
                 network = Network.from_flat(parameters, *self._shape)
+                # Twice: F may have rounded where it was looked at, and would have rounded where it was not.
                 rounding = 2 * rounding_bound(network, predictor.dtype, self._scale) * self._lengths[chosen]
-                slack[chosen] = np.nan_to_num(np.maximum(z - self._cap - rounding, 0), nan=0.0, posinf=0.0)
+                beyond = z - self._cap - rounding
+                slack[chosen] = np.where((beyond > 0) & (beyond < np.inf), beyond, 0)
+            else:
+                slack[chosen] = 0
         self._latest = (parameters, slack, pulled)
         return seen

@@ -29,8 +29,8 @@ __all__ = ["NumbaField"]
 
 _BLOCK = 32  # points whose pre-activations are kept
 _STRIP = 128  # neurons in a strip, whose weights stay in the first-level cache
-_CHUNK = 512  # points in a chunk, at least
-_CHUNKS = 64  # chunks, at most
+_CHUNK = 128  # points in a chunk, at least
+_CHUNKS = 32  # chunks, at most
 
 
 @numba.njit(inline="always")
@@ -191,7 +191,8 @@ def _fused(points, x, y, baseline, scale, loss, end, weight, bias, output, work,
         force = np.empty(_BLOCK, x.dtype)
         sums[chunk] = 0
         output_sums[chunk] = 0
-        for block in range(chunk * blocks // chunks, (chunk + 1) * blocks // chunks):
+        # Strided: points without force come last, and their blocks are cheap.
+        for block in range(chunk, blocks, chunks):
             start = block * _BLOCK
             count = min(_BLOCK, len(points) - start)
             for p in range(_BLOCK):
