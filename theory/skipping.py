@@ -82,8 +82,8 @@ def lower_slack(slack: np.ndarray, before: Network, after: Network, lifted: np.n
     lifted: x~ with zeros behind it, shape (P, D), D > d.
     """
     dtype, dim = lifted.dtype, lifted.shape[1]
-    nets = [(net.weight, net.bias, net.output) for net in (before, after)]
-    form, total = _form(*nets, before.dim, dim)
+    first, second = ((net.weight, net.bias, net.output) for net in (before, after))
+    form, total = _form(first, second, before.dim, dim)
     trace = float(np.trace(form))
     if not (math.isfinite(total) and math.isfinite(trace)):
         slack[:] = 0
