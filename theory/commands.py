@@ -65,7 +65,7 @@ class Simulate:
     output_change: float = _FLOW.output_change
     """Largest change of F at any training point in a step."""
     skip: bool = _FLOW.skip
-    """Leave out points that provably cannot matter."""
+    """Points that provably cannot matter are left out, unless told not to."""
     max_steps: int = _FLOW.max_steps
     """Steps after which a trajectory is given up, with a warning."""
     test_size: int = _FLOW.test_size
@@ -73,7 +73,7 @@ class Simulate:
     noise_norms: tuple[float, ...] = _FLOW.noise_norms
     """Norms of noise at which R_f is measured besides the limit of small noise."""
     backend: str = "auto"
-    """Kernel: numpy, numba or auto."""
+    """Kernel: numpy, numba, cupy (needs a CUDA device) or auto, which is numba."""
     workers: int = 1
     """Processes that share the trajectories."""
     store: Path | None = None
