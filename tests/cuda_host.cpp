@@ -75,14 +75,15 @@ static void launch(const int* grid, Kernel kernel, Arguments... arguments) {
 
 extern "C" {
 void launch_outputs(const int* grid, const int* slots, const int* counts, const int* splits, const int* points,
-                    int capacity, int most, long long total, int width, const real* x, const real* weight,
-                    const real* output, real* partial) {
-  launch(grid, outputs, slots, counts, splits, points, capacity, most, total, width, x, weight, output, partial);
+                    int capacity, const long long* offsets, long long total, int width, const real* x,
+                    const real* weight, const real* output, real* partial) {
+  launch(grid, outputs, slots, counts, splits, points, capacity, offsets, total, width, x, weight, output, partial);
 }
 void launch_forces(const int* grid, const int* slots, const int* counts, const int* splits, const int* points,
-                   int capacity, int most, long long total, int width, real scale, real sharpness, real reach,
-                   const real* y, const real* baseline, const real* partial, real* predictor, real* force) {
-  launch(grid, forces, slots, counts, splits, points, capacity, most, total, width, scale, sharpness, reach, y,
+                   int capacity, const long long* offsets, long long total, int width, real scale, real sharpness,
+                   real reach, const real* y, const real* baseline, const real* partial, real* predictor,
+                   real* force) {
+  launch(grid, forces, slots, counts, splits, points, capacity, offsets, total, width, scale, sharpness, reach, y,
          baseline, partial, predictor, force);
 }
 void launch_sums(const int* grid, const int* slots, const int* counts, const int* chunks, const int* points,

@@ -105,10 +105,10 @@ class Simulate:
         rows = _by_size_and_stage(table)
         terminal.table(
             f"{task.name}, one hidden layer of {self.width}, alpha = {self.scale:g}, {self.loss}; "
-            f"geometric means over {self.seeds} seed{'s' * (self.seeds > 1)}",
-            ["P", "q", "noise", "R_f", "Lambda", "test error"],
+            "geometric means over n seeds",
+            ["P", "q", "noise", "n", "R_f", "Lambda", "test error"],
             [
-                [str(size), stage.removeprefix("q="), norm, *(_digits(e) for e in estimates)]
+                [str(size), stage.removeprefix("q="), norm, str(estimates[0].n), *(_digits(e) for e in estimates)]
                 for (size, stage, norm), estimates in rows.items()
             ],
         )
@@ -152,7 +152,7 @@ def _by_size_and_stage(table: pd.DataFrame) -> dict[tuple[int, str, str], tuple[
 
 
 def _digits(estimate: Estimate) -> str:
-    """The estimate without its sample size, which the table's title gives."""
+    """The estimate without its sample size, which has a column of its own."""
     return repr(estimate).split(" (n=")[0]
 
 

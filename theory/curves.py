@@ -47,13 +47,10 @@ def _simulate(
         # The caller warns: of what was computed in other processes, and of what was found in the store.
         warnings.filterwarnings("ignore", message=r"P = \d+, seed", category=RuntimeWarning)
         trajectories = simulate_many(
-            task, train_size, config, seeds=seeds, neuron_seed=neuron_seed, backend=backend
-        )
-    finished = [Finished.of(trajectory) for trajectory in trajectories]
-    for one in finished:
-        if store is not None:
-            store.write(one)
-    return finished
+            task, train_size, config, seeds=seeds, neuron_seed=neuron_seed, backend=backend,
+            finish=None if store is None else lambda trajectory: store.write(Finished.of(trajectory)),
+        )  # fmt: skip
+    return [Finished.of(trajectory) for trajectory in trajectories]
 
 
 def _grouped(jobs: list[tuple[int, int]], together: int) -> list[tuple[int, tuple[int, ...]]]:
@@ -100,6 +97,7 @@ def curve(
         for value in values:
             require_integer(name, value, minimum, maximum)
     require_integer("workers", workers, 1)
+    neuron_seed = None if neuron_seed is None else require_integer("neuron_seed", neuron_seed, 0)
     get_kernel(backend)
     kept = None if store is None else CurveStore(store, task, config, neuron_seed, backend)
     jobs = [(int(size), int(seed)) for size in sorted(set(train_sizes), reverse=True) for seed in sorted(set(seeds))]

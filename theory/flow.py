@@ -36,14 +36,14 @@ class _Flow:
     """One trajectory to be: its points, its net, and what it has cost so far."""
 
     def __init__(self, task: Task, train_size: int, config: FlowConfig, seed: int, neuron_seed: int | None) -> None:
-        require_integer("train_size", train_size, 1)
-        require_integer("seed", seed, 0, MAXIMUM_SEED)
-        self.task, self.train_size, self.config = task, train_size, config
-        self.seed, self.neuron_seed = seed, neuron_seed
+        self.task, self.config = task, config
+        self.train_size = train_size = require_integer("train_size", train_size, 1)
+        self.seed = seed = require_integer("seed", seed, 0, MAXIMUM_SEED)
+        self.neuron_seed = None if neuron_seed is None else require_integer("neuron_seed", neuron_seed, 0)
         children = np.random.SeedSequence(seed).spawn(4)
         data_rng, test_rng, neuron_rng, noise_rng = map(np.random.default_rng, children)
-        if neuron_seed is not None:
-            neuron_rng = np.random.default_rng(require_integer("neuron_seed", neuron_seed, 0))
+        if self.neuron_seed is not None:
+            neuron_rng = np.random.default_rng(self.neuron_seed)
         points, labels = task.sample(train_size, data_rng)
         self.x, self.y = np.ascontiguousarray(points, config.dtype), labels.astype(config.dtype)
         self.start = Network.initial(config.width, task.dim, neuron_rng, config.dtype)
@@ -121,8 +121,13 @@ def _done(config: FlowConfig) -> Callable[[np.ndarray, float], float]:
     return estimate
 
 
-def _drive(flows: list[_Flow], kernel: BatchKernel, progress: Progress | None) -> list[Trajectory]:
-    """Serve trajectories of one size with the fields that they ask for, in step, until the last has ended."""
+def _drive(
+    flows: list[_Flow], kernel: BatchKernel, progress: Progress | None, finish: Callable[[Trajectory], None] | None
+) -> list[Trajectory]:
+    """Serve trajectories of one size with the fields that they ask for, in step, until the last has ended.
+
+    One that fails leaves the others alone; its error is raised at the end.
+    """
     config = flows[0].config
     field = kernel([(flow.x, flow.y, flow.baseline) for flow in flows], config.scale, config.loss)
     parts = [0.0] * len(flows)
@@ -135,6 +140,7 @@ def _drive(flows: list[_Flow], kernel: BatchKernel, progress: Progress | None) -
     runs = [flow.run(partial(report, slot)) for slot, flow in enumerate(flows)]
     requests = {slot: next(run) for slot, run in enumerate(runs)}
     ended: dict[int, Trajectory] = {}
+    failed: list[InputError] = []
     while requests:
         slots = list(requests)
         awake = [flows[slot].sleepers.awake(request.parameters, request.origin) for slot, request in requests.items()]
@@ -150,6 +156,13 @@ def _drive(flows: list[_Flow], kernel: BatchKernel, progress: Progress | None) -
                 ended[slot] = end.value
                 parts[slot] = 1.0
                 del requests[slot]
+                if finish is not None:
+                    finish(end.value)
+            except InputError as error:
+                failed.append(error)
+                del requests[slot]
+    if failed:
+        raise failed[0]
     return [ended[slot] for slot in range(len(flows))]
 
 
@@ -165,7 +178,7 @@ def simulate(
 ) -> Trajectory:
     """Integrate the flow on `train_size` points and record R_f, Lambda and the test error on the way.
 
-    Explicit steps, each as long as two bounds allow: the parameters change by at most `weight_change`
+    Explicit steps, as long as bounds allow: the parameters change by at most `weight_change`
     of their norm, F by at most `output_change` at any point (a step that does more is taken back). The
     velocity is not continuous where a relu's kink slides along the points, so an integrator that asks for
     smoothness would stall there; see the convergence test for what the bounds cost in R_f. The steps are those of
@@ -186,7 +199,7 @@ def simulate(
         On a P, seed or backend that is not allowed, and if the parameters stop being finite.
     """
     kernel = get_batch_kernel(backend)
-    return _drive([_Flow(task, train_size, config or FlowConfig(), seed, neuron_seed)], kernel, progress)[0]
+    return _drive([_Flow(task, train_size, config or FlowConfig(), seed, neuron_seed)], kernel, progress, None)[0]
 
 
 def simulate_many(
@@ -198,13 +211,15 @@ def simulate_many(
     neuron_seed: int | None = None,
     backend: str = "auto",
     progress: Progress | None = None,
+    finish: Callable[[Trajectory], None] | None = None,
 ) -> list[Trajectory]:
     """`simulate` for several seeds in step, so that a GPU serves all of them with each launch.
 
-    The trajectories are those of `simulate`, number by number: each has its own steps and its own sums.
+    The trajectories are those of `simulate`, number by number: each has its own steps and its own sums. `finish`
+    is called with each as it ends; if one fails, its error is raised when the others have ended.
     """
     if not len(seeds):
         raise InputError("seeds", list(seeds), "must hold at least one")
     kernel = get_batch_kernel(backend)
     flows = [_Flow(task, train_size, config or FlowConfig(), seed, neuron_seed) for seed in seeds]
-    return _drive(flows, kernel, progress)
+    return _drive(flows, kernel, progress, finish)

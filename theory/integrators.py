@@ -107,6 +107,7 @@ class Stepper:
             step = min(self._step_for_output, step / 2)
             if self.modes is not None and self.modes.worn:
                 yield from self._learn(state)
+                step = min(step, self.modes.longest_step)
         if self.modes is not None:
             self.modes.passed(candidate - origin, field.velocity - velocity)
         return State(candidate, field, state.time + step)

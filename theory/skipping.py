@@ -77,7 +77,7 @@ def _lower(slack, lifted, form, factor):  # type: ignore[no-untyped-def]
 
 
 def lower_slack(slack: np.ndarray, before: Network, after: Network, lifted: np.ndarray, scale: float) -> None:
-    """Take the bound of |F' - F| off every positive slack, shape (P,), in place; what would be negative is 0.
+    """Take the bound of |F' - F| off every positive slack, shape (P,), float64, in place; at the least 0 is left.
 
     lifted: x~ with zeros behind it, shape (P, D), D > d.
     """
@@ -92,7 +92,7 @@ def lower_slack(slack: np.ndarray, before: Network, after: Network, lifted: np.n
     eps = float(np.finfo(dtype).eps)
     form += np.diag(np.full(dim, dtype.type((before.width / 4 + dim) * eps * trace)))
     factor = scale / before.width * math.sqrt(total) * (1 + 1e-3)
-    _lower(slack, lifted, form, dtype.type(factor))
+    _lower(slack, lifted, form, factor)
 
 
 @numba.njit(fastmath=True, cache=True)
@@ -137,7 +137,8 @@ class Sleepers:
         self._lifted[:, :dim] = x / math.sqrt(dim)
         self._lifted[:, dim] = 1
         self._lengths = np.sqrt((self._lifted**2).sum(1))
-        self._slack = np.zeros(points, x.dtype)  # at the origin; positive for the points that sleep
+        # At the origin; positive for the points that sleep. In double precision: many small steps must add up.
+        self._slack = np.zeros(points)
         self._pulled = np.ones(points, dtype=bool)  # below the cap when last looked at
         self._origin: np.ndarray | None = None
         self._latest: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
@@ -159,6 +160,8 @@ class Sleepers:
         if left.any():
             before, after = (Network.from_flat(flat, *self._shape) for flat in (origin, parameters))
             lower_slack(left, before, after, self._lifted, self._scale)
+            # F would round here if it were looked at; where it was looked at, that has been taken off already.
+            left[left <= rounding_bound(after, self._lifted.dtype, self._scale) * self._lengths] = 0
         awake = left == 0
         if awake.all() and self._pulled.all():
             return None, left
@@ -184,8 +187,7 @@ class Sleepers:
                 slack[:] = 0
             elif not below.all():
                 network = Network.from_flat(parameters, *self._shape)
-                # Twice: F may have rounded where it was looked at, and would have rounded where it was not.
-                rounding = 2 * rounding_bound(network, predictor.dtype, self._scale) * self._lengths[chosen]
+                rounding = rounding_bound(network, predictor.dtype, self._scale) * self._lengths[chosen]
                 beyond = z - self._cap - rounding
                 slack[chosen] = np.where((beyond > 0) & (beyond < np.inf), beyond, 0)
             else:

@@ -73,6 +73,8 @@ class StiffModes:
     ) -> Generator[np.ndarray, tuple[np.ndarray, np.ndarray], None]:
         """Yields places at which it is then sent (margins, velocity)."""
         basis = self._start(velocity)
+        if not basis:
+            return  # no direction is left that has a finite length
         dtype = velocity.dtype.type
         if math.isnan(self._distance):
             self._distance = 1e-2 * norm(parameters)

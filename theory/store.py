@@ -19,7 +19,7 @@ from theory.trajectory import Trajectory
 __all__ = ["CurveStore", "Finished"]
 
 #: Part of every name; to be raised when the same settings give other numbers than before.
-_REVISION = 1
+_REVISION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,8 @@ class CurveStore:
             return None
         try:
             kept = json.loads(path.read_text())
+            if not isinstance(kept, dict) or not all(isinstance(row, dict) for row in kept.get("rows", [None])):
+                raise ValueError("holds no trajectory")
             if kept.pop("settings") != self._settings:
                 raise ValueError("was made with other settings")
             finished = Finished(**{**kept, "rows": tuple(kept["rows"])})

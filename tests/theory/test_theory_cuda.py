@@ -123,10 +123,70 @@ def test_a_trajectory_on_it_is_the_references(build: Path, monkeypatch: pytest.M
         np.testing.assert_allclose(one.time, other.time, rtol=1e-9)
 
 
+class CountingDevice:
+    """Adds up what is allocated, and computes nothing."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def upload(self, host: np.ndarray) -> np.ndarray:
+        self.bytes += host.nbytes
+        return host
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        array = np.empty(shape, dtype)  # untouched pages cost nothing here
+        self.bytes += array.nbytes
+        return array
+
+    def download(self, array: np.ndarray) -> np.ndarray:
+        return np.zeros(array.shape, array.dtype)
+
+    def launch(self, kernel: str, grid: tuple[int, int, int], arguments: tuple[object, ...]) -> None:
+        pass
+
+
+@pytest.mark.parametrize("awake", [None, 200])
+@pytest.mark.parametrize(("points", "width", "problems"), [(8192, 1000, 16), (20_000, 3000, 3), (500, 10_000, 4)])
+def test_memory_is_what_is_promised(points: int, width: int, problems: int, awake: int | None) -> None:
+    """All allocations of one evaluation against `device_bytes`, also if one problem has few points awake."""
+    rng = np.random.default_rng(0)
+    arrays = (rng.standard_normal((points, 30)).astype("float32"), np.ones(points, "float32"), np.zeros(points, "f"))
+    device = CountingDevice()
+    batch = CudaBatch(device, [arrays] * problems, 1.0, "hinge")
+    network = Network.initial(width, 30, rng, "float32")
+    chosen = [None if awake is None else np.arange(awake), *[None] * (problems - 1)]
+    batch([network] * problems, chosen, list(range(problems)))
+    assert device.bytes <= 1.01 * device_bytes(points, width, 30, problems=problems) + 1000
+    assert device.bytes > 0.3 * device_bytes(points, width, 30, problems=problems)
+
+
 def test_a_million_points_and_ten_thousand_neurons_fit_a_card_of_16_gb() -> None:
     """Single precision, d = 30; an array of points by neurons alone would be 40 GB."""
     assert device_bytes(10**6, 10**4, 30) < 1e9
+    assert device_bytes(10**6, 10**4, 30, problems=16) < 8e9
     assert device_bytes(8192, 1000, 30, problems=16) < 1e9
+
+
+@needs_compiler
+@pytest.mark.parametrize(("dim", "dtype", "tile"), [(30, "float32", 32), (300, "float64", 16), (2000, "float64", 2)])
+def test_rows_in_shared_memory_are_as_many_as_fit(dim: int, dtype: str, tile: int, build: Path) -> None:
+    assert f"-DTILE={tile}" in compile_options(dim, np.dtype(dtype), "hinge")
+    x, y, network, baseline = problem(40, 20, dim, dtype)
+    found = _bind(build, [(x, y, baseline)], 3.0, "hinge")([network], [None], [0])[0]
+    expected = get_kernel("numpy")(x, y, baseline, 3.0, "hinge")(network)
+    assert largest_difference(found, expected) < allowed_rounding((40, 20, dim), dtype)
+    with pytest.raises(InputError, match=r"dim = 20000: must be at most 5116 on a GPU"):
+        compile_options(20_000, np.dtype("float64"), "hinge")
+
+
+@needs_compiler
+def test_every_array_is_read_in_the_points_precision(build: Path) -> None:
+    """Labels, baseline and net in double precision beside points in single: rounded, not misread."""
+    x, y, network, baseline = problem(100, 37, 5, "float32")
+    wide = Network(*(part.astype(np.float64) for part in (network.weight, network.bias, network.output)))
+    field = _bind(build, [(x, y.astype(np.float64), baseline.astype(np.float64))], 3.0, "softhinge")
+    expected = get_kernel("numpy")(x, y, baseline, 3.0, "softhinge")(network)
+    assert largest_difference(field([wide], [None], [0])[0], expected) < allowed_rounding((100, 37, 5), "float32")
 
 
 @pytest.mark.skipif(not _device_missing(), reason="CuPy sees a device here")

@@ -12,10 +12,11 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from theory import FlowConfig, InputError, Stripe, curve, curves
+from theory import FlowConfig, InputError, Stripe, curve, curves, flow, simulate
 
 CONFIG = FlowConfig(width=50, test_size=500, unfit_fractions=(0.9, 0.5))
 
@@ -69,7 +70,7 @@ def test_other_settings_share_nothing(
     assert len(computed) == 2
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "other settings", "other seed"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "no object", "no rows", "other settings", "other seed"])
 def test_a_damaged_file_is_computed_again(damage: str, tmp_path: Path, computed: list[tuple[int, int]]) -> None:
     expected = curve(Stripe(5), [32], [0], CONFIG, store=tmp_path)
     (kept,) = tmp_path.rglob("*.json")
@@ -78,7 +79,10 @@ def test_a_damaged_file_is_computed_again(damage: str, tmp_path: Path, computed:
     if damage == "other settings":
         content["settings"]["config"]["width"] = 51
     content["seed"] += damage == "other seed"
-    kept.write_text({"truncated": text[: len(text) // 2], "empty": ""}.get(damage, json.dumps(content)))
+    if damage == "no rows":
+        content["rows"] = [1]
+    damaged = {"truncated": text[: len(text) // 2], "empty": "", "no object": "null"}
+    kept.write_text(damaged.get(damage, json.dumps(content)))
     with pytest.warns(RuntimeWarning, match=r"P32-seed0.json in the store is computed again"):
         table = curve(Stripe(5), [32], [0], CONFIG, store=tmp_path)
     assert len(computed) == 2
@@ -93,6 +97,35 @@ def test_a_trajectory_that_gave_up_warns_each_time(tmp_path: Path, computed: lis
             table = curve(Stripe(5), [64], [0], config, store=tmp_path)
         assert table["stage"].tolist() == ["q=0.9"]
     assert len(computed) == 1
+
+
+def test_one_seed_that_fails_loses_none_of_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeds in one launch, as a GPU has them: those that end are kept although one leaves the range of float32."""
+    original = flow._Flow.run
+
+    def run(self, progress):  # type: ignore[no-untyped-def]
+        answer = original(self, progress)
+        response = yield next(answer)
+        for _ in range(5 if self.seed == 1 else 10**9):
+            try:
+                response = yield answer.send(response)
+            except StopIteration as end:
+                return end.value
+        raise InputError("scale", 1.0, "the flow left the range")
+
+    monkeypatch.setattr(flow._Flow, "run", run)
+    monkeypatch.setattr(curves, "_grouped", lambda jobs, together: [(32, (0, 1, 2))])
+    with pytest.raises(InputError, match="left the range"):
+        curve(Stripe(5), [32], [0, 1, 2], CONFIG, store=tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("P*.json")) == ["P32-seed0.json", "P32-seed2.json"]
+
+
+def test_numpy_integers_are_integers(tmp_path: Path) -> None:
+    table = curve(Stripe(5), np.array([32]), np.arange(1), CONFIG, neuron_seed=np.int64(3), store=tmp_path)
+    assert len(table) == 2
+    json.dumps(simulate(Stripe(5), np.int64(32), CONFIG, seed=np.int64(0), neuron_seed=np.int64(3)).summary())
+    with pytest.raises(InputError, match=r"neuron_seed = -1: must be"):
+        curve(Stripe(5), [32], [0], CONFIG, neuron_seed=-1)
 
 
 def test_a_file_is_no_store(tmp_path: Path) -> None:

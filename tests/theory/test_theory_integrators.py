@@ -96,18 +96,56 @@ def test_the_exponential_step_is_not_held_up_by_stiffness_and_eulers_is() -> Non
     assert counts[1] < counts[0] / 3
 
 
-@pytest.mark.parametrize("integrator", ["euler", "exponential"])
-def test_both_are_of_first_order(integrator: str) -> None:
-    """Error at time 1 against steps bounded by the change of theta: slope between 0.7 and 1.3 over a factor 8."""
+def _order(integrator: str, wrong: float = 1.0) -> float:
+    """Slope of the error at time 1 against the bound on theta's change over a factor 8; modes are learnt before.
+
+    `wrong` multiplies what the modes add to a step: only 1 gives a consistent method.
+    """
     changes = np.array([0.004, 0.002, 0.001, 0.0005])
     errors = []
     for change in changes:
         field = LinearField()
-        start = field.goal + 0.3 * field.axes[:, 2:].sum(1)
-        state = _run(Stepper(integrator, change, 1.0), field, start, 1.0)
+        start = field.goal + 0.3 * field.axes.sum(1)
+        stepper = Stepper(integrator, change, 1.0)
+        if integrator == "exponential":
+            stepper.modes = _learnt(8)
+            correction, used = stepper.modes.correction, []
+
+            def wrapped(velocity, step, correction=correction, used=used):  # type: ignore[no-untyped-def]
+                used.append(correction(velocity, step))
+                return wrong * used[-1]
+
+            stepper.modes.correction = wrapped  # type: ignore[method-assign]
+        state = _run(stepper, field, start, 1.0)
         errors.append(np.abs(state.parameters - field.exact(start, state.time)).max())
-    slope = np.polyfit(np.log(changes), np.log(errors), 1)[0]
-    assert 0.7 < slope < 1.3
+        if integrator == "exponential":
+            assert used
+    return float(np.polyfit(np.log(changes), np.log(errors), 1)[0])
+
+
+@pytest.mark.parametrize("integrator", ["euler", "exponential"])
+def test_both_are_of_first_order(integrator: str) -> None:
+    """Between 0.7 and 1.3. Negative control: three times the correction is no method for this equation."""
+    assert 0.7 < _order(integrator) < 1.3
+    if integrator == "exponential":
+        assert not 0.7 < _order(integrator, wrong=3.0) < 1.3
+
+
+@pytest.mark.parametrize("loss", ["softhinge", "squaredhinge"])
+def test_no_step_is_longer_than_the_untreated_directions_allow(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after a rejection, when the modes have been learnt again: step <= longest_step, always."""
+    lengths: list[float] = []
+    original = StiffModes.correction
+
+    def correction(self, velocity, step):  # type: ignore[no-untyped-def]
+        lengths.append(step / self.longest_step)
+        return original(self, velocity, step)
+
+    monkeypatch.setattr(StiffModes, "correction", correction)
+    config = FlowConfig(width=60, loss=loss, test_size=100, unfit_fractions=(0.1,))
+    path = simulate(Stripe(5), 300, config, seed=0)
+    assert path.rejected_steps > 0
+    assert 0.9 < max(lengths) <= 1
 
 
 def test_auto_is_euler_for_the_hinge_alone() -> None:

@@ -22,7 +22,7 @@ def _lifted(x: np.ndarray, padded: int) -> np.ndarray:
 
 def _bound(before: Network, after: Network, x: np.ndarray, scale: float) -> np.ndarray:
     """What `lower_slack` takes off."""
-    slack = np.full(len(x), 1e6, x.dtype)
+    slack = np.full(len(x), 1e6)
     lower_slack(slack, before, after, _lifted(x, 8 * ((x.shape[1] + 8) // 8)), scale)
     return 1e6 - slack
 
@@ -59,6 +59,20 @@ def test_the_bound_is_reached_where_all_changes_have_one_direction() -> None:
     moved = np.abs(_predictor(after, x, 4.0) - _predictor(before, x, 4.0))
     np.testing.assert_allclose(moved, 4.0)
     np.testing.assert_allclose(_bound(before, after, x, 4.0), moved, rtol=2e-3)
+
+
+def test_many_small_movements_add_up_in_single_precision() -> None:
+    """20000 steps of which each moves F by less than slack rounds in single precision: none is lost."""
+    start, change = (Network.initial(20, 4, np.random.default_rng(seed), "float32") for seed in (0, 1))
+    x = np.random.default_rng(2).standard_normal((10, 4)).astype("float32")
+    slack = np.full(10, 20.0)
+    lifted, after = _lifted(x, 8), start.moved(change, 1e-7)
+    lower_slack(slack, start, after, lifted, 1.0)
+    once = 20.0 - slack
+    assert np.all((once > 0) & (once < np.spacing(np.float32(20)) / 2))
+    for _ in range(19_999):
+        lower_slack(slack, start, after, lifted, 1.0)
+    np.testing.assert_allclose(20.0 - slack, 20_000 * once, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

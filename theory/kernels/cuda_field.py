@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from theory.errors import InputError
 from theory.losses import LOSSES, SHARPNESS, reach
 from theory.network import Network
 
@@ -26,7 +27,8 @@ SOURCE = Path(__file__).with_name("field.cu")
 Problem = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _THREADS = 128  # as in field.cu
-_TILE = 32  # as in field.cu
+_TILE = 32  # rows in shared memory, at most; and the least that is worth a part of its own
+_SHARED_BYTES = 40_960  # for those rows, of the 48 kB that a block may have without being asked
 _BLOCKS = 1024  # in a launch, about, if there is enough to do: some for each of a card's multiprocessors
 
 
@@ -53,10 +55,15 @@ def _each(dim: int) -> int:
 
 
 def compile_options(dim: int, dtype: np.dtype, loss: str) -> tuple[str, ...]:
-    """What ``field.cu`` is compiled with."""
+    """What ``field.cu`` is compiled with; InputError if not one row of d coordinates fits its shared memory."""
     real = {"float32": "float", "float64": "double"}[np.dtype(dtype).name]
+    row = lifted_dim(dim) * np.dtype(dtype).itemsize
+    tile = next((rows for rows in (_TILE, 16, 8, 4, 2, 1) if rows * row <= _SHARED_BYTES), None)
+    if tile is None:
+        raise InputError("dim", dim, f"must be at most {_SHARED_BYTES // np.dtype(dtype).itemsize - 4} on a GPU")
     return (
         f"-DREAL={real}", f"-DDIM={lifted_dim(dim)}", f"-DLOSS={LOSSES.index(loss)}", f"-DEACH={_each(dim)}",
+        f"-DTILE={tile}",
     )  # fmt: skip
 
 
@@ -92,8 +99,9 @@ class CudaBatch:
             lifted[slot, :, :dim] = x / math.sqrt(dim)
             lifted[slot, :, dim] = 1
         self._x = device.upload(lifted)
-        self._y = device.upload(np.stack([y for _, y, _ in problems]))
-        self._baseline = device.upload(np.stack([baseline for _, _, baseline in problems]))
+        # The device reads every array as the points' type.
+        self._y = device.upload(np.stack([y for _, y, _ in problems]).astype(dtype))
+        self._baseline = device.upload(np.stack([baseline for _, _, baseline in problems]).astype(dtype))
         self._points, self._dim, self._dtype = points, dim, dtype
         self._constants = tuple(dtype.type(value) for value in (scale, SHARPNESS, reach(loss, dtype)))
         self._all = np.arange(points, dtype=np.int32)
@@ -111,7 +119,7 @@ class CudaBatch:
         chunks = [_chunks(count, width) for count in counts]
         index = np.zeros((requests, capacity), np.int32)
         weight = np.zeros((requests, width, rows), dtype)
-        output = np.stack([network.output for network in networks])
+        output = np.stack([network.output for network in networks]).astype(dtype)
         for i, (indices, network) in enumerate(zip(chosen, networks, strict=True)):
             index[i, : len(indices)] = indices
             weight[i, :, :dim] = network.weight
@@ -121,14 +129,16 @@ class CudaBatch:
             device.upload(np.array(values, np.int32)) for values in (slots, counts, splits, chunks)
         )
         index_d, weight_d, output_d = map(device.upload, (index, weight, output))
-        partial = device.empty((requests, max(splits), capacity), dtype)
+        # One after the other: a request with few points has many splits, one with many has few.
+        offsets = np.cumsum([0, *(s * c for s, c in zip(splits, counts, strict=True))], dtype=np.int64)
+        partial = device.empty((max(int(offsets[-1]), 1),), dtype)
         predictor, force = (device.empty((requests, capacity), dtype) for _ in range(2))
         sums = device.empty((requests, max(chunks), rows + 1, width), dtype)
         velocity = device.empty((requests, rows + 1, width), dtype)
 
         total = np.int64(self._points)
         size, neurons = np.int32(capacity), np.int32(width)
-        forward = (slot_d, count_d, split_d, index_d, size, np.int32(max(splits)), total, neurons)
+        forward = (slot_d, count_d, split_d, index_d, size, device.upload(offsets[:-1]), total, neurons)
         backward = (slot_d, count_d, chunk_d, index_d, size, np.int32(max(chunks)), total, neurons)
         tiles = math.ceil(capacity / (_THREADS * _each(dim)))
         blocks, neuron_blocks = math.ceil(capacity / _THREADS), math.ceil(width / _THREADS)

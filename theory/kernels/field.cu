@@ -1,7 +1,7 @@
 // The field of the gradient flow on a GPU: F and the velocity, without any array of points by neurons.
 //
 // Compiled with -DREAL=float or double, -DDIM=D, -DLOSS=0 (hinge), 1 (softhinge) or 2 (squaredhinge), and
-// -DEACH=points that a thread of `outputs` holds. Points and neurons are lifted, x~ = (x / sqrt d, 1, 0, ...) and
+// -DEACH=points that a thread of `outputs` holds, -DTILE=rows in shared memory. Points and neurons are lifted, x~ = (x / sqrt d, 1, 0, ...) and
 // u = (w, b, 0, ...), both of D reals, D a multiple of 4; so z = u . x~.
 //
 // Several problems ("slots") of one size are served by one launch, blockIdx.z telling them apart: x, y, baseline
@@ -14,7 +14,6 @@
 // and 8 in `sums`.
 
 #define THREADS 128
-#define TILE 32
 
 typedef REAL real;
 
@@ -30,9 +29,9 @@ static __device__ real pull(real z, real sharpness, real end) {
 #endif
 }
 
-// partial[slot, split, p] = sum over the neurons n of this split of beta_n relu(z_pn).
+// partial[offsets[request] + split count + p] = sum over the neurons n of this split of beta_n relu(z_pn).
 extern "C" __global__ void outputs(const int* slots, const int* counts, const int* splits, const int* points,
-                                   int capacity, int most, long long total, int width, const real* x,
+                                   int capacity, const long long* offsets, long long total, int width, const real* x,
                                    const real* weight, const real* output, real* partial) {
   __shared__ __align__(16) real tile[TILE * DIM];
   __shared__ real betas[TILE];
@@ -69,19 +68,19 @@ extern "C" __global__ void outputs(const int* slots, const int* counts, const in
   }
   for (int e = 0; e < EACH; ++e) {
     const int p = first_point + e * THREADS + threadIdx.x;
-    if (p < count) partial[((long long)request * most + split) * capacity + p] = sum[e];
+    if (p < count) partial[offsets[request] + (long long)split * count + p] = sum[e];
   }
 }
 
 // F = scale (f - f_0) and force = y A(y F) / P.
 extern "C" __global__ void forces(const int* slots, const int* counts, const int* splits, const int* points,
-                                  int capacity, int most, long long total, int width, real scale, real sharpness,
-                                  real reach, const real* y, const real* baseline, const real* partial,
+                                  int capacity, const long long* offsets, long long total, int width, real scale,
+                                  real sharpness, real reach, const real* y, const real* baseline, const real* partial,
                                   real* predictor, real* force) {
   const int request = blockIdx.z, p = blockIdx.x * THREADS + threadIdx.x;
   if (p >= counts[request]) return;
   real f = 0;
-  for (int s = 0; s < splits[request]; ++s) f += partial[((long long)request * most + s) * capacity + p];
+  for (int s = 0; s < splits[request]; ++s) f += partial[offsets[request] + (long long)s * counts[request] + p];
   const long long at = (long long)request * capacity + p, point = slots[request] * total + points[at];
   const real value = scale * (f / real(width) - baseline[point]);
   predictor[at] = value;
