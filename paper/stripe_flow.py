@@ -60,7 +60,8 @@ def exponents(table: pd.DataFrame) -> pd.DataFrame:
             prefactor = geometric_mean(last["train_size"].to_numpy(float) * last["relative_stability"].to_numpy())
             row |= {"prefactor": prefactor.value, "prefactor_low": prefactor.low, "prefactor_high": prefactor.high}
             rows.append(row)
-    found = pd.DataFrame(rows)
+    # Where all P are above both, the two fits are one.
+    found = pd.DataFrame(rows).drop_duplicates(["loss", "dim", "alpha", "stage", "least_train_size"])
     found["order"] = found["stage"].map(STAGES.index)
     keys = ["loss", "dim", "alpha", "least_train_size", "order"]
     found = found.sort_values(keys, ascending=[False, True, True, True, True])
