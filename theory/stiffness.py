@@ -17,6 +17,7 @@ __all__ = ["StiffModes", "norm"]
 _MODES = 3  # vectors in the subspace
 _LIFE = 12  # steps after which they are learnt again
 _REST = 2  # steps that a rejection must wait before they are learnt again
+_GAP = 10.0  # the stiffest direction is taken to be at most so much stiffer than those not treated
 _TRUST = 0.1  # a mode counts if |J w + lambda w| is below this part of lambda
 
 
@@ -97,7 +98,8 @@ class StiffModes:
         trusted = residuals < _TRUST * values
         self._vectors = [vectors[i] for i in np.flatnonzero(trusted)]
         self._rates = values[trusted]
-        untreated = float(np.max(values[~trusted], initial=0))
+        # Differences may miss a direction: none is taken to be softer than this part of the stiffest.
+        untreated = max(float(np.max(values[~trusted], initial=0)), float(np.max(values, initial=0)) / _GAP)
         self.longest_step = 1 / untreated if untreated > 0 else math.inf
         self._next = turned[::-1]  # the stiffest first
 

@@ -188,8 +188,20 @@ def test_the_exponential_integrator_is_eulers_limit_for_less() -> None:
 
 
 @pytest.mark.slow
+def test_a_plateau_does_not_let_the_step_run_away() -> None:
+    """A trajectory that waits on a plateau (t = 115 to 550), where F hardly moves and nothing but the modes bounds
+    the step: R_f at q = 0.5 within 10 % of Euler's. Without the least rate of untreated directions it was ten times
+    too large."""
+    config = FlowConfig(width=300, test_size=1000, unfit_fractions=(0.9, 0.5))
+    found, expected = (
+        simulate(Stripe(30), 1024, replace(config, integrator=name), seed=0) for name in ("exponential", "euler")
+    )
+    np.testing.assert_allclose(found.relative_stability, expected.relative_stability, rtol=0.1)
+
+
+@pytest.mark.slow
 def test_it_costs_less_than_euler_to_the_last_tenth_of_the_points() -> None:
-    """Evaluations to q = 0.1 with the same bounds, two seeds, P = 1024: measured 0.46 of Euler's; 0.7 is allowed.
+    """Evaluations to q = 0.1 with the same bounds, two seeds, P = 1024: measured 0.56 of Euler's; 0.7 is allowed.
 
     The gain grows with P and towards small q: at P = 512, or to q = 0.3 alone, there is none to speak of.
     """
