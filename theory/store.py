@@ -19,7 +19,7 @@ from theory.trajectory import Trajectory
 __all__ = ["CurveStore", "Finished"]
 
 #: Part of every name; to be raised when the same settings give other numbers than before.
-_REVISION = 2
+_REVISION = 3
 
 
 @dataclass(frozen=True, slots=True)
