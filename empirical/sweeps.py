@@ -7,7 +7,6 @@ renamed when whole: config.json, record.csv and environment.json. A folder that 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from empirical.config import config_hash, config_to_dict
 from empirical.experiments import Config, Experiment
 from empirical.training import Run, check, train
 from theory.errors import InputError, require_integer
+from theory.files import make_folder
 from theory.table import read_table, validate_table, write_table
 from theory.workers import run_jobs
 
@@ -35,13 +35,7 @@ class RunStore:
     """A folder of finished runs, content-addressed by their configurations."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError("store", str(folder), f"cannot be made a folder ({error.strerror})") from error
-        if not os.access(self.folder, os.W_OK):
-            raise InputError("store", str(folder), "cannot be written to")
+        self.folder = make_folder("store", folder)
 
     def path(self, config: Config) -> Path:
         """Where the run of `config` is, or will be."""

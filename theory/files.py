@@ -9,7 +9,7 @@ from pathlib import Path
 
 from theory.errors import InputError
 
-__all__ = ["require_writable_parent", "write_whole"]
+__all__ = ["make_folder", "require_writable_parent", "write_whole"]
 
 
 #: File systems take 255 bytes; the temporary name beside a file is longer than its own.
@@ -34,6 +34,18 @@ def require_writable_parent(parameter: str, path: str | Path) -> Path:
     if not os.access(folder, os.W_OK):
         raise InputError(parameter, str(path), "its folder cannot be written to")
     return target
+
+
+def make_folder(parameter: str, path: str | Path, name: str = "") -> Path:
+    """The folder `path`, or `name` in it, made if need be; InputError if it cannot be made or written to."""
+    folder = Path(path) / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(parameter, str(path), f"cannot be made a folder ({error.strerror})") from error
+    if not os.access(folder, os.W_OK):
+        raise InputError(parameter, str(path), "cannot be written to")
+    return folder
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> Path:

@@ -64,7 +64,8 @@ class Stepper:
 
     - |theta' - theta| <= weight_change |theta|;
     - max_p |z_p' - z_p| <= output_change for z = min(y F, 1 + reach): a step that does more is taken back;
-    - exponential only: step <= 1 / lambda for the stiffest direction that is not treated exactly.
+    - exponential only: step <= 1 / lambda for the stiffest direction that is not treated exactly, where that lambda
+      is taken to be at least a tenth of the largest.
 
     Euler: theta' = theta + step v, first order, and stable up to step = 2 / lambda for the stiffest direction of
     all, where the points at the margin move together. The exponential step replaces the factor `step` in the

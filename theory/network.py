@@ -7,7 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Network"]
+__all__ = ["Network", "lifted"]
+
+
+def lifted(x: np.ndarray, multiple: int) -> np.ndarray:
+    """x~ = (x / sqrt d, 1, 0, ...), so that w . x / sqrt d + b = (w, b, 0, ...) . x~; shape (P, D).
+
+    D is the least multiple of `multiple` above d: what vectors of a processor, or of a memory, like to have.
+    """
+    points, dim = x.shape
+    result = np.zeros((points, multiple * math.ceil((dim + 1) / multiple)), x.dtype)
+    result[:, :dim] = x / math.sqrt(dim)
+    result[:, dim] = 1
+    return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)

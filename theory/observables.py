@@ -117,7 +117,6 @@ class Observer:
     ) -> None:
         self._informative_dim = task.informative_dim
         self._x, self._y = x, y
-        self._start = start
         self._start_f, self._start_slope = _evaluate(start, x, slopes=True)
         self._noisy: list[tuple[float, list[tuple[np.ndarray, np.ndarray]]]] = []
         if noise_norms:

@@ -19,7 +19,7 @@ import math
 import numba
 import numpy as np
 
-from theory.network import Network
+from theory.network import Network, lifted
 
 __all__ = ["Sleepers", "lower_slack", "rounding_bound"]
 
@@ -76,12 +76,12 @@ def _lower(slack, lifted, form, factor):  # type: ignore[no-untyped-def]
             slack[p] = left if left > 0 else 0
 
 
-def lower_slack(slack: np.ndarray, before: Network, after: Network, lifted: np.ndarray, scale: float) -> None:
+def lower_slack(slack: np.ndarray, before: Network, after: Network, points: np.ndarray, scale: float) -> None:
     """Take the bound of |F' - F| off every positive slack, shape (P,), float64, in place; at the least 0 is left.
 
-    lifted: x~ with zeros behind it, shape (P, D), D > d.
+    points: x~, see `theory.network.lifted`.
     """
-    dtype, dim = lifted.dtype, lifted.shape[1]
+    dtype, dim = points.dtype, points.shape[1]
     first, second = ((net.weight, net.bias, net.output) for net in (before, after))
     form, total = _form(first, second, before.dim, dim)
     trace = float(np.trace(form))
@@ -92,7 +92,7 @@ def lower_slack(slack: np.ndarray, before: Network, after: Network, lifted: np.n
     eps = float(np.finfo(dtype).eps)
     form += np.diag(np.full(dim, dtype.type((before.width / 4 + dim) * eps * trace)))
     factor = scale / before.width * math.sqrt(total) * (1 + 1e-3)
-    _lower(slack, lifted, form, factor)
+    _lower(slack, points, form, factor)
 
 
 @numba.njit(fastmath=True, cache=True)
@@ -132,10 +132,7 @@ class Sleepers:
         points, dim = x.shape
         self._shape = (width, dim)
         self._y, self._scale, self._cap, self._skip = y, scale, cap, skip
-        padded = 8 * math.ceil((dim + 1) / 8)
-        self._lifted = np.zeros((points, padded), x.dtype)
-        self._lifted[:, :dim] = x / math.sqrt(dim)
-        self._lifted[:, dim] = 1
+        self._lifted = lifted(x, 8)
         self._lengths = np.sqrt((self._lifted**2).sum(1))
         # At the origin; positive for the points that sleep. In double precision: many small steps must add up.
         self._slack = np.zeros(points)

@@ -28,7 +28,9 @@ class StiffModes:
     that F moves by `change` (a relu's kinks, crossed at every scale, then average out), and diagonalises q^T J q:
     pairs (lambda_i, w_i), J w_i = -lambda_i w_i. Those whose residual is below a tenth of lambda_i are treated
     exactly by the step; a mode that is not an eigenvector would slow down the slow motion mixed into it. The
-    others bound the step. J q is where the next learning starts: one power iteration each time.
+    others bound the step, and so does a tenth of the largest lambda, for directions that differences have missed
+    (on a plateau F hardly moves, and nothing else would). J q is where the next learning starts: one power
+    iteration each time.
     """
 
     def __init__(self, change: float) -> None:

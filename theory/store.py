@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from theory.configuration import FlowConfig
-from theory.errors import InputError
-from theory.files import write_whole
+from theory.files import make_folder, write_whole
 from theory.tasks import Task
 from theory.trajectory import Trajectory
 
@@ -70,13 +68,7 @@ class CurveStore:
         }
         text = json.dumps(self._settings, sort_keys=True)
         self._settings = json.loads(text)  # as it will be read back
-        self.folder = Path(folder) / hashlib.sha256(text.encode()).hexdigest()[:16]
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError("store", str(folder), f"cannot be made a folder ({error.strerror})") from error
-        if not os.access(self.folder, os.W_OK):
-            raise InputError("store", str(folder), "cannot be written to")
+        self.folder = make_folder("store", folder, hashlib.sha256(text.encode()).hexdigest()[:16])
 
     def path(self, train_size: int, seed: int) -> Path:
         """Where this trajectory is, or will be."""

@@ -17,16 +17,16 @@ import numpy as np
 
 from theory.errors import InputError
 from theory.losses import LOSSES, SHARPNESS, reach
-from theory.network import Network
+from theory.network import Network, lifted
 
-__all__ = ["SOURCE", "CudaBatch", "Device", "Problem", "compile_options", "device_bytes"]
+__all__ = ["SOURCE", "THREADS", "CudaBatch", "Device", "Problem", "compile_options", "device_bytes"]
 
 SOURCE = Path(__file__).with_name("field.cu")
 
 #: (x, y, baseline) of one problem, as a kernel takes them.
 Problem = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-_THREADS = 128  # as in field.cu
+THREADS = 128  # in a block, as in field.cu
 _TILE = 32  # rows in shared memory, at most; and the least that is worth a part of its own
 _SHARED_BYTES = 40_960  # for those rows, of the 48 kB that a block may have without being asked
 _BLOCKS = 1024  # in a launch, about, if there is enough to do: some for each of a card's multiprocessors
@@ -69,13 +69,13 @@ def compile_options(dim: int, dtype: np.dtype, loss: str) -> tuple[str, ...]:
 
 def _splits(points: int, width: int, dim: int) -> int:
     """Parts of the neurons in `outputs`: more than one only where few points leave the card idle."""
-    blocks = math.ceil(max(points, 1) / (_THREADS * _each(dim)))
+    blocks = math.ceil(max(points, 1) / (THREADS * _each(dim)))
     return min(max(_BLOCKS // blocks, 1), math.ceil(width / _TILE))
 
 
 def _chunks(points: int, width: int) -> int:
     """Parts of the points in `sums`."""
-    blocks = math.ceil(width / _THREADS)
+    blocks = math.ceil(width / THREADS)
     return min(max(_BLOCKS // blocks, 1), max(math.ceil(points / _TILE), 1))
 
 
@@ -94,11 +94,7 @@ class CudaBatch:
         self._device = device
         points, dim = problems[0][0].shape
         dtype = problems[0][0].dtype
-        lifted = np.zeros((len(problems), points, lifted_dim(dim)), dtype)
-        for slot, (x, _, _) in enumerate(problems):
-            lifted[slot, :, :dim] = x / math.sqrt(dim)
-            lifted[slot, :, dim] = 1
-        self._x = device.upload(lifted)
+        self._x = device.upload(np.stack([lifted(x, 4) for x, _, _ in problems]))
         # The device reads every array as the points' type.
         self._y = device.upload(np.stack([y for _, y, _ in problems]).astype(dtype))
         self._baseline = device.upload(np.stack([baseline for _, _, baseline in problems]).astype(dtype))
@@ -140,8 +136,8 @@ class CudaBatch:
         size, neurons = np.int32(capacity), np.int32(width)
         forward = (slot_d, count_d, split_d, index_d, size, device.upload(offsets[:-1]), total, neurons)
         backward = (slot_d, count_d, chunk_d, index_d, size, np.int32(max(chunks)), total, neurons)
-        tiles = math.ceil(capacity / (_THREADS * _each(dim)))
-        blocks, neuron_blocks = math.ceil(capacity / _THREADS), math.ceil(width / _THREADS)
+        tiles = math.ceil(capacity / (THREADS * _each(dim)))
+        blocks, neuron_blocks = math.ceil(capacity / THREADS), math.ceil(width / THREADS)
         device.launch("outputs", (tiles, max(splits), requests), (*forward, self._x, weight_d, output_d, partial))
         device.launch(
             "forces", (blocks, 1, requests),

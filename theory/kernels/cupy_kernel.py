@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 
 from theory.errors import InputError
-from theory.kernels.cuda_field import SOURCE, CudaBatch, Problem, compile_options
+from theory.kernels.cuda_field import SOURCE, THREADS, CudaBatch, Problem, compile_options
 from theory.network import Network
 
 __all__ = ["CupyBatch", "CupyDevice", "CupyField", "require_device"]
-
-_THREADS = 128
-
 
 def require_device() -> Any:
     """The cupy module if it is installed and sees a device; InputError that says what is missing otherwise."""
@@ -57,7 +54,7 @@ class CupyDevice:
         return self._cupy.asnumpy(array)
 
     def launch(self, kernel: str, grid: tuple[int, int, int], arguments: tuple[Any, ...]) -> None:
-        self._module.get_function(kernel)(grid, (_THREADS, 1, 1), arguments)
+        self._module.get_function(kernel)(grid, (THREADS, 1, 1), arguments)
 
 
 class CupyBatch(CudaBatch):

@@ -23,7 +23,7 @@ import numba
 import numpy as np
 
 from theory.losses import LOSSES, SHARPNESS, reach
-from theory.network import Network
+from theory.network import Network, lifted
 
 __all__ = ["NumbaField"]
 
@@ -229,17 +229,13 @@ class NumbaField:
     """(F, velocity) of the net at given points, see `theory.kernels`."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, baseline: np.ndarray, scale: float, loss: str) -> None:
-        points, dim = x.shape
-        padded = 4 * math.ceil((dim + 1) / 4)
-        self._x = np.zeros((points, padded), x.dtype)
-        self._x[:, :dim] = x / math.sqrt(dim)
-        self._x[:, dim] = 1
+        self._x = lifted(x, 4)
         self._y = np.ascontiguousarray(y)
         self._baseline = np.ascontiguousarray(baseline)
         self._scale = x.dtype.type(scale)
         self._loss = LOSSES.index(loss)
         self._end = reach(loss, x.dtype)
-        self._all = np.arange(points)
+        self._all = np.arange(len(x))
         self._work: tuple[np.ndarray, ...] = ()
 
     def _workspace(self, width: int, chunks: int) -> tuple[np.ndarray, ...]:
