@@ -172,7 +172,7 @@ def dimension_and_scale(table: pd.DataFrame) -> Figure:
             draw(axes[line, column], curves, y)
     finish(axes, ["alpha = 1e-6", "d = 30"])
     seeds = "geometric means of seeds 0 to 7 (d = 90, P = 2048: 3 to 7), 95 %"
-    figure.suptitle(f"softplus hinge at q = 0.3, h = 1000: {seeds}", fontsize="medium")
+    figure.suptitle(f"softplus hinge at q = 0.3, h = 1000: {seeds}", fontsize="small")
     return figure
 
 
