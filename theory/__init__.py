@@ -14,8 +14,11 @@ from theory.curves import curve
 from theory.diffeo import MaxEntropyEnsemble
 from theory.errors import InputError
 from theory.estimate import Estimate
+from theory.fixedpoints import FixedPoint, fixed_points
 from theory.flow import simulate, simulate_many
 from theory.network import Network
+from theory.predicted import PredictedRecord, Prediction
+from theory.prediction import predict
 from theory.table import curve_table, read_table, validate_table, write_table
 from theory.tasks import Cylinder, Stripe, Task
 from theory.trajectory import Record, Trajectory
@@ -23,16 +26,21 @@ from theory.trajectory import Record, Trajectory
 __all__ = [
     "Cylinder",
     "Estimate",
+    "FixedPoint",
     "FlowConfig",
     "InputError",
     "MaxEntropyEnsemble",
     "Network",
+    "PredictedRecord",
+    "Prediction",
     "Record",
     "Stripe",
     "Task",
     "Trajectory",
     "curve",
     "curve_table",
+    "fixed_points",
+    "predict",
     "read_table",
     "simulate",
     "simulate_many",

@@ -1,4 +1,4 @@
-"""The command `relstab theory simulate`."""
+"""The command `relstab theory simulate`, and the list of theory's commands."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from theory.configuration import FlowConfig
 from theory.curves import curve
 from theory.errors import require_integer
 from theory.estimate import Estimate, geometric_mean, mean
+from theory.prediction_commands import Predict
 from theory.store import Finished
 from theory.table import require_table_path, write_table
 from theory.tasks import Cylinder, Stripe
@@ -156,4 +157,4 @@ def _digits(estimate: Estimate) -> str:
     return repr(estimate).split(" (n=")[0]
 
 
-COMMANDS = {"theory simulate": Simulate}
+COMMANDS = {"theory simulate": Simulate, "theory predict": Predict}

@@ -15,7 +15,7 @@ from theory.kernels import get_kernel
 from theory.store import CurveStore, Finished
 from theory.table import curve_table
 from theory.tasks import Task
-from theory.workers import run_jobs
+from theory.workers import one_thread, run_jobs
 
 __all__ = ["CurveProgress", "curve"]
 
@@ -25,13 +25,6 @@ CurveProgress = Callable[[float, Finished], None]
 
 #: Seeds that a GPU serves with one launch.
 _TOGETHER = 16
-
-
-def _one_thread() -> None:
-    """In a worker: one thread, the other workers have the other cores. Results do not depend on it."""
-    import numba
-
-    numba.set_num_threads(1)
 
 
 def _simulate(
@@ -129,7 +122,7 @@ def curve(
             finish((group[0], seed), one)
 
     calls = {group: (task, *group, config, neuron_seed, backend, kept) for group in groups}
-    run_jobs(_simulate, calls, workers, finish_group, _one_thread)
+    run_jobs(_simulate, calls, workers, finish_group, one_thread)
     rows = [row for job in sorted(done) for row in done[job].rows]
     if not rows:
         raise InputError("unfit_fractions", config.unfit_fractions, "no trajectory reached any of them")

@@ -26,10 +26,16 @@ from theory.skipping import Sleepers
 from theory.tasks import Task
 from theory.trajectory import Record, Trajectory
 
-__all__ = ["FlowConfig", "Progress", "simulate", "simulate_many"]
+__all__ = ["FlowConfig", "Progress", "initial_network", "simulate", "simulate_many"]
 
 #: Called with an estimate of the fraction of the trajectory done, in [0, 1].
 Progress = Callable[[float], None]
+
+
+def initial_network(task: Task, config: FlowConfig, seed: int, neuron_seed: int | None) -> Network:
+    """The net at which a flow starts: drawn by neuron_seed, or by a child of seed where that is None."""
+    source = np.random.SeedSequence(seed).spawn(4)[2] if neuron_seed is None else neuron_seed
+    return Network.initial(config.width, task.dim, np.random.default_rng(source), config.dtype)
 
 
 class _Flow:
@@ -40,13 +46,10 @@ class _Flow:
         self.train_size = train_size = require_integer("train_size", train_size, 1)
         self.seed = seed = require_integer("seed", seed, 0, MAXIMUM_SEED)
         self.neuron_seed = None if neuron_seed is None else require_integer("neuron_seed", neuron_seed, 0)
-        children = np.random.SeedSequence(seed).spawn(4)
-        data_rng, test_rng, neuron_rng, noise_rng = map(np.random.default_rng, children)
-        if self.neuron_seed is not None:
-            neuron_rng = np.random.default_rng(self.neuron_seed)
+        data_rng, test_rng, _, noise_rng = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4))
         points, labels = task.sample(train_size, data_rng)
         self.x, self.y = np.ascontiguousarray(points, config.dtype), labels.astype(config.dtype)
-        self.start = Network.initial(config.width, task.dim, neuron_rng, config.dtype)
+        self.start = initial_network(task, config, seed, self.neuron_seed)
         self.baseline = outputs(self.start, points).astype(config.dtype)
         test_x, test_y = task.sample(config.test_size, test_rng)
         self.observe = Observer(task, self.start, test_x, test_y, config.noise_norms, noise_rng)

@@ -9,10 +9,17 @@ from typing import Any, TypeVar
 
 from theory.errors import require_integer
 
-__all__ = ["run_jobs"]
+__all__ = ["one_thread", "run_jobs"]
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
+
+
+def one_thread() -> None:
+    """In a worker: one thread, the other workers have the other cores. Results do not depend on it."""
+    import numba
+
+    numba.set_num_threads(1)
 
 
 def run_jobs(
