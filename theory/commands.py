@@ -52,7 +52,7 @@ class Simulate:
     width: int = _FLOW.width
     """h, number of neurons."""
     scale: float = _FLOW.scale
-    """alpha; towards 0 the net learns features, towards infinity it is lazy."""
+    """alpha; towards 0 the net learns features, towards infinity it is lazy; inf is that limit, at infinite width."""
     loss: str = _FLOW.loss
     """hinge, softhinge or squaredhinge."""
     unfit_fractions: tuple[float, ...] = _FLOW.unfit_fractions
@@ -105,7 +105,8 @@ class Simulate:
             )  # fmt: skip
         rows = _by_size_and_stage(table)
         terminal.table(
-            f"{task.name}, one hidden layer of {self.width}, alpha = {self.scale:g}, {self.loss}; "
+            f"{task.name}, one hidden layer of {'infinitely many' if config.lazy else self.width}, "
+            f"alpha = {self.scale:g}, {self.loss}; "
             "geometric means over n seeds",
             ["P", "q", "noise", "n", "R_f", "Lambda", "test error"],
             [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 from theory.errors import InputError, require_choice, require_integer, require_real
 from theory.integrators import INTEGRATORS
@@ -21,7 +23,8 @@ class FlowConfig:
     Attributes
     ----------
     width : h, number of neurons
-    scale : alpha; alpha -> 0 is the feature regime, alpha -> infinity the lazy one
+    scale : alpha; alpha -> 0 is the feature regime, alpha -> infinity the lazy one, which `inf` is, with the width
+        infinite, too (`theory.lazy`; no backend, width, skip, integrator nor weight_change there)
     loss : hinge, softhinge (softplus of sharpness 20) or squaredhinge, see `theory.losses`
     dtype : float32 or float64, the precision of parameters and kernels; observables are always float64
     integrator : euler, exponential, or auto (euler for the hinge, exponential else), see `theory.integrators`
@@ -55,11 +58,12 @@ class FlowConfig:
     def __post_init__(self) -> None:
         for name in ("width", "max_steps", "test_size"):
             object.__setattr__(self, name, require_integer(name, getattr(self, name), 1))
-        object.__setattr__(self, "scale", require_real("scale", self.scale, above=0))
+        if self.scale != math.inf:
+            object.__setattr__(self, "scale", require_real("scale", self.scale, above=0))
         require_choice("loss", self.loss, LOSSES)
         require_choice("dtype", self.dtype, ("float32", "float64"))
         require_choice("integrator", self.integrator, INTEGRATORS)
-        if self.dtype == "float32" and self.scale > _SINGLE_PRECISION_SCALE:
+        if self.dtype == "float32" and _SINGLE_PRECISION_SCALE < self.scale < math.inf:
             allowed = f"must be float64 for a scale above {_SINGLE_PRECISION_SCALE:g}: f - f_0 rounds off"
             raise InputError("dtype", self.dtype, allowed)
         for name in ("weight_change", "output_change"):
@@ -74,6 +78,22 @@ class FlowConfig:
         if len(set(norms)) < len(norms):
             raise InputError("noise_norms", norms, "must differ")
         object.__setattr__(self, "noise_norms", norms)
+
+    @property
+    def architecture(self) -> str:
+        """The net's name in curve tables: one-hidden-h1000, or one-hidden-hinf in the lazy limit."""
+        return f"one-hidden-h{'inf' if self.lazy else self.width}"
+
+    @property
+    def lazy(self) -> bool:
+        """Whether this is the limit alpha, h -> infinity."""
+        return math.isinf(self.scale)
+
+    def summary(self) -> dict[str, Any]:
+        """All settings, JSON-ready; an infinite scale is the string "inf"."""
+        settings = {item.name: getattr(self, item.name) for item in fields(self)}
+        lists = {name: list(value) for name, value in settings.items() if isinstance(value, tuple)}
+        return {**settings, **lists, "scale": "inf" if self.lazy else self.scale}
 
     @property
     def variant(self) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 
@@ -19,12 +18,13 @@ from theory.configuration import FlowConfig
 from theory.errors import MAXIMUM_SEED, InputError, require_integer
 from theory.integrators import LeftRange, Request, Response, State, Stepper, chosen_integrator
 from theory.kernels import BatchKernel, get_batch_kernel
+from theory.lazy import kernel_flow
 from theory.losses import reach
 from theory.network import Network
 from theory.observables import Observer, outputs
 from theory.skipping import Sleepers
 from theory.tasks import Task
-from theory.trajectory import Record, Trajectory
+from theory.trajectory import Record, Trajectory, warn_if_cut
 
 __all__ = ["FlowConfig", "Progress", "initial_network", "simulate", "simulate_many"]
 
@@ -95,14 +95,7 @@ class _Flow:
             steps += 1
             if progress is not None:
                 progress(done(state.field.margins, unfit))
-        if stop_reason != "reached":
-            warnings.warn(
-                f"P = {self.train_size}, seed {self.seed}: {stop_reason} after {steps} steps at unfit fraction "
-                f"{unfit:.3g}; {len(config.unfit_fractions) - len(records)} of {len(config.unfit_fractions)} "
-                "records are missing",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+        warn_if_cut(config, self.train_size, self.seed, stop_reason, steps, unfit, len(records), stacklevel=5)
         return Trajectory(
             self.task, self.train_size, config, self.seed, self.neuron_seed, tuple(records),
             self.network(state.parameters), stop_reason, steps, stepper.rejected, self.evaluations,
@@ -201,8 +194,9 @@ def simulate(
     InputError
         On a P, seed or backend that is not allowed, and if the parameters stop being finite.
     """
-    kernel = get_batch_kernel(backend)
-    return _drive([_Flow(task, train_size, config or FlowConfig(), seed, neuron_seed)], kernel, progress, None)[0]
+    return simulate_many(
+        task, train_size, config, seeds=(seed,), neuron_seed=neuron_seed, backend=backend, progress=progress
+    )[0]
 
 
 def simulate_many(
@@ -224,5 +218,33 @@ def simulate_many(
     if not len(seeds):
         raise InputError("seeds", list(seeds), "must hold at least one")
     kernel = get_batch_kernel(backend)
-    flows = [_Flow(task, train_size, config or FlowConfig(), seed, neuron_seed) for seed in seeds]
+    config = config or FlowConfig()
+    if config.lazy:
+        return _lazy(task, train_size, config, seeds, neuron_seed, progress, finish)
+    flows = [_Flow(task, train_size, config, seed, neuron_seed) for seed in seeds]
     return _drive(flows, kernel, progress, finish)
+
+
+def _lazy(
+    task: Task,
+    train_size: int,
+    config: FlowConfig,
+    seeds: Sequence[int],
+    neuron_seed: int | None,
+    progress: Progress | None,
+    finish: Callable[[Trajectory], None] | None,
+) -> list[Trajectory]:
+    """The lazy limit, one seed after the other."""
+    if neuron_seed is not None:
+        raise InputError("neuron_seed", neuron_seed, "must be None in the lazy limit, which has infinitely many")
+    trajectories = []
+    for count, seed in enumerate(seeds):
+
+        def part(done: float, before: int = count) -> None:
+            if progress is not None:
+                progress((before + done) / len(seeds))
+
+        trajectories.append(kernel_flow(task, train_size, config, seed=seed, progress=part))
+        if finish is not None:
+            finish(trajectories[-1])
+    return trajectories

@@ -157,7 +157,7 @@ class Prediction:
             {
                 "source": "prediction",
                 "task": self.task.name,
-                "architecture": f"one-hidden-h{self.config.width}",
+                "architecture": self.config.architecture,
                 "variant": self.config.variant,
                 "train_size": size,
                 "seed": self.neuron_seed if self.seed is None else self.seed,
@@ -181,7 +181,7 @@ class Prediction:
             "train_sizes": list(self.train_sizes),
             "seed": self.seed,
             "neuron_seed": self.neuron_seed,
-            "config": {**asdict(self.config), "unfit_fractions": list(self.config.unfit_fractions)},
+            "config": self.config.summary(),
             "records": [
                 {
                     **{name: getattr(record, name) for name in names},

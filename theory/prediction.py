@@ -137,6 +137,8 @@ def _predict(
     neuron_seed = require_integer("neuron_seed", neuron_seed, 0)
     seed = None if seed is None else require_integer("seed", seed, 0, MAXIMUM_SEED)
     grid = Cells.of(task, require_integer("cells", cells, _FEWEST))
+    if config.lazy:
+        raise InputError("scale", config.scale, "must be finite: in the lazy limit there is no population of neurons")
     if config.noise_norms:
         raise InputError("noise_norms", config.noise_norms, "must be empty: the prediction is for small noise")
     start = initial_network(task, config, seed or 0, neuron_seed if seed is None else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from theory.configuration import FlowConfig
 
-__all__ = ["Record", "Trajectory"]
+__all__ = ["Record", "Trajectory", "warn_if_cut"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class Trajectory:
 
     The arrays have one entry for each requested unfit fraction; NaN where the flow ended before it.
     `stop_reason` is ``reached`` (the last requested fraction), ``max_steps`` or ``stationary`` (the velocity
-    vanished with points unfit); `network` is the net at the end. `evaluations` of the field looked at
-    `points_looked_at` points altogether; without skipping it were P times their number.
+    vanished with points unfit); `network` is the net at the end, None in the lazy limit. `evaluations` of the
+    field looked at `points_looked_at` points altogether; without skipping it were P times their number.
     """
 
     task: Task
@@ -50,7 +51,7 @@ class Trajectory:
     seed: int
     neuron_seed: int | None
     records: tuple[Record, ...]
-    network: Network
+    network: Network | None
     stop_reason: str
     steps: int
     rejected_steps: int
@@ -105,7 +106,7 @@ class Trajectory:
             common = {
                 "source": "theory",
                 "task": self.task.name,
-                "architecture": f"one-hidden-h{self.config.width}",
+                "architecture": self.config.architecture,
                 "variant": self.config.variant,
                 "train_size": self.train_size,
                 "seed": self.seed,
@@ -137,7 +138,7 @@ class Trajectory:
             "train_size": self.train_size,
             "seed": self.seed,
             "neuron_seed": self.neuron_seed,
-            "config": {**asdict(self.config), "unfit_fractions": list(self.config.unfit_fractions)},
+            "config": self.config.summary(),
             "records": [{**asdict(record), **asdict(record.observables)} for record in self.records],
             "stop_reason": self.stop_reason,
             "converged": self.converged,
@@ -164,3 +165,23 @@ class Trajectory:
         if (last := self.final) is not None:
             end = f"q={last.unfit_fraction:.3g}: R_f={last.observables.relative_stability:.3g}"
         return f"Trajectory({self.task.name}, P={self.train_size}, seed={self.seed}, {end}, {self.stop_reason})"
+
+
+def warn_if_cut(
+    config: FlowConfig,
+    train_size: int,
+    seed: int,
+    stop_reason: str,
+    steps: int,
+    unfit: float,
+    records: int,
+    stacklevel: int,
+) -> None:
+    """A trajectory is never cut off in silence."""
+    if stop_reason != "reached":
+        warnings.warn(
+            f"P = {train_size}, seed {seed}: {stop_reason} after {steps} steps at unfit fraction {unfit:.3g}; "
+            f"{len(config.unfit_fractions) - records} of {len(config.unfit_fractions)} records are missing",
+            RuntimeWarning,
+            stacklevel=stacklevel + 1,
+        )
