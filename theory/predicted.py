@@ -219,7 +219,7 @@ class Prediction:
         end = "no record"
         if self.records:
             last = self.records[-1]
-            end = f"q={last.unfit_fraction:.3g}: P R_f={last.prefactor:.3g}"
+            end = f"q={last.target:g}: P R_f={last.prefactor:.3g}"
         return f"Prediction({self.task.name}, {end}, {self.stop_reason})"
 
 

@@ -22,7 +22,8 @@ def test_kernel_is_that_of_wide_nets() -> None:
         one, other = (p @ net.weight.T / math.sqrt(3) + net.bias for p in (X, Z))
         features = np.maximum(one, 0) @ np.maximum(other, 0).T
         inner = ((one > 0) * net.output) @ ((other > 0) * net.output).T
-        draws.append([(features + inner * (X @ Z.T / 3 + 1)) / net.width, (features + inner * (X @ Z.T / 3)) / net.width])
+        dots = X @ Z.T / 3
+        draws.append([(features + inner * (dots + 1)) / net.width, (features + inner * dots) / net.width])
     mean, error = np.mean(draws, axis=0), np.std(draws, axis=0, ddof=1) / math.sqrt(40)
     z = (mean - tangent_kernel(X, Z)) / error
     assert np.max(np.abs(z[0])) < 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_steps_converge_to_the_solution_of_the_linear_system() -> None:
             response.advance(there, there, total / steps)
         errors.append(np.linalg.norm(response.kernel - exact) / np.linalg.norm(exact))
     assert errors[-1] < 0.02
-    for coarse, fine in zip(errors[:-1], errors[1:], strict=True):
+    for coarse, fine in pairwise(errors):
         assert 1.8 < coarse / fine < 2.2
     response = Perpendicular(population)
     for _ in range(3):
