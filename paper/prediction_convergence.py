@@ -17,6 +17,20 @@ TARGET = Path(__file__).parent / "data" / "prediction_convergence.csv"
 SEEDS = 8
 
 
+def readme_rows(frame: pd.DataFrame) -> list[str]:
+    """The table of `theory/README.md`."""
+    lines = []
+    for (parameter, value), part in frame.groupby(["parameter", "value"], sort=False):
+        cells = []
+        for q in sorted(part["q"].unique(), reverse=True):
+            found = part.loc[part["q"] == q, "prefactor"]
+            spread = f" ± {found.std():.2g}" if len(found) > 1 else ""
+            cells.append(f"{found.mean():.3g}{spread}")
+        name = {"step": f"steps x {value:g}"}.get(str(parameter), f"{value:g} {parameter}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
 def main() -> None:
     rows = []
 

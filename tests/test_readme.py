@@ -90,6 +90,30 @@ def test_the_flows_exponents_are_those_of_its_tables(readme: str, monkeypatch: p
         assert path.read_text().startswith("# relstab theory simulate --train-sizes ")
 
 
+def test_the_predictions_tables_are_those_of_the_data(readme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ratios, learning curves and convergence are recomputed from the committed curves, and the texts quote them."""
+    monkeypatch.syspath_prepend(str(ROOT / "paper"))
+    import learning_curves
+    import prediction
+    import prediction_convergence
+
+    derivation = " ".join((ROOT / "theory" / "README.md").read_text(encoding="utf-8").split())
+    learnt = learning_curves.exponents(learning_curves.tables())
+    for name, computed, rows, text in (
+        ("prediction_ratio", prediction.ratios(), prediction.readme_rows, readme),
+        ("learning_curves", learnt, learning_curves.readme_rows, derivation),
+    ):
+        committed = pd.read_csv(DATA / "exponents" / f"{name}.csv", comment="#")
+        pd.testing.assert_frame_equal(computed, committed, check_dtype=False, rtol=1e-5)
+        assert len(rows(committed)) >= 8
+        for row in rows(committed):
+            assert row in text
+    convergence = prediction_convergence.readme_rows(pd.read_csv(DATA / "prediction_convergence.csv", comment="#"))
+    assert len(convergence) == 12
+    for row in convergence:
+        assert row in derivation
+
+
 def test_the_values_before_training_are_those_of_the_data(readme: str) -> None:
     table = read_table(DATA / "fashion_mnist.csv")
     rows = table[(table["stage"] == "initial") & (table["train_size"] == 4096)]

@@ -13,10 +13,10 @@ from torch_flow import AutogradField, TorchField
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("kind", ["plain", "chunked", "autograd"])
+@pytest.mark.parametrize("kind", ["plain", "plain hinge", "chunked", "autograd"])
 def test_plain_torch_is_the_reference(kind: str, dtype: str) -> None:
     x, y, network, baseline = problem(300, 100, 20, dtype)
-    arguments = (x, y, baseline, 3.0, "softhinge")
+    arguments = (x, y, baseline, 3.0, "hinge" if "hinge" in kind else "softhinge")
     field = {"plain": TorchField, "autograd": AutogradField}.get(kind, TorchField)(*arguments)
     if kind == "chunked":
         field = TorchField(*arguments, chunk=64)

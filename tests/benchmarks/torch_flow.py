@@ -19,8 +19,9 @@ class TorchField:
     def __init__(
         self, x: np.ndarray, y: np.ndarray, baseline: np.ndarray, scale: float, loss: str, chunk: int | None = None
     ) -> None:
-        assert loss == "softhinge"
+        assert loss in ("softhinge", "hinge")
         self.x, self.y, self.baseline = map(torch.as_tensor, (x, y, baseline))
+        self.hinge = loss == "hinge"
         self.scale, self.chunk = scale, chunk or len(x)
 
     def part(self, start: int, parameters: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
@@ -31,7 +32,8 @@ class TorchField:
         z = torch.addmm(bias, x, weight.T, alpha=root)
         hidden = torch.relu(z)
         predictor = self.scale * (hidden @ output / len(output) - self.baseline[part])
-        force = y * torch.sigmoid(SHARPNESS * (1 - y * predictor)) / len(self.x)
+        gap = 1 - y * predictor
+        force = y * ((gap > 0).to(gap.dtype) if self.hinge else torch.sigmoid(SHARPNESS * gap)) / len(self.x)
         pulled = force[:, None] * (z > 0) * output
         return predictor, pulled.T @ x * root, pulled.sum(0), hidden.T @ force
 
