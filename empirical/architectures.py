@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.resnet import BasicBlock
 
+from empirical.torchvision_nets import TORCHVISION_NETS
 from theory.errors import require_choice
 
 __all__ = ["ARCHITECTURES", "OneHiddenLayer", "build", "seeded"]
@@ -75,10 +78,19 @@ def resnet_small(channels: int, size: int, classes: int) -> nn.Module:
     return net
 
 
+def _narrow(layers: int, channels: int, size: int, classes: int) -> nn.Module:
+    """So many hidden layers of 64 relus, the fully connected nets of arXiv 2105.02468."""
+    widths = [channels * size * size] + [64] * layers
+    hidden = [part for pair in pairwise(widths) for part in (nn.Linear(*pair), nn.ReLU())]
+    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(64, classes))
+
+
 ARCHITECTURES: dict[str, Callable[[int, int, int], nn.Module]] = {
     "fully-connected": fully_connected,
+    **{f"fc{layers}": partial(_narrow, layers) for layers in (2, 4, 6)},
     "lenet": lenet,
     "resnet-small": resnet_small,
+    **TORCHVISION_NETS,
 }
 
 

@@ -172,7 +172,8 @@ class Train:
     dataset: str = "digits"
     """fashion-mnist, mnist, cifar10, svhn, digits, images:FOLDER, or stripe."""
     architecture: str = "lenet"
-    """fully-connected, lenet or resnet-small; the stripe's net is one hidden layer."""
+    """fully-connected, fc2, fc4, fc6, lenet, resnet-small, alexnet, vgg11 ... vgg19-bn, resnet18, resnet34, resnet50,
+    efficientnet-b0, mobilenet-v2, densenet121, vit-small or convnext-small; the stripe's net is one hidden layer."""
     train_size: int = 512
     """P, number of training points."""
     seed: int = 0

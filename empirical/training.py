@@ -22,6 +22,7 @@ from empirical.architectures import build, seeded
 from empirical.config import ImageConfig, StripeConfig
 from empirical.data import ImageData, load_data, training_subset
 from empirical.stability import evaluation, measure_stability
+from empirical.torchvision_nets import require_size
 from theory.errors import InputError, require_choice
 from theory.table import curve_table
 
@@ -85,6 +86,7 @@ def check(config: ImageConfig | StripeConfig, data_folder: str | Path | None = N
 
     require_choice("architecture", config.architecture, tuple(ARCHITECTURES))
     data = load_data(config.dataset, data_folder, image_size=config.image_size, download=download)
+    require_size(config.architecture, data.size)
     if config.train_size > len(data.train_images):
         raise InputError(
             "train_size", config.train_size, f"{config.dataset} has {len(data.train_images)} training images"

@@ -102,7 +102,7 @@ def test_training_subsets_are_nested_and_distinct() -> None:
 
 
 @pytest.mark.parametrize("size", [8, 16, 28, 32])
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("name", ["fully-connected", "fc2", "fc4", "fc6", "lenet", "resnet-small"])
 def test_architectures_take_small_images(name: str, size: int) -> None:
     state = torch.get_rng_state()
     one, two, other = (build(name, 3, size, 7, seed).eval() for seed in (0, 0, 1))
@@ -115,7 +115,7 @@ def test_architectures_take_small_images(name: str, size: int) -> None:
 
 
 def test_unknown_architecture() -> None:
-    with pytest.raises(InputError, match="architecture = vgg: must be one of fully-connected, lenet, resnet-small"):
+    with pytest.raises(InputError, match="architecture = vgg: must be one of fully-connected, fc2, fc4, fc6, lenet"):
         build("vgg", 1, 28, 10, 0)
 
 
