@@ -13,9 +13,11 @@ import tyro
 
 from empirical.config import ImageConfig, StripeConfig, image_side
 from empirical.experiments import read_experiments
+from empirical.user_code import load_function
 from theory.diffeo import MaxEntropyEnsemble
 from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer
 from theory.files import require_writable_parent
+from theory.maxent import MaxEntropyReport, check_sampler
 from theory.table import require_table_path, write_table
 from theory.terminal import Terminal
 
@@ -68,6 +70,8 @@ class Sample:
     - `relstab sample --cutoffs 3 5 --displacement 1`
     - `relstab sample --dataset fashion-mnist --data DATA --temperature 1e-4 --output deformed.png`
     - `relstab sample --image-size 32 --json`
+    - `relstab sample --check --cutoffs 3 5`
+    - `relstab sample --check --sampler my_package.fields:draw`
     """
 
     cutoffs: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--cutoff"])] = (3,)
@@ -88,6 +92,11 @@ class Sample:
     """Number of fields drawn to see how many fold."""
     columns: int = 10
     """Number of images in the picture."""
+    check: bool = False
+    """Hold the sampler to the maximum-entropy statistics, with 4000 fields for each cutoff or count, if that is more."""
+    sampler: str | None = None
+    """With check: package.module:function of your own, called with (ensemble, count, generator of NumPy); it returns
+    displacements in pixels, shape (count, 2, n, n)."""
     data: Path | None = None
     """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
     download: bool = False
@@ -122,6 +131,9 @@ class Sample:
             require_writable_parent("output", self.output)
             if self.output.suffix != ".png":
                 raise InputError("output", str(self.output), "must end in .png")
+        if self.sampler is not None and not self.check:
+            raise InputError("sampler", self.sampler, "is read with --check only")
+        own = None if self.sampler is None else load_function("sampler", self.sampler)
         displacement = 1.0 if self.displacement is None and self.temperature is None else self.displacement
         size = image_side(self.dataset, self.image_size)
         data = load_data(self.dataset, self.data, image_size=size, download=self.download)
@@ -156,7 +168,39 @@ class Sample:
                               "pixel; above, more than a few fold")  # fmt: skip
         if self.output is not None:
             terminal.line(f"wrote {self.output}")
-        return {"ensembles": summaries, "output": None if self.output is None else str(self.output)}
+        reports = []
+        if self.check:
+            for ensemble, _ in ensembles:
+                reports.append(check_sampler(own or _drawn, ensemble, count=max(self.count, 4000), rng=self.seed))
+                _show_report(terminal, reports[-1])
+        return {
+            "ensembles": summaries,
+            "checks": [report.summary() for report in reports],
+            "output": None if self.output is None else str(self.output),
+        }
+
+
+def _drawn(ensemble: MaxEntropyEnsemble, count: int, rng: np.random.Generator) -> Any:
+    """Our own sampler, as the battery calls one."""
+    import torch
+
+    from empirical.diffeo import displacement_fields, sample_coefficients
+
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    return displacement_fields(sample_coefficients(ensemble, count, generator), ensemble.size)
+
+
+def _show_report(terminal: Terminal, report: MaxEntropyReport) -> None:
+    """One line for each statistic, and the verdict."""
+    terminal.line()
+    ensemble = report.ensemble
+    terminal.table(
+        f"c = {ensemble.cutoff}, {ensemble.size} pixels, {report.fields} fields: maximum-entropy statistics",
+        ["statistic", "p", "corrected", ""],
+        [[c.meaning, f"{c.p_value:.2g}", f"{c.adjusted:.2g}", "" if c.passed else "fails"] for c in report.checks],
+    )
+    verdict = "consistent with" if report.consistent else "not"
+    terminal.line(f"{verdict} the maximum-entropy ensemble (family-wise level {report.level:g})")
 
 
 @dataclass(frozen=True)

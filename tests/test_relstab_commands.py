@@ -301,3 +301,40 @@ def test_the_core_works_without_torch(here: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("not installed: this command needs pip install 'relstab[nets]'") == 2
+
+
+SAMPLER = """
+import numpy as np
+
+def uniform(ensemble, count, rng):
+    c = ensemble.cutoff
+    u = np.linspace(0, 1, ensemble.size)
+    modes = np.sin(np.pi * u[:, None] * np.arange(1, c + 1))
+    draws = (rng.random((count, 2, c, c)) - 0.5) * 12**0.5 * ensemble.mode_std
+    return ensemble.size * modes @ draws.swapaxes(-1, -2) @ modes.T
+
+def flat(ensemble, count, rng):
+    return np.zeros((count, ensemble.size))
+
+constant = 3
+"""
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("torch"), reason=torch_missing)
+def test_samplers_are_put_through_the_battery(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "own_sampler.py").write_text(SAMPLER)
+    assert relstab.main(["sample", "--check", "--json"]) == 0
+    ours = json.loads(capsys.readouterr().out)["checks"][0]
+    assert ours["consistent"]
+    assert len(ours["checks"]) == 11
+    assert relstab.main(["sample", "--check", "--sampler", "own_sampler:uniform"]) == 0
+    shown = capsys.readouterr().out
+    assert "not the maximum-entropy ensemble (family-wise level 0.01)" in shown
+    assert "coefficients are Gaussian" in shown
+    for arguments, message in (
+        ("--sampler own_sampler:uniform", "sampler = own_sampler:uniform: is read with --check only"),
+        ("--check --sampler own_sampler", "sampler = own_sampler: must be package.module:function"),
+        ("--check --sampler nowhere:f", "sampler = nowhere:f: its module cannot be imported (ModuleNotFoundError"),
+        ("--check --sampler own_sampler:constant", "must be a function of own_sampler"),
+    ):
+        assert message in refuses(f"sample {arguments}", capsys)

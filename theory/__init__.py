@@ -16,6 +16,7 @@ from theory.errors import InputError
 from theory.estimate import Estimate
 from theory.fixedpoints import FixedPoint, fixed_points
 from theory.flow import simulate, simulate_many
+from theory.maxent import MaxEntropyReport, check_fields, check_sampler
 from theory.network import Network
 from theory.predicted import PredictedRecord, Prediction
 from theory.prediction import predict
@@ -30,6 +31,7 @@ __all__ = [
     "FlowConfig",
     "InputError",
     "MaxEntropyEnsemble",
+    "MaxEntropyReport",
     "Network",
     "PredictedRecord",
     "Prediction",
@@ -37,6 +39,8 @@ __all__ = [
     "Stripe",
     "Task",
     "Trajectory",
+    "check_fields",
+    "check_sampler",
     "curve",
     "curve_table",
     "fixed_points",

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from PIL import Image  # noqa: E402
 
-from empirical import ARCHITECTURES, OneHiddenLayer, build, load_data  # noqa: E402
+from empirical import OneHiddenLayer, build, load_data  # noqa: E402
 from empirical.data import training_subset  # noqa: E402
 from theory import InputError, Network  # noqa: E402
 from theory.observables import outputs  # noqa: E402

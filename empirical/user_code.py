@@ -1,0 +1,43 @@
+"""Functions of a user's own, by name: package.module:function."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from theory.errors import InputError
+
+__all__ = ["load_function"]
+
+
+def load_function(parameter: str, name: str) -> Callable[..., Any]:
+    """The function called `name`, module:function, from the current folder or what is installed.
+
+    Raises
+    ------
+    InputError
+        If the name has no colon, the module cannot be imported, or it holds no such function.
+    """
+    module, colon, function = name.partition(":")
+    if not (module and colon and function):
+        raise InputError(parameter, name, "must be package.module:function")
+    here = str(Path.cwd())
+    added = here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        home = import_module(module)
+    except Exception as error:  # whatever a user's module raises while it is imported
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(parameter, name, f"its module cannot be imported ({reason})") from error
+    finally:
+        if added:
+            sys.path.remove(here)
+    found = getattr(home, function, None)
+    if not callable(found):
+        raise InputError(parameter, name, f"must be a function of {module}")
+    result: Callable[..., Any] = found
+    return result
