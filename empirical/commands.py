@@ -93,7 +93,7 @@ class Sample:
     columns: int = 10
     """Number of images in the picture."""
     check: bool = False
-    """Hold the sampler to the maximum-entropy statistics, with 4000 fields for each cutoff or count, if that is more."""
+    """Hold the sampler to the maximum-entropy statistics, with 4000 fields for each cutoff, or count if more."""
     sampler: str | None = None
     """With check: package.module:function of your own, called with (ensemble, count, generator of NumPy); it returns
     displacements in pixels, shape (count, 2, n, n)."""
