@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from empirical.data import DATASETS, ImageData, load_data
     from empirical.diffeo import MaxEntropyDiffeo, displacement_fields, folded, sample_coefficients, warp
     from empirical.experiments import Experiment, read_experiments
+    from empirical.layers import LayerStability, measure_layers
+    from empirical.probes import Probes, draw_probes
     from empirical.stability import Stability, measure_stability
     from empirical.sweeps import RunStore, sweep
     from empirical.training import Run, train
@@ -29,6 +31,8 @@ _HOMES = {
     "data": ("DATASETS", "ImageData", "load_data"),
     "diffeo": ("MaxEntropyDiffeo", "displacement_fields", "folded", "sample_coefficients", "warp"),
     "experiments": ("Experiment", "read_experiments"),
+    "layers": ("LayerStability", "measure_layers"),
+    "probes": ("Probes", "draw_probes"),
     "stability": ("Stability", "measure_stability"),
     "sweeps": ("RunStore", "sweep"),
     "training": ("Run", "train"),
@@ -40,16 +44,20 @@ __all__ = [
     "Experiment",
     "ImageConfig",
     "ImageData",
+    "LayerStability",
     "MaxEntropyDiffeo",
     "OneHiddenLayer",
+    "Probes",
     "Run",
     "RunStore",
     "Stability",
     "StripeConfig",
     "build",
     "displacement_fields",
+    "draw_probes",
     "folded",
     "load_data",
+    "measure_layers",
     "measure_stability",
     "read_experiments",
     "sample_coefficients",

@@ -10,7 +10,6 @@ image by image (arXiv 2105.02468, equations 4 to 6):
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from empirical.diffeo import Folding, Interpolation, MaxEntropyDiffeo, displacement_fields, folded, require_images, warp
+from empirical.diffeo import Folding, Interpolation, require_images
+from empirical.probes import Probes, draw_probes
 from theory.diffeo import Calibration
 from theory.errors import InputError, require_choice, require_integer, require_real
 from theory.estimate import Estimate
@@ -57,6 +57,18 @@ class Stability:
     displacement: float = float("nan")
     temperature: float = float("nan")
     folded_fraction: float = float("nan")
+
+    @classmethod
+    def of(cls, probes: Probes, estimates: tuple[Estimate, Estimate, Estimate], average: Average) -> Stability:
+        """D, G and R with the setting in which they were measured."""
+        return cls(
+            *estimates,
+            average=average,
+            cutoff=probes.cutoff,
+            displacement=probes.displacement,
+            temperature=probes.temperature,
+            folded_fraction=probes.folded_fraction,
+        )
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready numbers."""
@@ -232,13 +244,6 @@ def _forward(model: Callable[[Tensor], Tensor], images: Tensor, batch_size: int)
     return torch.cat(parts).numpy()
 
 
-def noise_like(difference: Tensor, generator: torch.Generator) -> Tensor:
-    """Isotropic Gaussian noise with, image by image, the norm of `difference`."""
-    noise = torch.randn(difference.shape, generator=generator, dtype=torch.float32).to(difference)
-    scale = difference.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
-    return noise * scale.view(-1, *([1] * (difference.ndim - 1)))
-
-
 def measure_stability(
     model: nn.Module | Callable[[Tensor], Tensor],
     images: Tensor,
@@ -280,37 +285,19 @@ def measure_stability(
     InputError
         See `MaxEntropyDiffeo` and `measure_outputs`; and if no image is changed by its diffeomorphism.
     """
-    size = require_images(images)
+    require_images(images)
     require_integer("batch_size", batch_size, 1)
     require_choice("average", average, AVERAGES)
     require_choice("batch_norm", batch_norm, ("running", "clean", "own"))
-    if displacement is None and temperature is None:
-        displacement = 1.0
     if not isinstance(rng, np.random.Generator):
         rng = np.random.default_rng(require_integer("rng", rng, 0))
-    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    diffeo = MaxEntropyDiffeo(
-        cutoff, displacement, temperature,
-        calibration=calibration, interpolation=interpolation, folding=folding, generator=generator,
+    probes = draw_probes(
+        images, cutoff=cutoff, displacement=displacement, temperature=temperature, rng=rng,
+        calibration=calibration, interpolation=interpolation, folding=folding,
     )  # fmt: skip
-    # Probes are drawn on the CPU, so that every device sees the same.
-    coefficients = diffeo.sample(len(images), size)
-    fields = displacement_fields(coefficients, size)
-    dtype = torch.promote_types(images.dtype, torch.float32)
-    deformed = warp(images.to(dtype), fields.to(images.device, dtype), interpolation)
-    difference = deformed - images.to(dtype)
-    # Interpolation weights sum to 1 up to rounding, so a constant image moves by as much and no more.
-    rounding = 10 * torch.finfo(dtype).eps * images.to(dtype).flatten(1).norm(dim=1)
-    still = difference.flatten(1).norm(dim=1) <= rounding
-    if still.all():
-        raise InputError("images", "unchanged by every diffeomorphism", "must not be constant")
-    if still.any():
-        warnings.warn(f"{int(still.sum())} of {len(images)} images are unchanged by their diffeomorphism", stacklevel=2)
-    noisy = images + noise_like(difference, generator).to(images.dtype)
-    deformed = deformed.to(images.dtype)
 
     def run(function: Callable[[Tensor], Tensor]) -> Outputs:
-        return Outputs(*(_forward(function, batch, batch_size) for batch in (images, deformed, noisy)))
+        return Outputs(*(_forward(function, batch, batch_size) for batch in (images, probes.deformed, probes.noisy)))
 
     if isinstance(model, nn.Module):
         if batch_norm == "clean":
@@ -325,12 +312,4 @@ def measure_stability(
     estimates = measure_outputs(
         outputs, average=average, rng=rng, resamples=resamples, confidence=confidence
     )
-    ensemble = diffeo.ensemble(size)
-    return Stability(
-        *estimates,
-        average=average,
-        cutoff=cutoff,
-        displacement=float(displacement) if displacement is not None else ensemble.paper_displacement,
-        temperature=ensemble.temperature,
-        folded_fraction=float(folded(coefficients, size).float().mean()),
-    )
+    return Stability.of(probes, estimates, average)

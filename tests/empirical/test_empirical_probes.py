@@ -14,7 +14,8 @@ from hypothesis import strategies as st  # noqa: E402
 from scipy import stats  # noqa: E402
 
 from empirical import ImageConfig, build, measure_stability, train  # noqa: E402
-from empirical.stability import AVERAGES, Outputs, measure_outputs, noise_like  # noqa: E402
+from empirical.probes import noise_like  # noqa: E402
+from empirical.stability import AVERAGES, Outputs, measure_outputs  # noqa: E402
 from theory import Estimate  # noqa: E402
 from theory.estimate import geometric_mean  # noqa: E402
 

@@ -13,7 +13,8 @@ from scipy import stats  # noqa: E402
 from torch import nn  # noqa: E402
 
 from empirical import MaxEntropyDiffeo, build, measure_stability  # noqa: E402
-from empirical.stability import AVERAGES, Outputs, measure_outputs, noise_like  # noqa: E402
+from empirical.probes import noise_like  # noqa: E402
+from empirical.stability import AVERAGES, Outputs, measure_outputs  # noqa: E402
 from theory import InputError  # noqa: E402
 
 

@@ -1,0 +1,117 @@
+"""Images that a user brings: a folder, with or without a folder for each class, or an .npz file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from theory.errors import InputError
+
+__all__ = ["LabelledImages", "read_images"]
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledImages:
+    """Images in [0, 1], shape (N, channels, n, n), and labels, shape (N,), where they are known."""
+
+    name: str
+    images: Tensor
+    labels: Tensor | None
+    classes: tuple[str, ...] = ()
+
+
+def read_images(path: str | Path) -> LabelledImages:
+    """Images of a folder (in its order of names; folders in it are classes) or of an .npz file.
+
+    An .npz file holds `images`, shape (N, n, n), (N, n, n, channels) or (N, channels, n, n), as bytes or as numbers
+    in [0, 1], and may hold `labels`, shape (N,).
+
+    Raises
+    ------
+    InputError
+        If there is no such file or folder, no image in it, images that are not square and alike, cannot be read or
+        are all one colour, or labels that are not whole numbers, one an image.
+    """
+    source = Path(path)
+    if source.is_dir():
+        found = _from_folder(source)
+    elif source.suffix == ".npz" and source.is_file():
+        found = _from_npz(source)
+    else:
+        raise InputError("data", str(path), "must be a folder of images, an .npz file, or a data set's name")
+    if bool((found.images == found.images[0, :, :1, :1]).all()):
+        raise InputError("data", str(path), "all images are the same constant: no deformation moves them")
+    return found
+
+
+def _from_folder(folder: Path) -> LabelledImages:
+    from PIL import Image
+
+    classes = tuple(sorted(item.name for item in folder.iterdir() if item.is_dir()))
+    files = [(file, label) for label, name in enumerate(classes) for file in _files(folder / name)]
+    labelled = bool(files)
+    if not labelled:
+        files = [(file, 0) for file in _files(folder)]
+    if not files:
+        raise InputError("data", str(folder), "holds no images")
+    pictures: list[np.ndarray] = []
+    for file, _ in files:
+        try:
+            with Image.open(file) as opened:
+                pictures.append(np.asarray(opened if opened.mode in ("L", "RGB") else opened.convert("RGB")))
+        except OSError as error:
+            raise InputError("data", file.name, "cannot be read as an image") from error
+        if pictures[-1].shape != pictures[0].shape:
+            shapes = f"is {pictures[-1].shape}, the first {pictures[0].shape}"
+            raise InputError("data", file.name, f"{shapes}: all must be alike")
+    labels = torch.tensor([label for _, label in files]) if labelled else None
+    return LabelledImages(folder.name, _channels_first(np.stack(pictures), str(folder)), labels, classes)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+
+
+def _from_npz(file: Path) -> LabelledImages:
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            if "images" not in arrays:
+                names = ", ".join(arrays) or "nothing"
+                raise InputError("data", str(file), f"must hold an array `images`; it holds {names}")
+            images = arrays["images"]
+            labels = arrays.get("labels")
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # damaged, or holding objects that only pickle could read
+        reason = str(error).strip().splitlines()[0]
+        raise InputError("data", str(file), f"cannot be read ({reason})") from error
+    if not len(images):
+        raise InputError("data", str(file), "holds no images")
+    if labels is None:
+        return LabelledImages(file.stem, _channels_first(images, str(file)), None)
+    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError("labels", f"{labels.shape} {labels.dtype}", f"must be {len(images)} whole numbers")
+    return LabelledImages(file.stem, _channels_first(images, str(file)), torch.as_tensor(labels.astype(np.int64)))
+
+
+def _channels_first(images: np.ndarray, origin: str) -> Tensor:
+    """In [0, 1] and of shape (N, channels, n, n)."""
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.ndim == 4 and images.shape[1] == images.shape[2] != images.shape[3] and images.shape[3] <= 4:
+        images = images.transpose(0, 3, 1, 2)
+    if images.ndim != 4 or images.shape[2] != images.shape[3]:
+        raise InputError("data", f"{origin}: {images.shape}", "must hold square images")
+    if images.dtype == np.uint8:
+        return torch.as_tensor(np.ascontiguousarray(images)).float() / 255
+    if not np.issubdtype(images.dtype, np.floating):
+        raise InputError("data", f"{origin}: {images.dtype}", "must be bytes, or numbers in [0, 1]")
+    if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
+        raise InputError("data", origin, "must be bytes, or numbers in [0, 1]")
+    return torch.as_tensor(np.ascontiguousarray(images, dtype=np.float32))

@@ -1,0 +1,79 @@
+"""Weights from files, never by running code that a file holds."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from theory.errors import InputError
+
+__all__ = ["load_weights"]
+
+_SHOWN = 3  # keys named in a message
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load a state dict, from safetensors, or from torch's format by `torch.load(weights_only=True)`.
+
+    A dictionary that holds the state dict as `state_dict`, `model` or `net`, and keys that all begin with `module.`,
+    as data-parallel training leaves them, are understood.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it holds anything but tensors, or its keys or shapes are not the model's: the first
+        that differ are named.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError("weights", str(path), "no such file")
+    state = _read(file)
+    if all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    own = model.state_dict()
+    missing, extra = sorted(set(own) - set(state)), sorted(set(state) - set(own))
+    if missing or extra:
+        words = [f"lacks {_few(missing)}" for _ in (1,) if missing] + [f"has {_few(extra)}" for _ in (1,) if extra]
+        raise InputError("weights", file.name, f"does not fit the model: it {' and '.join(words)}")
+    wrong = [key for key in own if own[key].shape != state[key].shape]
+    if wrong:
+        key = wrong[0]
+        shapes = f"{tuple(state[key].shape)} for {tuple(own[key].shape)}"
+        raise InputError("weights", file.name, f"does not fit the model: {key} is {shapes}")
+    model.load_state_dict(state)
+
+
+def _few(keys: list[str]) -> str:
+    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+    return ", ".join(keys[:_SHOWN]) + more
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    if file.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise InputError("weights", str(file), f"cannot be read ({_first_line(error)})") from error
+    try:
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        allowed = "must hold tensors alone: anything else would run its code; save model.state_dict()"
+        raise InputError("weights", str(file), allowed) from error
+    except (OSError, RuntimeError, EOFError) as error:
+        raise InputError("weights", str(file), f"cannot be read ({_first_line(error)})") from error
+    for name in ("state_dict", "model", "net"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
+            loaded = loaded[name]
+    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise InputError("weights", str(file), "must hold a state dict: names and tensors")
+    return loaded
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
