@@ -1,4 +1,7 @@
-"""The commands `relstab sample`, `train` and `sweep`. Torch is imported when one of them runs."""
+"""The commands `relstab sample`, `train` and `sweep`; `measure` has a file of its own.
+
+Torch is imported when one of them runs.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import tyro
 
 from empirical.config import ImageConfig, StripeConfig, image_side
 from empirical.experiments import read_experiments
+from empirical.measure_command import Measure, require_torch
 from empirical.user_code import load_function
 from theory.diffeo import MaxEntropyEnsemble
 from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer
@@ -25,15 +29,6 @@ from theory.terminal import Terminal
 _LARGEST = 4096
 
 __all__ = ["COMMANDS", "Sample", "Sweep", "Train", "require_torch"]
-
-
-def require_torch() -> None:
-    """InputError that says what to install where torch or torchvision is missing."""
-    try:
-        import torchvision  # noqa: F401
-    except ImportError as error:
-        missing = error.name or "torch"
-        raise InputError(missing, "not installed", "this command needs pip install 'relstab[nets]'") from error
 
 
 def _json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -338,4 +333,4 @@ class Sweep:
         return {"output": str(self.output), "rows": _json_rows(table)}
 
 
-COMMANDS = {"sample": Sample, "train": Train, "sweep": Sweep}
+COMMANDS = {"sample": Sample, "train": Train, "measure": Measure, "sweep": Sweep}

@@ -1,0 +1,253 @@
+"""The command `relstab measure`: R_f of a net of one's own, on images of one's own."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import tyro
+
+from empirical.user_code import load_function
+from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
+from theory.table import curve_table, require_table_path, write_table
+from theory.terminal import Terminal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from empirical.stability import Average, BatchNorm, Stability
+    from empirical.user_images import LabelledImages
+
+__all__ = ["Measure", "require_torch"]
+
+#: eps ~ 0.2 sqrt(R_f), CIFAR10 at one pixel (arXiv 2105.02468, figure 4).
+_LAW = 0.2
+
+
+def require_torch() -> None:
+    """InputError that says what to install where torch or torchvision is missing."""
+    try:
+        import torchvision  # noqa: F401
+    except ImportError as error:
+        missing = error.name or "torch"
+        raise InputError(missing, "not installed", "this command needs pip install 'relstab[nets]'") from error
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measure D_f, G_f and R_f of a net on images, and its test error where labels are there.
+
+    The images reach the net in [0, 1], or as (x - mean) / std if these are given; labels are the classes' places in
+    the order of their names.
+
+    For example:
+    - `relstab measure --model my_package.nets:make --weights net.safetensors --data photos`
+    - `relstab measure --model resnet18 --weights net.pt --data fashion-mnist --data-folder DATA --image-size 32`
+    - `relstab measure --model my_nets:make --data images.npz --displacements 0.5 1 2 --layers`
+    """
+
+    model: str
+    """package.module:factory, called without arguments, or the name of one of relstab's architectures."""
+    data: str
+    """A folder of images (folders in it are classes), an .npz file with images and maybe labels, or a data set."""
+    weights: Path | None = None
+    """State dict: .safetensors, or torch's format holding tensors alone. Without, the net as it is made."""
+    data_folder: Path | None = None
+    """Folder of the named data sets; the environment variable RELSTAB_DATA otherwise."""
+    image_size: int | None = None
+    """Resize a named data set to this side."""
+    images: int = 500
+    """Probe images, the first of the data."""
+    mean: tuple[float, ...] = ()
+    """Of each channel, subtracted; with std."""
+    std: tuple[float, ...] = ()
+    """Of each channel, divided by; with mean."""
+    cutoffs: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--cutoff"])] = (3,)
+    """c of the diffeomorphisms."""
+    displacements: Annotated[tuple[float, ...], tyro.conf.arg(aliases=["--displacement"])] = (1.0,)
+    """delta of the diffeomorphisms in pixels."""
+    average: str = "mean"
+    """Over images: mean, median or coordinate-median."""
+    batch_norm: str = "running"
+    """Statistics of batch norm: running; clean, of the clean images, for a net at its start; or own."""
+    batch_size: int = 100
+    """Images in one forward pass."""
+    layers: bool = False
+    """Also every layer's D, G and R."""
+    seed: int = 0
+    """Draws the net's start, diffeomorphisms and noise."""
+    device: str = "cpu"
+    """cpu, cuda, ..."""
+    train_size: int | None = None
+    """P, how many points the net was trained on: for the table, which needs it."""
+    output: Path | None = None
+    """Curve table to write, .csv or .parquet; needs train-size."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> dict[str, Any]:
+        require_torch()
+        from empirical.layers import measure_layers
+        from empirical.probes import draw_probes
+        from empirical.stability import measure_stability
+        from empirical.training import classification_error
+
+        terminal = Terminal(self.json)
+        self._check()
+        data = self._images()
+        device = self._device()
+        model = self._model(data).to(device)
+        images = data.images[: self.images].to(device)
+        average, batch_norm = cast("Average", self.average), cast("BatchNorm", self.batch_norm)
+        results: list[Stability] = []
+        for cutoff in self.cutoffs:
+            for displacement in self.displacements:
+                results.append(
+                    measure_stability(
+                        model, images, cutoff=cutoff, displacement=displacement, rng=self.seed,
+                        average=average, batch_norm=batch_norm, batch_size=self.batch_size,
+                    )
+                )  # fmt: skip
+        error = None
+        if data.labels is not None:
+            self._check_labels(model, data, images)
+            error = classification_error(model, data.images.to(device), data.labels.to(device), self.batch_size)
+        terminal.table(
+            f"{self.model} on {len(images)} of {len(data.images)} images of {data.name}, "
+            f"{images.shape[-1]} x {images.shape[-1]}; 95 % over images and probes",
+            ["c", "delta", "R_f", "D_f", "G_f", "folded", f"{_LAW} sqrt(R_f)"],
+            [
+                [str(s.cutoff), f"{s.displacement:g}", *map(_interval, (s.relative, s.diffeo, s.noise)),
+                 f"{s.folded_fraction:.1%}", f"{_LAW * math.sqrt(s.relative.value):.3g}"]
+                for s in results
+            ],
+        )  # fmt: skip
+        if error is not None:
+            terminal.line(f"test error {error:.4f} (n={len(data.images)})")
+        terminal.line(f"{_LAW} sqrt(R_f) is the test error that the paper's law for CIFAR10 at one pixel would give")
+        found = []
+        if self.layers:
+            probes = draw_probes(
+                images, cutoff=self.cutoffs[0], displacement=self.displacements[0], rng=self.seed
+            )
+            found = measure_layers(model, probes, rng=self.seed, batch_size=self.batch_size)
+            terminal.line()
+            terminal.table(
+                f"layer by layer, c = {self.cutoffs[0]}, delta = {self.displacements[0]:g}",
+                ["layer", "kind", "R_k", "D_k", "G_k"],
+                [[one.name, one.kind, *map(_interval, (one.stability.relative, one.stability.diffeo,
+                                                       one.stability.noise))] for one in found],
+            )  # fmt: skip
+        if self.output is not None:
+            write_table(curve_table([self._row(data, s, error) for s in results]), self.output)
+            terminal.line(f"wrote {self.output}")
+        return {
+            "model": self.model,
+            "data": data.name,
+            "images": len(images),
+            "test_error": error,
+            "stability": [
+                {**s.summary(), "law_error": _LAW * math.sqrt(s.relative.value)} for s in results
+            ],
+            "layers": [{"name": one.name, "kind": one.kind, **one.stability.summary()} for one in found],
+        }
+
+    def _check(self) -> None:
+        require_integer("images", self.images, 2)
+        require_integer("batch_size", self.batch_size, 1)
+        require_integer("seed", self.seed, 0, MAXIMUM_SEED)
+        require_choice("average", self.average, ("mean", "median", "coordinate-median"))
+        require_choice("batch_norm", self.batch_norm, ("running", "clean", "own"))
+        for name in ("cutoffs", "displacements"):
+            if not getattr(self, name):
+                raise InputError(name, (), "must name at least one")
+        if len(self.mean) != len(self.std):
+            raise InputError("mean, std", (self.mean, self.std), "must be given together, a number for each channel")
+        for value in self.std:
+            require_real("std", value, above=0)
+        if self.train_size is not None:
+            require_integer("train_size", self.train_size, 1)
+        if self.output is not None:
+            if self.train_size is None:
+                raise InputError("train_size", None, "must be given with output: the table is one of R_f against P")
+            require_table_path("output", self.output)
+
+    def _images(self) -> LabelledImages:
+        from empirical.data import DATASETS, load_data
+        from empirical.user_images import LabelledImages, read_images
+
+        if self.data in DATASETS or self.data == "digits" or self.data.startswith("images:"):
+            loaded = load_data(self.data, self.data_folder, image_size=self.image_size)
+            return LabelledImages(loaded.name, loaded.test_images.float() / 255, loaded.test_labels, loaded.classes)
+        if self.image_size is not None:
+            raise InputError("image_size", self.image_size, "is read for named data sets only")
+        return read_images(self.data)
+
+    def _device(self) -> Any:
+        import torch
+
+        try:
+            device = torch.device(self.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError("device", self.device, f"is not here ({str(error).splitlines()[0]})") from error
+        return device
+
+    def _model(self, data: LabelledImages) -> nn.Module:
+        import torch
+        from torch import nn
+
+        from empirical.architectures import ARCHITECTURES, build, seeded
+        from empirical.training import Normalised
+        from empirical.weights import load_weights
+
+        channels, size = data.images.shape[1], data.images.shape[-1]
+        if self.model in ARCHITECTURES:
+            if not data.classes:
+                raise InputError("data", data.name, f"must have classes: {self.model} needs to know how many")
+            model = build(self.model, channels, size, len(data.classes), self.seed)
+        elif ":" not in self.model:
+            known = ", ".join(ARCHITECTURES)
+            raise InputError("model", self.model, f"must be package.module:factory or one of {known}")
+        else:
+            factory = load_function("model", self.model)
+            with seeded(self.seed):
+                model = factory()
+            if not isinstance(model, nn.Module):
+                raise InputError("model", self.model, f"must make a torch module, not {type(model).__name__}")
+        if self.weights is not None:
+            load_weights(model, self.weights)
+        if not self.mean:
+            return model
+        if len(self.mean) != channels:
+            raise InputError("mean", self.mean, f"must have {channels} numbers, one a channel of {data.name}")
+        return Normalised(model, torch.tensor(self.mean), torch.tensor(self.std))
+
+    def _check_labels(self, model: nn.Module, data: LabelledImages, images: Any) -> None:
+        """Labels must be places among the outputs."""
+        from empirical.stability import evaluation
+
+        assert data.labels is not None
+        with evaluation(model):
+            outputs = model(images[:1]).shape[1]
+        for value in (int(data.labels.min()), int(data.labels.max())):
+            if not 0 <= value < outputs:
+                raise InputError("labels", value, f"must be at least 0 and below {outputs}, the number of outputs")
+
+    def _row(self, data: LabelledImages, stability: Stability, error: float | None) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "source": "own-net",
+            "task": data.name,
+            "architecture": self.model,
+            "train_size": self.train_size,
+            "seed": self.seed,
+            "stage": "initial" if self.weights is None else "trained",
+            **stability.row(),
+        }
+        return row if error is None else row | {"test_error": error}
+
+
+def _interval(estimate: Any) -> str:
+    return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"

@@ -1,0 +1,169 @@
+"""`relstab measure`: a user's net, weights and images, and what is refused in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+from PIL import Image  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+
+import relstab  # noqa: E402
+from empirical import build, load_data, measure_stability  # noqa: E402
+from empirical.training import classification_error  # noqa: E402
+from empirical.user_images import read_images  # noqa: E402
+from empirical.weights import load_weights  # noqa: E402
+from theory import InputError, read_table  # noqa: E402
+
+NETS = """
+import torch
+from torch import nn
+
+def small():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+def flat():
+    return nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (-1, 8, 8)))
+
+def nothing():
+    return 3
+
+class Bad(nn.Module):
+    def forward(self, x):
+        return x.flatten(1) * float("nan")
+
+class Fails(nn.Module):
+    def __init__(self):
+        raise RuntimeError("no such thing")
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with nets, their weights and images in all forms."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RELSTAB_DATA", raising=False)
+    (tmp_path / "own_nets.py").write_text(NETS)
+    monkeypatch.delitem(__import__("sys").modules, "own_nets", raising=False)
+    data = load_data("digits")
+    images, labels = data.test_images[:80, 0].numpy(), data.test_labels[:80].numpy()
+    np.savez(tmp_path / "digits.npz", images=images, labels=labels)
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        folder = tmp_path / "photos" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{index:03d}.png")
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    torch.nn.init.normal_(net[1].weight, generator=torch.Generator().manual_seed(0))
+    save_file(net.state_dict(), tmp_path / "net.safetensors")
+    torch.save({"state_dict": {f"module.{k}": v for k, v in net.state_dict().items()}}, tmp_path / "net.pt")
+    return tmp_path
+
+
+def measured(arguments: str, capsys: pytest.CaptureFixture[str]) -> dict:  # type: ignore[type-arg]
+    assert relstab.main(["measure", *arguments.split(), "--json"]) == 0
+    result: dict = json.loads(capsys.readouterr().out)  # type: ignore[type-arg]
+    return result
+
+
+BASE = "--model own_nets:small --displacement 0.3"
+
+
+def test_all_forms_of_weights_and_images_are_the_same_measurement(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = measured(f"{BASE} --weights net.safetensors --data digits.npz", capsys)
+    assert one == {**measured(f"{BASE} --weights net.pt --data digits.npz", capsys)}
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    load_weights(net, "net.safetensors")
+    data = read_images("digits.npz")
+    expected = measure_stability(net, data.images, displacement=0.3, rng=0)
+    assert one["stability"][0]["relative_stability"] == expected.relative.summary()
+    assert one["test_error"] == classification_error(net, data.images, data.labels)
+    assert one["stability"][0]["law_error"] == pytest.approx(0.2 * expected.relative.value**0.5)
+    folder = measured(f"{BASE} --weights net.pt --data photos", capsys)
+    assert folder["test_error"] == one["test_error"]  # the same images in another order, other probes
+    ratio = folder["stability"][0]["relative_stability"]["value"] / expected.relative.value
+    assert 0.5 < ratio < 2
+
+
+def test_several_settings_layers_and_a_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = f"{BASE.replace('0.3', '0.2 0.3')} --cutoffs 2 3 --data digits.npz --layers --output own.csv"
+    assert relstab.main(["measure", *arguments.split(), "--train-size", "50", "--batch-norm", "clean"]) == 0
+    shown = capsys.readouterr().out
+    assert "layer by layer" in shown
+    assert "test error" in shown
+    table = read_table("own.csv")
+    assert len(table) == 4
+    assert set(table["cutoff"]) == {2, 3}
+    assert set(table["train_size"]) == {50}
+
+
+def test_our_own_architectures_and_normalisation(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = measured("--model lenet --data digits --image-size 16 --mean 0.3 --std 0.4 --images 50", capsys)
+    data = load_data("digits", image_size=16)
+    images = (data.test_images[:50].float() / 255 - 0.3) / 0.4
+    shifted = measure_stability(build("lenet", 1, 16, 10, 0), images, rng=0)
+    # The deformation commutes with a normalisation that is the same everywhere.
+    found = result["stability"][0]["relative_stability"]["value"]
+    assert found == pytest.approx(shifted.relative.value, rel=1e-3)
+
+
+REFUSED = [
+    ("--model own_nets:small --data nowhere", "data = nowhere: must be a folder of images, an .npz file"),
+    ("--model own_nets:small --data empty", "data = empty: holds no images"),
+    ("--model own_nets:nothing --data digits.npz", "model = own_nets:nothing: must make a torch module, not int"),
+    ("--model resnet --data digits.npz", "model = resnet: must be package.module:factory or one of fully-connected"),
+    ("--model own_nets:Bad --displacement 0.3 --data digits.npz", "model output f(x) = not finite for 80 of 80 images: must be finite"),
+    ("--model own_nets:flat --displacement 0.3 --data digits.npz", "model output = (80, 8, 8): must be a tensor of shape (80, outputs)"),
+    (f"{BASE} --data digits.npz --weights none.pt", "weights = none.pt: no such file"),
+    (f"{BASE} --data digits.npz --weights code.pt", "must hold tensors alone"),
+    (f"{BASE} --data digits.npz --weights text.safetensors", "weights = text.safetensors: cannot be read"),
+    (f"{BASE} --data digits.npz --weights other.safetensors",
+     "weights = other.safetensors: does not fit the model: it lacks 1.bias and has 2.weight"),
+    (f"{BASE} --data digits.npz --weights shape.safetensors",
+     "weights = shape.safetensors: does not fit the model: 1.weight is (10, 63) for (10, 64)"),
+    (f"{BASE} --data labels.npz", "labels = 11: must be at least 0 and below 10, the number of outputs"),
+    (f"{BASE} --data constant.npz", "data = constant.npz: all images are the same constant"),
+    (f"{BASE} --data range.npz", "data = range.npz: must be bytes, or numbers in [0, 1]"),
+    (f"{BASE} --data objects.npz", "data = objects.npz: cannot be read (Object arrays cannot be loaded"),
+    (f"{BASE} --data wide.npz", "must hold square images"),
+    (f"{BASE} --data digits.npz --mean 0.5", "mean, std = ((0.5,), ()): must be given together"),
+    (f"{BASE} --data digits.npz --mean 0.5 0.5 --std 1 1", "must have 1 numbers, one a channel"),
+    (f"{BASE} --data digits.npz --output t.csv", "train_size = None: must be given with output"),
+    (f"{BASE} --data digits.npz --device cuda:77", "device = cuda:77: is not here"),
+    (f"{BASE} --data digits.npz --image-size 16", "image_size = 16: is read for named data sets only"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_refuses_in_one_line(
+    here: Path, arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "empty").mkdir()
+    (here / "text.safetensors").write_text("hello")
+    torch.save({"code": Path("x")}, here / "code.pt")  # anything but tensors is run to be read
+    weight, bias = torch.zeros(10, 64), torch.zeros(10)
+    save_file({"1.weight": weight, "2.weight": bias}, here / "other.safetensors")
+    save_file({"1.weight": torch.zeros(10, 63), "1.bias": bias}, here / "shape.safetensors")
+    images = np.load("digits.npz")["images"]
+    np.savez("labels.npz", images=images, labels=np.full(80, 11))
+    np.savez("constant.npz", images=np.full((5, 8, 8), 7, np.uint8))
+    np.savez("range.npz", images=images.astype(float))
+    np.savez("objects.npz", images=np.array([None, 3], dtype=object))
+    np.savez("wide.npz", images=np.zeros((5, 8, 9)))
+    assert relstab.main(["measure", *arguments.split()]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert not (here / "t.csv").exists()
+
+
+def test_a_damaged_image_is_named(here: Path) -> None:
+    (here / "photos" / "3" / "zzz.png").write_text("no image")
+    with pytest.raises(InputError, match=r"data = zzz\.png: cannot be read as an image"):
+        read_images("photos")
