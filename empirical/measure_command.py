@@ -250,4 +250,5 @@ class Measure:
 
 
 def _interval(estimate: Any) -> str:
-    return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
+    """The estimate without its sample size, which the title gives."""
+    return repr(estimate).split(" (n=")[0]
