@@ -15,9 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from empirical.architectures import ARCHITECTURES, OneHiddenLayer, build
+    from empirical.augmentation import RandomDiffeo
     from empirical.config import ImageConfig, StripeConfig
     from empirical.data import DATASETS, ImageData, load_data
-    from empirical.diffeo import MaxEntropyDiffeo, displacement_fields, folded, sample_coefficients, warp
+    from empirical.diffeo import (
+        MaxEntropyDiffeo,
+        displacement_fields,
+        folded,
+        inverse_fields,
+        sample_coefficients,
+        warp,
+    )
     from empirical.experiments import Experiment, read_experiments
     from empirical.layers import LayerStability, measure_layers
     from empirical.probes import Probes, draw_probes
@@ -27,9 +35,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "architectures": ("ARCHITECTURES", "OneHiddenLayer", "build"),
+    "augmentation": ("RandomDiffeo",),
     "config": ("ImageConfig", "StripeConfig"),
     "data": ("DATASETS", "ImageData", "load_data"),
-    "diffeo": ("MaxEntropyDiffeo", "displacement_fields", "folded", "sample_coefficients", "warp"),
+    "diffeo": ("MaxEntropyDiffeo", "displacement_fields", "folded", "inverse_fields", "sample_coefficients", "warp"),
     "experiments": ("Experiment", "read_experiments"),
     "layers": ("LayerStability", "measure_layers"),
     "probes": ("Probes", "draw_probes"),
@@ -48,6 +57,7 @@ __all__ = [
     "MaxEntropyDiffeo",
     "OneHiddenLayer",
     "Probes",
+    "RandomDiffeo",
     "Run",
     "RunStore",
     "Stability",
@@ -56,6 +66,7 @@ __all__ = [
     "displacement_fields",
     "draw_probes",
     "folded",
+    "inverse_fields",
     "load_data",
     "measure_layers",
     "measure_stability",

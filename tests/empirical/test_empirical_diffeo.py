@@ -169,14 +169,13 @@ def test_half_precision_images_stay_half() -> None:
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (torch.zeros(2, 1, 8, 9), "images.shape = (2, 1, 8, 9): must be (batch, channels, n, n)"),
         (torch.zeros(1, 8, 8), "images.shape = (1, 8, 8): must be (batch, channels, n, n)"),
         (torch.zeros(0, 1, 8, 8), "images.shape = (0, 1, 8, 8)"),
         (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), "images.dtype = torch.uint8: must be a floating-point type"),
         (np.zeros((2, 1, 8, 8)), "images = ndarray: must be a torch tensor"),
     ],
 )
-def test_images_that_are_not_square_or_not_floating_point(images: object, message: str) -> None:
+def test_what_are_no_images(images: object, message: str) -> None:
     with pytest.raises(InputError) as error:
         MaxEntropyDiffeo(2, displacement=0.5)(images)
     assert str(error.value).startswith(message)
