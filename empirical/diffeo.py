@@ -22,6 +22,7 @@ __all__ = [
     "Folding",
     "Interpolation",
     "MaxEntropyDiffeo",
+    "deform",
     "displacement_fields",
     "folded",
     "inverse_fields",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 _ROUNDS = 1000  # of the inverse's fixed-point iteration
+_PIXELS = 2**18  # deformed at a time
 
 Folding = Literal["keep", "reject", "allow"]
 
@@ -160,6 +162,14 @@ def _one_or_each(name: str, given: float | Sequence[float] | Tensor | None) -> f
     return tuple(given)
 
 
+def deform(images: Tensor, coefficients: Tensor, interpolation: Interpolation = "bilinear") -> Tensor:
+    """`warp` by the fields of these coefficients, a few images at a time: what they need in between stays in cache."""
+    size = (int(images.shape[-2]), int(images.shape[-1]))
+    together = max(1, _PIXELS // (size[0] * size[1]))
+    parts = zip(images.split(together), coefficients.split(together), strict=True)
+    return torch.cat([warp(part, displacement_fields(c, size), interpolation) for part, c in parts])
+
+
 class MaxEntropyDiffeo(nn.Module):
     """Deform every image of a batch by its own maximum-entropy diffeomorphism.
 
@@ -286,7 +296,7 @@ class MaxEntropyDiffeo(nn.Module):
             require_images(images)  # which says what is wrong
         size = (int(images.shape[-2]), int(images.shape[-1]))
         coefficients = self.sample(len(images), size, images.dtype, images.device)
-        return warp(images, displacement_fields(coefficients, size), cast(Interpolation, self.interpolation))
+        return deform(images, coefficients, cast(Interpolation, self.interpolation))
 
     def extra_repr(self) -> str:
         strength = (

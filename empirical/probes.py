@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from empirical.diffeo import Folding, Interpolation, MaxEntropyDiffeo, displacement_fields, folded, require_images, warp
+from empirical.diffeo import Folding, Interpolation, MaxEntropyDiffeo, deform, folded, require_images
 from theory.diffeo import Calibration
 from theory.errors import InputError, require_integer
 
@@ -73,9 +73,8 @@ def draw_probes(
     )  # fmt: skip
     # Probes are drawn on the CPU, so that every device sees the same.
     coefficients = diffeo.sample(len(images), size)
-    fields = displacement_fields(coefficients, size)
     dtype = torch.promote_types(images.dtype, torch.float32)
-    deformed = warp(images.to(dtype), fields.to(images.device, dtype), interpolation)
+    deformed = deform(images.to(dtype), coefficients.to(images.device), interpolation)
     difference = deformed - images.to(dtype)
     # Interpolation weights sum to 1 up to rounding, so a constant image moves by as much and no more.
     rounding = 10 * torch.finfo(dtype).eps * images.to(dtype).flatten(1).norm(dim=1)
