@@ -23,6 +23,7 @@ from theory.terminal import Terminal
 
 #: Within this part the prediction is said to agree.
 CLOSE = 0.2
+_KNOWN = 1.5  # an interval within this factor of 1 is narrow enough to say so
 _SHOWN = (8192, 16384, 32768)
 
 
@@ -116,11 +117,16 @@ def curves() -> Figure:
 
 
 def verdict(row: pd.Series) -> str:
-    """agrees, differs or undecided: the ratio's 95 % interval against 1 +- 20 %."""
+    """agrees, differs or undecided.
+
+    It agrees where the ratio is within 20 % of 1, and its 95 % interval within a factor of 1.5; it differs where the
+    interval lies wholly beyond 20 %.
+    """
     low, high = row["relative_stability_low"], row["relative_stability_high"]
     if low > 1 + CLOSE or high < 1 / (1 + CLOSE):
         return "differs"
-    return "agrees" if 1 / (1 + CLOSE) <= row["relative_stability_ratio"] <= 1 + CLOSE else "undecided"
+    near = 1 / (1 + CLOSE) <= row["relative_stability_ratio"] <= 1 + CLOSE
+    return "agrees" if near and low > 1 / _KNOWN and high < _KNOWN else "undecided"
 
 
 def phases(found: pd.DataFrame) -> Figure:
@@ -152,7 +158,7 @@ def phases(found: pd.DataFrame) -> Figure:
         ax.set_ylabel("unfit fraction q")
     bar = figure.colorbar(mpl.cm.ScalarMappable(norm, "coolwarm"), ax=axes, shrink=0.7)
     bar.set_label("ln (flow / prediction) of $R_f$")
-    words = {"agrees": "within 20 %", "undecided": "beyond, not by the error", "differs": "beyond, and its error"}
+    words = {"agrees": "within 20 %", "undecided": "undecided", "differs": "beyond, by more than the error"}
     figure.legend(
         handles=[Line2D([], [], marker=markers[k], linestyle="", markerfacecolor="#dddddd", markeredgecolor="#333333",
                         label=word) for k, word in words.items()],

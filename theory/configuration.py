@@ -6,14 +6,16 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from theory.errors import InputError, require_choice, require_integer, require_real
 from theory.integrators import INTEGRATORS
 from theory.losses import LOSSES
 
-__all__ = ["FlowConfig", "model_variant"]
+__all__ = ["SINGLE_PRECISION_SCALE", "FlowConfig", "model_variant"]
 
 #: alpha above which float32 cannot tell f from f_0: their difference is of order 1 / alpha.
-_SINGLE_PRECISION_SCALE = 100.0
+SINGLE_PRECISION_SCALE = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,13 @@ class FlowConfig:
     def __post_init__(self) -> None:
         for name in ("width", "max_steps", "test_size"):
             object.__setattr__(self, name, require_integer(name, getattr(self, name), 1))
-        if self.scale != math.inf:
-            object.__setattr__(self, "scale", require_real("scale", self.scale, above=0))
+        limit = isinstance(self.scale, (float, np.floating)) and self.scale == math.inf
+        object.__setattr__(self, "scale", math.inf if limit else require_real("scale", self.scale, above=0))
         require_choice("loss", self.loss, LOSSES)
         require_choice("dtype", self.dtype, ("float32", "float64"))
         require_choice("integrator", self.integrator, INTEGRATORS)
-        if self.dtype == "float32" and _SINGLE_PRECISION_SCALE < self.scale < math.inf:
-            allowed = f"must be float64 for a scale above {_SINGLE_PRECISION_SCALE:g}: f - f_0 rounds off"
+        if self.dtype == "float32" and SINGLE_PRECISION_SCALE < self.scale < math.inf:
+            allowed = f"must be float64 for a scale above {SINGLE_PRECISION_SCALE:g}: f - f_0 rounds off"
             raise InputError("dtype", self.dtype, allowed)
         for name in ("weight_change", "output_change"):
             object.__setattr__(self, name, require_real(name, getattr(self, name), above=0, maximum=1))

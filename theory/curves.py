@@ -91,6 +91,8 @@ def curve(
             require_integer(name, value, minimum, maximum)
     require_integer("workers", workers, 1)
     neuron_seed = None if neuron_seed is None else require_integer("neuron_seed", neuron_seed, 0)
+    if config.lazy and neuron_seed is not None:
+        raise InputError("neuron_seed", neuron_seed, "must be None in the lazy limit, which has infinitely many")
     get_kernel(backend)
     kept = None if store is None else CurveStore(store, task, config, neuron_seed, backend)
     jobs = [(int(size), int(seed)) for size in sorted(set(train_sizes), reverse=True) for seed in sorted(set(seeds))]

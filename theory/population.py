@@ -62,6 +62,7 @@ class Population:
         self.root = math.sqrt(start.dim)
         self._cap = 1 + reach(loss, np.float64)
         weight = start.weight.astype(np.float64)
+        self.perpendicular_start = weight[:, 1:]
         self.start = np.concatenate(
             [weight[:, 0], np.linalg.norm(weight[:, 1:], axis=1), start.bias.astype(float), start.output.astype(float)]
         )
@@ -88,7 +89,7 @@ class Population:
 
     def unfit_fraction(self, snapshot: Snapshot) -> float:
         """q, the mass where y F < 1."""
-        return float(self.cells.mass @ snapshot.slack.unfit)
+        return min(1.0, float(self.cells.mass @ snapshot.slack.unfit))  # 1 + a rounding, otherwise
 
     def slope(self, snapshot: Snapshot) -> np.ndarray:
         """dF/dx_1 averaged over each cell, shape (K,)."""

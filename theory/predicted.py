@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from theory.configuration import FlowConfig
+from theory.errors import require_real
 from theory.fixedpoints import FixedPoint, fixed_points
 from theory.quadrature import Cells
 from theory.tasks import Task
@@ -17,7 +19,10 @@ from theory.tasks import Task
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PredictedRecord", "Prediction"]
+__all__ = ["LARGEST_SIZE", "PredictedRecord", "Prediction"]
+
+#: Whole numbers beyond are not exact in tables.
+LARGEST_SIZE = 2**53
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,11 +34,13 @@ class PredictedRecord:
     target, unfit_fraction : q asked for, and q then
     time : in units of h
     step : accepted steps
-    prefactor : P R_f as P -> infinity
+    prefactor : P R_f, what the noise of the sample contributes
+    floor : R_f as P -> infinity, what the perpendicular weights of the start contribute
     compression : Lambda at P = infinity, where only the start leaves perpendicular weights
     compression_prefactor : Lambda / sqrt(P) while the noise of the sample decides the perpendicular weights
     predictor : F at the cells' edges, shape (K + 1,)
-    slope_variance : P <G^2> at the cells, shape (K,), of one irrelevant direction
+    slope_variance : P <G^2> at the cells, shape (K,), of one irrelevant direction, from the noise
+    start_slope_variance : |G|^2 at the cells, shape (K,), of all irrelevant directions, from the start
     """
 
     target: float
@@ -41,10 +48,12 @@ class PredictedRecord:
     time: float
     step: int
     prefactor: float
+    floor: float
     compression: float
     compression_prefactor: float
     predictor: np.ndarray
     slope_variance: np.ndarray
+    start_slope_variance: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +98,13 @@ class Prediction:
 
     @property
     def prefactor(self) -> np.ndarray:
-        """P R_f as P -> infinity, along the records."""
+        """P R_f along the records, where the noise of the sample decides: R_f P above the floor."""
         return self._array("prefactor")
+
+    @property
+    def floor(self) -> np.ndarray:
+        """R_f as P -> infinity along the records: what the start's perpendicular weights leave."""
+        return self._array("floor")
 
     @property
     def compression(self) -> np.ndarray:
@@ -104,13 +118,14 @@ class Prediction:
 
     @property
     def relative_stability(self) -> np.ndarray:
-        """R_f = (d / (d - 1)) e / (1 + e), e = (d - 1) P R_f / (d P), over records and train sizes."""
+        """R_f = (d / (d - 1)) e / (1 + e), e = ((d - 1) / d) (prefactor / P + floor), over records and train sizes."""
         return self.relative_stability_at(self.train_sizes)
 
-    def relative_stability_at(self, train_sizes: tuple[int, ...]) -> np.ndarray:
-        """R_f, with its saturation at d / (d - 1), at any P; shape (records, len(train_sizes))."""
+    def relative_stability_at(self, train_sizes: Sequence[float]) -> np.ndarray:
+        """R_f, with its floor and its saturation at d / (d - 1), at any P >= 1; shape (records, len(train_sizes))."""
+        sizes = np.array([require_real("train_sizes", size, minimum=1) for size in train_sizes])
         share = (self.task.dim - 1) / self.task.dim
-        ratio = share * self.prefactor[:, None] / np.array(train_sizes, dtype=float)[None, :]
+        ratio = share * (self.prefactor[:, None] / sizes + self.floor[:, None])
         return ratio / (1 + ratio) / share
 
     @property
@@ -124,14 +139,15 @@ class Prediction:
         """Fraction of fresh points misclassified, over records and train sizes.
 
         F = F(x_1) + G . x_perp, and given the sample the second term is Gaussian with the variance
-        s^2 = (d - 1) <G^2>, so that eps = int rho Phi(-y F / s) dx. The first term's own fluctuation, of the order
-        of one irrelevant direction's against d - 1, is left out.
+        s^2 = (d - 1) <G^2> + |G_start|^2, so that eps = int rho Phi(-y F / s) dx. The first term's own fluctuation, of
+        the order of one irrelevant direction's against d - 1, is left out.
         """
         result = np.full((len(self.config.unfit_fractions), len(self.train_sizes)), np.nan)
         for i, record in enumerate(self.records):
             first, last = (self.cells.label * part for part in (record.predictor[:-1], record.predictor[1:]))
             for j, size in enumerate(self.train_sizes):
-                spread = np.sqrt((self.task.dim - 1) * record.slope_variance / size)
+                noise = (self.task.dim - 1) * record.slope_variance / size
+                spread = np.sqrt(noise + record.start_slope_variance)
                 result[i, j] = float(self.cells.mass @ _chance_negative(first, last, spread))
         return result
 
@@ -174,8 +190,9 @@ class Prediction:
         ]
 
     def summary(self) -> dict[str, Any]:
-        """JSON-ready: configuration, what is predicted, closed forms, and how the integration went."""
-        names = ("target", "unfit_fraction", "time", "step", "prefactor", "compression", "compression_prefactor")
+        """JSON-ready: configuration, predictions, closed forms, how the integration went; None if undefined."""
+        stability, compression, error = self.relative_stability, self.finite_compression, self.test_error
+        names = ("target", "unfit_fraction", "time", "step", "prefactor", "floor", "compression")
         return {
             "task": self.task.name,
             "train_sizes": list(self.train_sizes),
@@ -184,10 +201,11 @@ class Prediction:
             "config": self.config.summary(),
             "records": [
                 {
-                    **{name: getattr(record, name) for name in names},
-                    "relative_stability": self.relative_stability[i].tolist(),
-                    "finite_compression": self.finite_compression[i].tolist(),
-                    "test_error": self.test_error[i].tolist(),
+                    **{name: _known(getattr(record, name)) for name in names},
+                    "compression_prefactor": _known(record.compression_prefactor),
+                    "relative_stability": [_known(value) for value in stability[i]],
+                    "finite_compression": [_known(value) for value in compression[i]],
+                    "test_error": [_known(value) for value in error[i]],
                 }
                 for i, record in enumerate(self.records)
             ],
@@ -209,7 +227,7 @@ class Prediction:
             ax = Figure(layout="constrained").add_subplot()
         sizes = self.train_sizes or (10**2, 10**9)
         places = np.geomspace(min(sizes), max(max(sizes), min(sizes) + 1), 200)
-        for record, line in zip(self.records, self.relative_stability_at(tuple(places)), strict=False):
+        for record, line in zip(self.records, self.relative_stability_at(list(places)), strict=False):
             ax.loglog(places, line, label=f"q = {record.target:g}")
         ax.set(xlabel="training-set size P", ylabel="relative stability $R_f$")
         ax.legend()
@@ -221,6 +239,11 @@ class Prediction:
             last = self.records[-1]
             end = f"q={last.target:g}: P R_f={last.prefactor:.3g}"
         return f"Prediction({self.task.name}, {end}, {self.stop_reason})"
+
+
+def _known(value: float) -> float | None:
+    """None for what is not defined, of a constant F say: JSON knows no NaN."""
+    return float(value) if math.isfinite(value) else None
 
 
 def _chance_negative(first: np.ndarray, last: np.ndarray, spread: np.ndarray) -> np.ndarray:

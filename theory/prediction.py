@@ -18,7 +18,7 @@ from theory.errors import MAXIMUM_SEED, InputError, require_integer
 from theory.flow import initial_network
 from theory.integrators import LeftRange, Request, Response, State, Stepper, chosen_integrator
 from theory.population import Population, Snapshot, split
-from theory.predicted import PredictedRecord, Prediction
+from theory.predicted import LARGEST_SIZE, PredictedRecord, Prediction
 from theory.quadrature import Cells
 from theory.response import Perpendicular
 from theory.tasks import Task
@@ -26,6 +26,8 @@ from theory.tasks import Task
 __all__ = ["predict"]
 
 _FEWEST = 20  # cells
+#: Lambda below which terms that are left out are of the order of those that are kept.
+_COMPRESSED = 5.0
 
 
 class _Run:
@@ -33,10 +35,10 @@ class _Run:
 
     def __init__(self, population: Population, config: FlowConfig) -> None:
         self.population, self.config = population, config
-        self.response = Perpendicular(population)
+        self._latest: Snapshot = population(population.start)
+        self.response = Perpendicular(population, self._latest)
         integrator = chosen_integrator(config.integrator, config.loss)
         self.stepper = Stepper(integrator, config.weight_change, config.output_change)
-        self._latest: Snapshot = population(population.start)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -59,27 +61,30 @@ class _Run:
         except StopIteration as end:
             new: State = end.value
         # The field at the state that was accepted is the last that was asked for.
-        self.response.advance(before, after, new.time - state.time)
+        try:
+            self.response.advance(before, after, new.time - state.time)
+        except ArithmeticError as error:
+            raise LeftRange from error
         self._latest = after
         return new
 
     def record(self, target: float, state: State, steps: int) -> PredictedRecord:
         """What is predicted of this moment."""
         now = self._latest
-        w, r, _, _ = split(now.parameters)
-        along = float(np.mean(w**2))
+        along = float(np.mean(split(now.parameters)[0] ** 2))
         spread = self.response.weight_variance()
-        across = float(np.mean(r**2)) / (self.population.dim - 1)
         return PredictedRecord(
             target,
             self.population.unfit_fraction(now),
             state.time,
             steps,
             self.response.prefactor(now),
-            math.sqrt(along / across),
+            self.response.floor(now),
+            math.sqrt(along / self.response.start_weight_variance()),
             math.sqrt(along / spread) if spread > 0 else math.inf,
             now.predictor,
             self.response.slope_variance(now),
+            self.response.start_slope_variance(now),
         )
 
 
@@ -97,8 +102,8 @@ def predict(
 
     The population flow is integrated by the steps of `theory.integrators`, and with it the response of the
     perpendicular weights to the noise of the sample, to first order in 1 / sqrt(P), averaged over that noise
-    exactly. Nothing is fitted, and P enters only in the end: R_f = (d / (d - 1)) e / (1 + e) with
-    e = (d - 1) <int rho G^2> / int rho (dF/dx_1)^2, proportional to 1 / P.
+    exactly; besides, what the perpendicular weights of the start contribute whatever P. Nothing is fitted, and P
+    enters only in the end: R_f = (d / (d - 1)) e / (1 + e) with e = ((d - 1) / d) (prefactor / P + floor).
 
     Parameters
     ----------
@@ -108,12 +113,17 @@ def predict(
     train_sizes : P at which `Prediction` gives R_f, Lambda and the test error
     neuron_seed : draws the neurons, the same as `simulate(..., neuron_seed=)` with this config and dimension
     seed : if given, the neurons are instead those that `simulate(..., seed=seed)` draws
-    cells : of the informative direction, from -4.5 to 4.5; 300 are converged to 2 % in P R_f, see theory/README.md
+    cells : of the informative direction, from -4.5 to 4.5; 300 give P R_f to about 2 %, see theory/README.md
 
     Raises
     ------
     InputError
         If the task is no `Stripe`, an argument is not allowed, or the parameters stop being finite.
+
+    Warns
+    -----
+    RuntimeWarning
+        If it ends before the last record, or where neurons are hardly compressed at P = infinity (large alpha).
     """
     # Matrix libraries sum in another order with every number of threads, and theirs would wait for those of the
     # kernel.
@@ -133,7 +143,9 @@ def _predict(
     """`predict`, on one thread of the matrix library."""
     began = time.perf_counter()
     config = FlowConfig() if config is None else config
-    sizes = tuple(require_integer("train_sizes", size, 1) for size in train_sizes)
+    if isinstance(train_sizes, int):
+        train_sizes = (train_sizes,)
+    sizes = tuple(require_integer("train_sizes", size, 1, LARGEST_SIZE) for size in train_sizes)
     neuron_seed = require_integer("neuron_seed", neuron_seed, 0)
     seed = None if seed is None else require_integer("seed", seed, 0, MAXIMUM_SEED)
     grid = Cells.of(task, require_integer("cells", cells, _FEWEST))
@@ -170,6 +182,14 @@ def _predict(
         warnings.warn(
             f"prediction: {stop_reason} after {steps} steps at unfit fraction {unfit:.3g}; "
             f"{len(config.unfit_fractions) - len(records)} of {len(config.unfit_fractions)} records are missing",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    least = min((record.compression for record in records), default=math.inf)
+    if least < _COMPRESSED:
+        warnings.warn(
+            f"prediction at scale {config.scale:g}: Lambda at P = infinity is only {least:.3g} at a record; below "
+            f"{_COMPRESSED:g} terms that it leaves out are as large as it, and R_f may be far larger",
             RuntimeWarning,
             stacklevel=3,
         )

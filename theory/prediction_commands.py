@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from theory.configuration import FlowConfig
+from theory.configuration import SINGLE_PRECISION_SCALE, FlowConfig
 from theory.errors import MAXIMUM_SEED, InputError, require_integer
 from theory.estimate import Estimate, geometric_mean, mean
 from theory.files import require_writable_parent, write_whole
@@ -40,8 +41,10 @@ def predictions(
     """`predict` from the neurons of every seed's `simulate`, in worker processes; their number changes nothing."""
     done: dict[int, Prediction] = {}
 
-    def finish(seed: int, prediction: Prediction) -> None:
-        done[seed] = prediction
+    def finish(seed: int, result: tuple[Prediction, list[str]]) -> None:
+        done[seed] = result[0]
+        for message in result[1]:
+            warnings.warn(f"seed {seed}: {message}", RuntimeWarning, stacklevel=4)
         if progress is not None:
             progress(len(done))
 
@@ -49,8 +52,14 @@ def predictions(
     return [done[seed] for seed in seeds]
 
 
-def _one(task: Task, config: FlowConfig, train_sizes: tuple[int, ...], seed: int, cells: int) -> Prediction:
-    return predict(task, config, train_sizes, seed=seed, cells=cells)
+def _one(
+    task: Task, config: FlowConfig, train_sizes: tuple[int, ...], seed: int, cells: int
+) -> tuple[Prediction, list[str]]:
+    """A prediction, and its warnings: the caller gives them, from whatever process they come."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        prediction = predict(task, config, train_sizes, seed=seed, cells=cells)
+    return prediction, [str(one.message) for one in caught]
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,9 @@ class Predict:
         if not self.train_sizes:
             raise InputError("train_sizes", (), "must hold at least one")
         names = {item.name for item in fields(FlowConfig)} & {item.name for item in fields(self)}
-        config = FlowConfig(**{name: getattr(self, name) for name in names})
+        # The neurons are drawn in single precision, as simulate draws them, but where simulate may not.
+        precision: dict[str, Any] = {"dtype": "float64"} if self.scale > SINGLE_PRECISION_SCALE else {}
+        config = FlowConfig(**{name: getattr(self, name) for name in names}, **precision)
         if self.output is not None:
             require_table_path("output", self.output)
         if self.plot is not None:
@@ -139,11 +150,12 @@ class Predict:
         terminal.table(
             f"{task.name}, one hidden layer of {self.width}, alpha = {self.scale:g}, {self.loss}; predicted from the "
             "neurons of n seeds",
-            ["q", "n", "P R_f", "Lambda / sqrt P", "Lambda at P = inf"],
+            ["q", "n", "P R_f", "Lambda / sqrt P", "R_f at P = inf", "Lambda"],
             [
-                [f"{q:g}", str(len(values)), *(_digits(geometric_mean(values[:, k])) for k in range(3))]
+                [f"{q:g}", str(len(values)), *(_digits(geometric_mean(values[:, k])) for k in range(4))]
                 for q, values in (
-                    (q, _finite([[r.prefactor[i], r.compression_prefactor[i], r.compression[i]] for r in results]))
+                    (q, _finite([[r.prefactor[i], r.compression_prefactor[i], r.floor[i], r.compression[i]]
+                                 for r in results]))
                     for i, q in enumerate(config.unfit_fractions)
                 )
                 if len(values)

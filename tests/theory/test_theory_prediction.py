@@ -11,7 +11,10 @@ import pytest
 
 from theory import Cylinder, FlowConfig, InputError, Stripe, curve_table, predict, simulate
 from theory.estimate import geometric_mean
+from theory.integrators import State, Stepper
 from theory.observables import outputs
+from theory.population import Population
+from theory.quadrature import Cells
 from theory.response import Perpendicular
 
 SMALL = FlowConfig(width=60, unfit_fractions=(0.9, 0.5))
@@ -92,12 +95,15 @@ def test_cells_and_steps_are_converged(loss: str) -> None:
 
 
 def test_p_enters_only_at_the_end() -> None:
-    """R_f = P R_f / P for large P, saturates at d / (d - 1), and costs the same."""
+    """R_f = prefactor / P + floor where it is small, saturates at d / (d - 1), and costs the same."""
     sizes = [1, 10**2, 10**9, 10**12]
     prediction = predict(TASK, SMALL, sizes, cells=60)
     assert prediction.converged
     assert prediction.relative_stability.shape == prediction.finite_compression.shape == (2, 4)
-    assert np.allclose(prediction.relative_stability[:, 2:] * sizes[2:], prediction.prefactor[:, None], rtol=1e-6)
+    expected = prediction.prefactor[:, None] / np.array(sizes[2:]) + prediction.floor[:, None]
+    assert np.allclose(prediction.relative_stability[:, 2:], expected, rtol=1e-6)
+    assert np.all(prediction.floor > 0)
+    assert np.all(prediction.floor < 1e-6)  # alpha = 1e-6: the start is forgotten
     assert np.all(prediction.relative_stability < 10 / 9)
     assert np.all(np.diff(prediction.relative_stability, axis=1) < 0)
     assert np.allclose(prediction.finite_compression[:, 0], prediction.compression_prefactor, rtol=1e-3)
@@ -109,16 +115,27 @@ def test_p_enters_only_at_the_end() -> None:
 
 
 def test_it_starts_from_the_neurons_of_simulate() -> None:
-    """seed and neuron_seed mean what they mean there: other neurons, other numbers."""
-    by_seed = predict(TASK, SMALL, seed=4, cells=60)
-    start = simulate(TASK, 1, FlowConfig(width=60, unfit_fractions=(1.0,)), seed=4).network
-    assert start is not None
-    again = np.concatenate([start.weight[:, 0], np.linalg.norm(start.weight[:, 1:].astype(float), axis=1)])
-    from theory.population import Population
-    from theory.quadrature import Cells
-
-    assert np.array_equal(Population(start, Cells.of(TASK, 60), "softhinge", 1e-6).start[:120], again)
-    assert not np.array_equal(by_seed.prefactor, predict(TASK, SMALL, neuron_seed=4, cells=60).prefactor)
+    """seed and neuron_seed mean what they mean there: a population of that start's neurons moves as predicted."""
+    first = FlowConfig(width=60, unfit_fractions=(1.0,))
+    for seeds in ({"seed": 4}, {"neuron_seed": 4}):
+        start = simulate(TASK, 1, first, **{"seed": 0, **seeds}).network  # type: ignore[arg-type]
+        assert start is not None
+        population = Population(start, Cells.of(TASK, 60), SMALL.loss, SMALL.scale)
+        stepper = Stepper("exponential", SMALL.weight_change, SMALL.output_change)
+        here = population(population.start)
+        state = State(population.start, here.response, 0.0)
+        while population.unfit_fraction(here) > 0.9:
+            running = stepper.step(state)
+            try:
+                request = next(running)
+                while True:
+                    here = population(request.parameters)
+                    request = running.send(here.response)
+            except StopIteration as end:
+                state = end.value
+        found = predict(TASK, SMALL, cells=60, **seeds)  # type: ignore[arg-type]
+        assert np.array_equal(found.records[0].predictor, here.predictor)
+        assert found.time[0] == state.time
 
 
 def test_test_error_is_that_of_the_gaussian_it_describes() -> None:
@@ -154,6 +171,7 @@ def test_result_explains_itself() -> None:
         ({"task": Cylinder(4)}, "task = cylinder-d4-2: must be a stripe"),
         ({"cells": 19}, "cells = 19: must be a whole number, at least 20"),
         ({"train_sizes": [0]}, "train_sizes = 0"),
+        ({"train_sizes": [10**20]}, "train_sizes = 1e|train_sizes = 100000000000000000000"),
         ({"neuron_seed": -1}, "neuron_seed = -1"),
         ({"config": FlowConfig(scale=math.inf)}, "scale = inf: must be finite"),
         ({"config": FlowConfig(noise_norms=(1.0,))}, "must be empty: the prediction is for small noise"),
@@ -163,6 +181,32 @@ def test_refuses(change: dict, message: str) -> None:  # type: ignore[type-arg]
     arguments = {"task": TASK, "config": SMALL, "train_sizes": [10], **change}
     with pytest.raises(InputError, match=message):
         predict(arguments.pop("task"), arguments.pop("config"), **arguments)
+
+
+def test_a_response_that_leaves_the_range_of_numbers_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever overflows on the way: scipy's errors, or infinities."""
+    source = Perpendicular._source
+    monkeypatch.setattr(Perpendicular, "_source", lambda self, at: source(self, at) * 1e308 * 1e10)
+    with pytest.raises(InputError, match="scale = 1e-06: the population left the range of numbers after"):
+        predict(TASK, SMALL, cells=60)
+
+
+def test_lazy_neurons_are_warned_of_and_their_start_stays() -> None:
+    """alpha = 10: hardly compressed, so that R_f has a floor which the flow at P = 16384 does not go below."""
+    config = FlowConfig(width=300, scale=10.0, unfit_fractions=(0.5,))
+    with pytest.warns(RuntimeWarning, match=r"Lambda at P = infinity is only .* below 5 terms that it leaves out"):
+        prediction = predict(TASK, config, [16384], seed=1, cells=100)
+    assert prediction.floor[0] > 1e-4
+    assert simulate(TASK, 16384, config, seed=1).relative_stability[0] > prediction.floor[0]
+
+
+def test_undefined_numbers_are_null_in_json() -> None:
+    """At q = 1 F is 0 and has no R_f."""
+    prediction = predict(TASK, FlowConfig(width=60, unfit_fractions=(1.0, 0.9)), [100], cells=91)
+    assert prediction.unfit_fraction[0] == 1
+    record = json.loads(json.dumps(prediction.summary(), allow_nan=False))["records"][0]
+    assert record["prefactor"] is None
+    assert record["relative_stability"] == [None]
 
 
 def test_a_prediction_is_not_cut_off_in_silence() -> None:
