@@ -185,7 +185,7 @@ def _predict(
             RuntimeWarning,
             stacklevel=3,
         )
-    least = min((record.compression for record in records), default=math.inf)
+    least = min((record.compression for record in records if math.isfinite(record.prefactor)), default=math.inf)
     if least < _COMPRESSED:
         warnings.warn(
             f"prediction at scale {config.scale:g}: Lambda at P = infinity is only {least:.3g} at a record; below "
