@@ -171,7 +171,7 @@ def dimension_and_scale(table: pd.DataFrame) -> Figure:
         for line, y in enumerate(("relative_stability", "compression")):
             draw(axes[line, column], curves, y)
     finish(axes, ["alpha = 1e-6", "d = 30"])
-    seeds = "geometric means of seeds 0 to 7 (d = 90, P = 2048: 3 to 7), 95 %"
+    seeds = "geometric means of seeds 0 to 7 (d = 90: 0 to 3), 95 %"
     figure.suptitle(f"softplus hinge at q = 0.3, h = 1000: {seeds}", fontsize="small")
     return figure
 
