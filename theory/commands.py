@@ -19,7 +19,7 @@ from theory.prediction_commands import Predict
 from theory.store import Finished
 from theory.table import require_table_path, write_table
 from theory.tasks import Cylinder, Stripe
-from theory.terminal import Terminal
+from theory.terminal import Terminal, command_line
 
 __all__ = ["COMMANDS", "Simulate"]
 
@@ -110,33 +110,19 @@ class Simulate:
             "geometric means over n seeds",
             ["P", "q", "noise", "n", "R_f", "Lambda", "test error"],
             [
-                [str(size), stage.removeprefix("q="), norm, str(estimates[0].n), *(_digits(e) for e in estimates)]
+                [str(size), stage.removeprefix("q="), norm, str(estimates[0].n), *(e.short for e in estimates)]
                 for (size, stage, norm), estimates in rows.items()
             ],
         )
         if self.output is not None:
-            write_table(table, self.output, comment=self._comment())
+            comment = command_line("theory simulate", self, ("output", "json", "workers", "store"))
+            write_table(table, self.output, comment=comment)
             terminal.line(f"wrote {self.output}")
         return {
             "task": task.name,
             "output": None if self.output is None else str(self.output),
             "rows": json.loads(table.dropna(axis=1, how="all").to_json(orient="records")),
         }
-
-    def _comment(self) -> str:
-        """The command line that makes the table."""
-        words = ["relstab theory simulate"]
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name in ("output", "json", "workers", "store") or value == item.default:
-                continue
-            option = item.name.replace("_", "-")
-            if isinstance(value, bool):
-                words.append(f"--{'' if value else 'no-'}{option}")
-                continue
-            words.append(f"--{option}")
-            words += map(str, value if isinstance(value, tuple) else (value,))
-        return " ".join(words)
 
 
 def _by_size_and_stage(table: pd.DataFrame) -> dict[tuple[int, str, str], tuple[Estimate, ...]]:
@@ -151,11 +137,6 @@ def _by_size_and_stage(table: pd.DataFrame) -> dict[tuple[int, str, str], tuple[
             mean(group["test_error"].to_numpy()),
         )
     return result
-
-
-def _digits(estimate: Estimate) -> str:
-    """The estimate without its sample size, which has a column of its own."""
-    return repr(estimate).split(" (n=")[0]
 
 
 COMMANDS = {"theory simulate": Simulate, "theory predict": Predict}

@@ -41,6 +41,11 @@ class Estimate:
             "confidence": self.confidence,
         }
 
+    @property
+    def short(self) -> str:
+        """As printed, without the sample size: for tables that have a column for it."""
+        return repr(self).removesuffix(f" (n={self.n})")
+
     def __repr__(self) -> str:
         error = self.error
         if not math.isfinite(error) or error <= 0:

@@ -20,7 +20,7 @@ from theory.predicted import Prediction
 from theory.prediction import predict
 from theory.table import curve_table, require_table_path, write_table
 from theory.tasks import Stripe, Task
-from theory.terminal import Terminal
+from theory.terminal import Terminal, command_line
 from theory.workers import one_thread, run_jobs
 
 __all__ = ["Predict", "predictions"]
@@ -134,7 +134,8 @@ class Predict:
             raise InputError("unfit_fractions", config.unfit_fractions, "the population reached none of them")
         self._show(terminal, task, config, results)
         if self.output is not None:
-            write_table(curve_table([row for result in results for row in result.rows()]), self.output, self._comment())
+            comment = command_line("theory predict", self, ("output", "plot", "json", "workers"))
+            write_table(curve_table([row for result in results for row in result.rows()]), self.output, comment)
             terminal.line(f"wrote {self.output}")
         if self.plot is not None:
             write_whole(self.plot, lambda aside: _draw(results[0], aside))
@@ -152,7 +153,7 @@ class Predict:
             "neurons of n seeds",
             ["q", "n", "P R_f", "Lambda / sqrt P", "R_f at P = inf", "Lambda"],
             [
-                [f"{q:g}", str(len(values)), *(_digits(geometric_mean(values[:, k])) for k in range(4))]
+                [f"{q:g}", str(len(values)), *(geometric_mean(values[:, k]).short for k in range(4))]
                 for q, values in (
                     (q, _finite([[r.prefactor[i], r.compression_prefactor[i], r.floor[i], r.compression[i]]
                                  for r in results]))
@@ -165,7 +166,7 @@ class Predict:
             "at finite P, to leading order in 1/P",
             ["P", "q", "R_f", "Lambda", "test error"],
             [
-                [f"{size:g}" if size >= 10**6 else str(size), f"{q:g}", *map(_digits, cell)]
+                [f"{size:g}" if size >= 10**6 else str(size), f"{q:g}", *(e.short for e in cell)]
                 for j, size in enumerate(results[0].train_sizes)
                 for i, q in enumerate(config.unfit_fractions)
                 if (cell := _at(results, i, j)) is not None
@@ -180,17 +181,6 @@ class Predict:
             ],
         )
 
-    def _comment(self) -> str:
-        """The command line that makes the table."""
-        words = ["relstab theory predict"]
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name in ("output", "plot", "json", "workers") or value == item.default:
-                continue
-            words.append(f"--{item.name.replace('_', '-')}")
-            words += map(str, value if isinstance(value, tuple) else (value,))
-        return " ".join(words)
-
 
 def _finite(values: list[list[float]]) -> np.ndarray:
     """Rows without a gap, shape (n, columns)."""
@@ -204,11 +194,6 @@ def _at(results: list[Prediction], i: int, j: int) -> tuple[Estimate, ...] | Non
     if not len(rows):
         return None
     return geometric_mean(rows[:, 0]), geometric_mean(rows[:, 1]), mean(rows[:, 2])
-
-
-def _digits(estimate: Estimate) -> str:
-    """The estimate without its sample size, which has a column of its own."""
-    return repr(estimate).split(" (n=")[0]
 
 
 def _draw(prediction: Prediction, path: Path) -> None:
