@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     )
     from empirical.experiments import Experiment, read_experiments
     from empirical.layers import LayerStability, measure_layers
+    from empirical.metric import RelativeStability
     from empirical.probes import Probes, draw_probes
-    from empirical.stability import Stability, measure_stability
+    from empirical.ranges import measure_range, paper_temperatures
+    from empirical.recipe import Recipe, crop_and_flip
+    from empirical.stability import Stability, measure_probes, measure_stability
     from empirical.sweeps import RunStore, sweep
     from empirical.training import Run, train
 
@@ -42,7 +45,10 @@ _HOMES = {
     "experiments": ("Experiment", "read_experiments"),
     "layers": ("LayerStability", "measure_layers"),
     "probes": ("Probes", "draw_probes"),
-    "stability": ("Stability", "measure_stability"),
+    "metric": ("RelativeStability",),
+    "ranges": ("measure_range", "paper_temperatures"),
+    "recipe": ("Recipe", "crop_and_flip"),
+    "stability": ("Stability", "measure_probes", "measure_stability"),
     "sweeps": ("RunStore", "sweep"),
     "training": ("Run", "train"),
 }
@@ -58,18 +64,24 @@ __all__ = [
     "OneHiddenLayer",
     "Probes",
     "RandomDiffeo",
+    "Recipe",
+    "RelativeStability",
     "Run",
     "RunStore",
     "Stability",
     "StripeConfig",
     "build",
+    "crop_and_flip",
     "displacement_fields",
     "draw_probes",
     "folded",
     "inverse_fields",
     "load_data",
     "measure_layers",
+    "measure_probes",
+    "measure_range",
     "measure_stability",
+    "paper_temperatures",
     "read_experiments",
     "sample_coefficients",
     "sweep",

@@ -95,13 +95,17 @@ ARCHITECTURES: dict[str, Callable[[int, int, int], nn.Module]] = {
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Torch's default generator seeded inside, and put back as it was after.
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Torch's default generators, the CPU's and that of `device`, seeded inside, and put back as they were after.
 
     Modules initialise themselves from the default generator; this makes that explicit without a trace.
     """
-    with torch.random.fork_rng(devices=[]):
+    others = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=others):
         torch.default_generator.manual_seed(seed)
+        for other in others:
+            with torch.cuda.device(other):
+                torch.cuda.manual_seed(seed)
         yield
 
 

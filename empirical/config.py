@@ -16,6 +16,16 @@ __all__ = ["DIGITS_SIZE", "ImageConfig", "StripeConfig", "config_hash", "config_
 DIGITS_SIZE = 16
 
 
+_AVERAGES = ("mean", "median", "coordinate-median")
+_IMAGE_CHOICES = {
+    "optimizer": ("auto", "sgd", "adam"),
+    "augmentation": ("auto", "none", "crop-flip"),
+    "weights": ("last", "best"),
+    "precision": ("float32", "bfloat16"),
+    "average": _AVERAGES,
+}
+
+
 def image_side(dataset: str, given: int | None) -> int | None:
     """The side that the commands resize images to: as given, or `DIGITS_SIZE` for the digits."""
     return DIGITS_SIZE if dataset == "digits" and given is None else given
@@ -34,10 +44,13 @@ def _store_integers(config: object, **minima: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """One net trained on images by SGD with momentum and a cosine schedule, then measured.
+    """One net trained on images, then measured; `empirical.recipe` says what the defaults come to for a net.
 
-    The net is trained for `epochs` passes over the training set, or for `min_steps` steps if that is more:
-    at small P an epoch is a step or two.
+    The net is trained for `epochs` passes over the training set, or for `min_steps` steps if that is more: at small P
+    an epoch is a step or two. `learning_rate` and `weight_decay` None take what is usual with the optimizer. With
+    `records` > 0 the net is also measured at so many log-spaced epochs. `weights` "best" keeps the epoch of least error
+    on a part, `held_out`, of the training set, which is then not trained on; the test set chooses nothing.
+    `precision` is that of the training's products.
     """
 
     dataset: str = "digits"
@@ -45,12 +58,18 @@ class ImageConfig:
     train_size: int = 1024
     seed: int = 0
     image_size: int | None = None
-    epochs: int = 60
+    epochs: int = 250
     min_steps: int = 1000
-    batch_size: int = 64
-    learning_rate: float = 0.05
+    batch_size: int = 128
+    optimizer: Literal["auto", "sgd", "adam"] = "auto"
+    learning_rate: float | None = None
     momentum: float = 0.9
-    weight_decay: float = 5e-4
+    weight_decay: float | None = None
+    augmentation: Literal["auto", "none", "crop-flip"] = "auto"
+    weights: Literal["last", "best"] = "last"
+    held_out: float = 0.1
+    records: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
     cutoff: int = 3
     displacement: float = 1.0
     average: Literal["mean", "median", "coordinate-median"] = "mean"
@@ -59,15 +78,22 @@ class ImageConfig:
 
     def __post_init__(self) -> None:
         _store_integers(
-            self, train_size=1, seed=0, epochs=1, min_steps=0, batch_size=1, cutoff=2, probe_size=2, probe_seed=0
-        )
+            self, train_size=1, seed=0, epochs=1, min_steps=0, batch_size=1, records=0, cutoff=2, probe_size=2,
+            probe_seed=0,
+        )  # fmt: skip
         if self.image_size is not None:
             _store_integers(self, image_size=8)
-        _store(self, "learning_rate", require_real("learning_rate", self.learning_rate, above=0))
+        if self.learning_rate is not None:
+            _store(self, "learning_rate", require_real("learning_rate", self.learning_rate, above=0))
+        if self.weight_decay is not None:
+            _store(self, "weight_decay", require_real("weight_decay", self.weight_decay, minimum=0))
         _store(self, "momentum", require_real("momentum", self.momentum, minimum=0, maximum=1))
-        _store(self, "weight_decay", require_real("weight_decay", self.weight_decay, minimum=0))
+        _store(self, "held_out", require_real("held_out", self.held_out, above=0, maximum=0.5))
+        if self.weights == "best" and self.train_size < 2:
+            raise InputError("train_size", self.train_size, "must be at least 2 for a part of it to be held out")
         _store(self, "displacement", require_real("displacement", self.displacement, above=0))
-        require_choice("average", self.average, ("mean", "median", "coordinate-median"))
+        for name, choices in _IMAGE_CHOICES.items():
+            require_choice(name, getattr(self, name), choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +130,7 @@ class StripeConfig:
             allowed = "compares all pairs of probes: take mean, or a probe_size of at most 2000"
             raise InputError("average", self.average, allowed)
         require_choice("loss", self.loss, ("hinge", "softhinge", "squaredhinge"))
-        require_choice("average", self.average, ("mean", "median", "coordinate-median"))
+        require_choice("average", self.average, _AVERAGES)
         fractions = tuple(require_real("unfit_fractions", fraction) for fraction in self.unfit_fractions)
         for fraction in fractions:
             if not 0 <= fraction < 1:

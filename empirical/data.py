@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from theory.errors import InputError, require_integer
 
-__all__ = ["DATASETS", "FOLDER_VARIABLE", "ImageData", "load_data", "training_subset"]
+__all__ = ["DATASETS", "FOLDER_VARIABLE", "ImageData", "load_data", "mixed_order", "training_subset"]
 
 FOLDER_VARIABLE = "RELSTAB_DATA"
 
@@ -90,7 +90,11 @@ def _digits(name: str, folder: Path | None, download: bool) -> ImageData:
 
 
 def _image_folder(name: str, folder: Path, download: bool) -> ImageData:
-    """torchvision's ImageFolder on NAME/train and NAME/test; every image of one size and square."""
+    """torchvision's ImageFolder on NAME/train and NAME/test; every image of one size and square.
+
+    Its order is that of the classes, so that the first images, which serve as probes, would all be of one: they are put
+    into a fixed random order.
+    """
     from torchvision.datasets import ImageFolder
 
     root = folder / name.removeprefix("images:")
@@ -115,7 +119,8 @@ def _image_folder(name: str, folder: Path, download: bool) -> ImageData:
             if image.shape != first or first[0] != first[1]:
                 raise InputError("images", Path(path).name, f"is {image.shape[:2]}: all must be square and alike")
             pixels[index] = image
-        parts.append((_channels_first(pixels), torch.as_tensor(files.targets), tuple(files.classes)))
+        order = mixed_order(len(files))
+        parts.append((_channels_first(pixels)[order], torch.as_tensor(files.targets)[order], tuple(files.classes)))
     (train, train_labels, classes), (test, test_labels, others) = parts
     if classes != others:
         raise InputError("data", str(root), "train/ and test/ must hold the same classes")
@@ -186,6 +191,11 @@ def _load(name: str, folder: Path | None, image_size: int | None, download: bool
         resize(data.test_images), data.test_labels,
         data.classes,
     )  # fmt: skip
+
+
+def mixed_order(count: int) -> Tensor:
+    """A random order of `count` images, always the same."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))
 
 
 def training_subset(data: ImageData, train_size: int, seed: int) -> tuple[Tensor, Tensor]:

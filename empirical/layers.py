@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from empirical.evaluation import BATCH_NORMS, BatchNorm, evaluation, with_statistics
 from empirical.probes import Probes
-from empirical.stability import Stability, evaluation
-from theory.errors import InputError, require_integer
+from empirical.stability import Stability
+from theory.errors import InputError, require_choice, require_integer
 from theory.estimate import Estimate
 
 __all__ = ["LayerStability", "measure_layers"]
@@ -33,6 +34,7 @@ def measure_layers(
     probes: Probes,
     *,
     layers: Sequence[str] | None = None,
+    batch_norm: BatchNorm = "running",
     rng: int | np.random.Generator = 0,
     batch_size: int = 100,
     memory: int = 2**30,
@@ -51,6 +53,7 @@ def measure_layers(
     model : in eval mode meanwhile
     probes : images with their deformations and noise, see `draw_probes`
     layers : names as `model.named_modules()` gives them; by default every module without children that is reached
+    batch_norm : see `measure_stability`; ``own`` takes all images in one batch
     rng : of the bootstrap
 
     Raises
@@ -62,6 +65,10 @@ def measure_layers(
     require_integer("batch_size", batch_size, 1)
     if not isinstance(rng, np.random.Generator):
         rng = np.random.default_rng(require_integer("rng", rng, 0))
+    require_choice("batch_norm", batch_norm, BATCH_NORMS)
+    model = with_statistics(model, probes.clean, batch_norm)
+    if batch_norm == "own":
+        batch_size = len(probes.clean)
     modules = dict(model.named_modules())
     if layers is not None:
         for name in layers:
@@ -70,7 +77,7 @@ def measure_layers(
                 raise InputError("layers", name, f"must be names of the model's modules: {known}, ...")
     wanted = list(layers) if layers is not None else [n for n, m in modules.items() if n and not any(m.children())]
     with evaluation(model):
-        sizes = _sizes(model, {name: modules[name] for name in wanted}, probes.clean[:1], required=layers is not None)
+        sizes = _sizes(model, {name: modules[name] for name in wanted}, probes.clean[:2], required=layers is not None)
         counts = len(probes.clean)
         weights = _bootstrap_weights(counts, resamples, rng)
         results = []
@@ -84,7 +91,7 @@ def measure_layers(
     return results
 
 
-def _sizes(model: nn.Module, modules: dict[str, nn.Module], image: Tensor, required: bool) -> dict[str, int]:
+def _sizes(model: nn.Module, modules: dict[str, nn.Module], images: Tensor, required: bool) -> dict[str, int]:
     """Numbers in each module's output for one image, in the order in which they are reached."""
     reached: dict[str, int] = {}
     twice: set[str] = set()
@@ -92,14 +99,14 @@ def _sizes(model: nn.Module, modules: dict[str, nn.Module], image: Tensor, requi
     def look(name: str, output: Any) -> None:
         if name in reached:
             twice.add(name)
-        if isinstance(output, Tensor) and output.ndim > 1 and len(output) == len(image):
+        if isinstance(output, Tensor) and output.ndim > 1 and len(output) == len(images):
             reached[name] = output[0].numel()
         elif required:
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise InputError("layers", name, f"must put out a tensor with one row an image, not {shape}")
 
     with _hooked(modules, look):
-        model(image)
+        model(images)
     never = [name for name in modules if name not in reached]
     if required and (never or twice):
         word = "is never reached" if never else "is reached more than once"

@@ -17,7 +17,8 @@ from theory.terminal import Terminal
 if TYPE_CHECKING:
     from torch import nn
 
-    from empirical.stability import Average, BatchNorm, Stability
+    from empirical.evaluation import BatchNorm
+    from empirical.stability import Average, Stability
     from empirical.user_images import LabelledImages
 
 __all__ = ["Measure", "require_torch"]
@@ -89,37 +90,36 @@ class Measure:
 
     def run(self) -> dict[str, Any]:
         require_torch()
+        from empirical.devices import require_device
+        from empirical.evaluation import classification_error
         from empirical.layers import measure_layers
         from empirical.probes import draw_probes
-        from empirical.stability import measure_stability
-        from empirical.training import classification_error
+        from empirical.ranges import measure_range
 
         terminal = Terminal(self.json)
         self._check()
         data = self._images()
-        device = self._device()
+        device = require_device(self.device)
         model = self._model(data).to(device)
         images = data.images[: self.images].to(device)
         average, batch_norm = cast("Average", self.average), cast("BatchNorm", self.batch_norm)
-        results: list[Stability] = []
-        for cutoff in self.cutoffs:
-            for displacement in self.displacements:
-                results.append(
-                    measure_stability(
-                        model, images, cutoff=cutoff, displacement=displacement, rng=self.seed,
-                        average=average, batch_norm=batch_norm, batch_size=self.batch_size,
-                    )
-                )  # fmt: skip
-        error = None
         if data.labels is not None:
             self._check_labels(model, data, images)
+        with terminal.progress("measure") as report:
+            results = measure_range(
+                model, images, cutoffs=self.cutoffs, displacements=self.displacements, rng=self.seed, average=average,
+                batch_norm=batch_norm, batch_size=self.batch_size,
+                progress=lambda part: report(part, f"{part:.0%}"),
+            )  # fmt: skip
+        error = None
+        if data.labels is not None:
             error = classification_error(model, data.images.to(device), data.labels.to(device), self.batch_size)
         terminal.table(
             f"{self.model} on {len(images)} of {len(data.images)} images of {data.name}, "
             f"{images.shape[-1]} x {images.shape[-1]}; 95 % over images and probes",
             ["c", "delta", "R_f", "D_f", "G_f", "folded", f"{_LAW} sqrt(R_f)"],
             [
-                [str(s.cutoff), f"{s.displacement:g}", *map(_interval, (s.relative, s.diffeo, s.noise)),
+                [str(s.cutoff), f"{s.displacement:g}", *(e.short for e in (s.relative, s.diffeo, s.noise)),
                  f"{s.folded_fraction:.1%}", f"{_LAW * math.sqrt(s.relative.value):.3g}"]
                 for s in results
             ],
@@ -132,13 +132,17 @@ class Measure:
             probes = draw_probes(
                 images, cutoff=self.cutoffs[0], displacement=self.displacements[0], rng=self.seed
             )
-            found = measure_layers(model, probes, rng=self.seed, batch_size=self.batch_size)
+            found = measure_layers(
+                model, probes, rng=self.seed, batch_size=self.batch_size, batch_norm=batch_norm
+            )
             terminal.line()
             terminal.table(
                 f"layer by layer, c = {self.cutoffs[0]}, delta = {self.displacements[0]:g}",
                 ["layer", "kind", "R_k", "D_k", "G_k"],
-                [[one.name, one.kind, *map(_interval, (one.stability.relative, one.stability.diffeo,
-                                                       one.stability.noise))] for one in found],
+                [
+                    [one.name, one.kind, *(e.short for e in (s.relative, s.diffeo, s.noise))]
+                    for one, s in ((one, one.stability) for one in found)
+                ],
             )  # fmt: skip
         if self.output is not None:
             write_table(curve_table([self._row(data, s, error) for s in results]), self.output)
@@ -185,16 +189,6 @@ class Measure:
             raise InputError("image_size", self.image_size, "is read for named data sets only")
         return read_images(self.data)
 
-    def _device(self) -> Any:
-        import torch
-
-        try:
-            device = torch.device(self.device)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise InputError("device", self.device, f"is not here ({str(error).splitlines()[0]})") from error
-        return device
-
     def _model(self, data: LabelledImages) -> nn.Module:
         import torch
         from torch import nn
@@ -227,7 +221,7 @@ class Measure:
 
     def _check_labels(self, model: nn.Module, data: LabelledImages, images: Any) -> None:
         """Labels must be places among the outputs."""
-        from empirical.stability import evaluation
+        from empirical.evaluation import evaluation
 
         assert data.labels is not None
         with evaluation(model):
@@ -248,7 +242,3 @@ class Measure:
         }
         return row if error is None else row | {"test_error": error}
 
-
-def _interval(estimate: Any) -> str:
-    """The estimate without its sample size, which the title gives."""
-    return repr(estimate).split(" (n=")[0]

@@ -9,27 +9,32 @@ image by image (arXiv 2105.02468, equations 4 to 6):
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from empirical.diffeo import Folding, Interpolation, require_images
+from empirical.diffeo import Folding, Interpolation
+from empirical.evaluation import BatchNorm, still
 from empirical.probes import Probes, draw_probes
 from theory.diffeo import Calibration
 from theory.errors import InputError, require_choice, require_integer, require_real
 from theory.estimate import Estimate
 
-__all__ = ["AVERAGES", "Average", "Outputs", "Stability", "evaluation", "measure_outputs", "measure_stability"]
+__all__ = [
+    "AVERAGES",
+    "Average",
+    "Outputs",
+    "Stability",
+    "measure_outputs",
+    "measure_probes",
+    "measure_stability",
+]
 
 Average = Literal["mean", "median", "coordinate-median"]
-BatchNorm = Literal["running", "clean", "own"]
 AVERAGES: tuple[Average, ...] = ("mean", "median", "coordinate-median")
 
 
@@ -191,59 +196,6 @@ def measure_outputs(
     return estimates[0], estimates[1], estimates[2]
 
 
-@contextmanager
-def evaluation(model: nn.Module) -> Iterator[nn.Module]:
-    """The model in eval mode and without gradients; each submodule's mode is put back after."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield model
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def _with_statistics_of(model: nn.Module, images: Tensor) -> nn.Module:
-    """A copy of `model` whose batch-norm layers hold the statistics of `images`.
-
-    At initialisation the running statistics are still 0 and 1, which no layer's input has. All images go
-    through in one batch: averages over batches would miss how the batches differ.
-    """
-    model = copy.deepcopy(model).eval()
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-        norm.train()
-    with torch.no_grad():
-        model(images)
-    return model.eval()
-
-
-def _with_own_statistics(model: nn.Module) -> nn.Module:
-    """A copy of `model` whose batch-norm layers normalise each batch that they see by itself."""
-    model = copy.deepcopy(model).eval()
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            # Without running statistics a layer in eval mode takes the batch's.
-            module.track_running_stats = False
-            module.running_mean = module.running_var = None
-    return model
-
-
-def _forward(model: Callable[[Tensor], Tensor], images: Tensor, batch_size: int) -> np.ndarray:
-    """Outputs as float64 on the CPU, shape (images, K)."""
-    parts = []
-    for batch in images.split(batch_size):
-        output = model(batch)
-        if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(batch):
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise InputError("model output", shape, f"must be a tensor of shape ({len(batch)}, outputs)")
-        parts.append(output.detach().to("cpu", torch.float64))
-    return torch.cat(parts).numpy()
-
-
 def measure_stability(
     model: nn.Module | Callable[[Tensor], Tensor],
     images: Tensor,
@@ -285,31 +237,37 @@ def measure_stability(
     InputError
         See `MaxEntropyDiffeo` and `measure_outputs`; and if no image is changed by its diffeomorphism.
     """
-    require_images(images)
-    require_integer("batch_size", batch_size, 1)
-    require_choice("average", average, AVERAGES)
-    require_choice("batch_norm", batch_norm, ("running", "clean", "own"))
     if not isinstance(rng, np.random.Generator):
         rng = np.random.default_rng(require_integer("rng", rng, 0))
     probes = draw_probes(
         images, cutoff=cutoff, displacement=displacement, temperature=temperature, rng=rng,
         calibration=calibration, interpolation=interpolation, folding=folding,
     )  # fmt: skip
+    return measure_probes(
+        model, probes, average=average, rng=rng, batch_norm=batch_norm, batch_size=batch_size, resamples=resamples,
+        confidence=confidence,
+    )  # fmt: skip
 
-    def run(function: Callable[[Tensor], Tensor]) -> Outputs:
-        return Outputs(*(_forward(function, batch, batch_size) for batch in (images, probes.deformed, probes.noisy)))
 
-    if isinstance(model, nn.Module):
-        if batch_norm == "clean":
-            model = _with_statistics_of(model, images)
-        elif batch_norm == "own":
-            model, batch_size = _with_own_statistics(model), len(images)
-        with evaluation(model) as still_model:
-            outputs = run(still_model)
-    else:
-        with torch.no_grad():
-            outputs = run(model)
-    estimates = measure_outputs(
-        outputs, average=average, rng=rng, resamples=resamples, confidence=confidence
-    )
+def measure_probes(
+    model: nn.Module | Callable[[Tensor], Tensor],
+    probes: Probes,
+    *,
+    average: Average = "mean",
+    rng: int | np.random.Generator = 0,
+    batch_norm: BatchNorm = "running",
+    batch_size: int = 500,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+) -> Stability:
+    """D_f, G_f and R_f of `model` on probes drawn before, which any number of nets can share; see `measure_stability`.
+
+    `rng` is that of the bootstrap.
+    """
+    require_choice("average", average, AVERAGES)
+    if not isinstance(rng, np.random.Generator):
+        rng = np.random.default_rng(require_integer("rng", rng, 0))
+    with still(model, probes.clean, batch_norm, batch_size) as run:
+        outputs = Outputs(run(probes.clean), run(probes.deformed), run(probes.noisy))
+    estimates = measure_outputs(outputs, average=average, rng=rng, resamples=resamples, confidence=confidence)
     return Stability.of(probes, estimates, average)

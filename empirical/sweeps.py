@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 
 from empirical.config import config_hash, config_to_dict
+from empirical.devices import require_device
 from empirical.experiments import Config, Experiment
 from empirical.training import Run, check, train
 from theory.errors import InputError, require_integer
@@ -46,12 +47,12 @@ class RunStore:
         record = self.path(config) / "record.csv"
         return read_table(record) if record.is_file() else None
 
-    def write(self, run: Run) -> None:
+    def write(self, run: Run, device: str = "cpu") -> None:
         """Keep a finished run; one that was finished meanwhile by somebody else stays."""
         aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self.folder))
         try:
             (aside / "config.json").write_text(json.dumps(config_to_dict(run.config), indent=1) + "\n")
-            (aside / "environment.json").write_text(json.dumps(_environment(), indent=1) + "\n")
+            (aside / "environment.json").write_text(json.dumps(_environment(device), indent=1) + "\n")
             write_table(run.table, aside / "record.csv", digits=17)
             aside.chmod(0o755)
             if self.path(run.config).is_dir() and not (self.path(run.config) / "record.csv").is_file():
@@ -64,11 +65,12 @@ class RunStore:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def _environment() -> dict[str, str]:
+def _environment(device: str) -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "machine": platform.machine(),
+        "device": device,
         "threads": str(torch.get_num_threads()),
     }
 
@@ -84,12 +86,14 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _run(config: Config, data_folder: str | None, download: bool, store: RunStore | None) -> pd.DataFrame:
+def _run(
+    config: Config, data_folder: str | None, download: bool, device: str, store: RunStore | None
+) -> pd.DataFrame:
     """Train on one thread, whoever the caller: the same table from one process as from many."""
     with _threads(1):
-        run = train(config, data_folder=data_folder, download=download)
+        run = train(config, data_folder=data_folder, download=download, device=device)
         if store is not None:
-            store.write(run)
+            store.write(run, device)
     return run.table
 
 
@@ -115,6 +119,7 @@ def sweep(
     *,
     data_folder: str | Path | None = None,
     download: bool = False,
+    device: str = "cpu",
     progress: SweepProgress | None = None,
 ) -> pd.DataFrame:
     """Run every configuration of `experiments` that the store does not hold; the curve table of them all.
@@ -125,6 +130,7 @@ def sweep(
     executor : number of worker processes; 1 runs in this process. Every run takes one thread, and the table
         is the same, row for row, whatever their number
     data_folder, download : see `empirical.load_data`
+    device : where image nets are trained; the stripe's are on the CPU
 
     Raises
     ------
@@ -135,6 +141,7 @@ def sweep(
     require_integer("executor", executor, 1)
     grids = [experiments] if isinstance(experiments, Experiment) else list(experiments)
     configs = list(dict.fromkeys(config for grid in grids for config in grid.configs()))
+    require_device(device)
     for config in configs:
         check(config, data_folder, download)
     _require_distinct_rows(configs)
@@ -152,5 +159,5 @@ def sweep(
         if progress is not None:
             progress(len(tables), len(configs), config)
 
-    run_jobs(_run, {config: (config, folder, download, keep) for config in waiting}, executor, finish)
+    run_jobs(_run, {config: (config, folder, download, device, keep) for config in waiting}, executor, finish)
     return validate_table(pd.concat([tables[config] for config in configs], ignore_index=True))

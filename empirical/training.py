@@ -5,10 +5,11 @@ Reads top to bottom: subset, net, steps, measurement.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,16 @@ from torch.nn import functional
 from empirical.architectures import build, seeded
 from empirical.config import ImageConfig, StripeConfig
 from empirical.data import ImageData, load_data, training_subset
-from empirical.stability import evaluation, measure_stability
+from empirical.devices import require_device
+from empirical.evaluation import classification_error, evaluation
+from empirical.probes import draw_probes
+from empirical.recipe import Recipe, crop_and_flip, recipe
+from empirical.stability import measure_probes
 from empirical.torchvision_nets import require_size
 from theory.errors import InputError, require_choice
 from theory.table import curve_table
 
-__all__ = ["Normalised", "Progress", "Run", "check", "classification_error", "train"]
+__all__ = ["Normalised", "Progress", "Run", "check", "train"]
 
 #: Called with the fraction of the training done, in [0, 1].
 Progress = Callable[[float], None]
@@ -36,7 +41,8 @@ Progress = Callable[[float], None]
 class Run:
     """A trained net and what was measured: the configuration, rows of the curve table, the model.
 
-    `train_loss` is the mean loss over the last epoch; `seconds` the wall time.
+    `train_loss` is the mean loss over the last epoch; `seconds` the wall time. For image nets, `recipe` is what the
+    configuration came to and `epoch` the one whose weights the model has.
     """
 
     config: ImageConfig | StripeConfig
@@ -44,6 +50,8 @@ class Run:
     model: nn.Module
     train_loss: float
     seconds: float
+    recipe: Recipe | None = None
+    epoch: int | None = None
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready numbers of every stage."""
@@ -51,7 +59,8 @@ class Run:
             {key: value for key, value in row.items() if pd.notna(value) and value != ""}
             for row in self.table.to_dict("records")
         ]
-        return {"train_loss": self.train_loss, "seconds": round(self.seconds, 3), "stages": rows}
+        chosen = {} if self.recipe is None else {"recipe": asdict(self.recipe), "epoch": self.epoch}
+        return {"train_loss": self.train_loss, "seconds": round(self.seconds, 3), **chosen, "stages": rows}
 
     def __repr__(self) -> str:
         last = self.table.iloc[-1]
@@ -100,125 +109,162 @@ def train(
     *,
     data_folder: str | Path | None = None,
     download: bool = False,
+    device: str | torch.device = "cpu",
     progress: Progress | None = None,
 ) -> Run:
     """Train and measure the net that `config` describes; the same configuration gives the same numbers, on the
-    same number of torch's threads (`sweep` takes one).
+    same device and number of torch's threads (`sweep` takes one).
 
     Returns
     -------
     Run
-        Its table has a row for each stage: ``initial`` and ``trained`` for images (batch norm at the start
-        takes the statistics of the clean probe images), one row a recorded unfit fraction for the stripe.
+        Its table has a row for each stage: ``initial``, ``epoch=K`` where `records` asks for it, and ``trained`` for
+        images (batch norm at the start takes the statistics of the clean probe images), one row a recorded unfit
+        fraction for the stripe.
 
     Raises
     ------
     InputError
-        As `check`, and with ``learning_rate`` or ``time_step`` if the training loss stops being finite.
+        As `check`, if there is no such device, and with ``learning_rate`` or ``time_step`` if the training loss stops
+        being finite.
     """
     if isinstance(config, StripeConfig):
         from empirical.stripes import train_stripe
 
         return train_stripe(config, progress=progress)
     check(config, data_folder, download)
+    place = require_device(device)
     start = time.perf_counter()
     data = load_data(config.dataset, data_folder, image_size=config.image_size, download=download)
     subset_seed, net_seed, batch_seed = (
         int(child.generate_state(1)[0]) for child in np.random.SeedSequence(config.seed).spawn(3)
     )
-    images, labels = training_subset(data, config.train_size, subset_seed)
-    inputs = images.float() / 255
-    std, mean = torch.std_mean(inputs, dim=(0, 2, 3))
+    images, labels = (part.to(place) for part in training_subset(data, config.train_size, subset_seed))
+    std, mean = torch.std_mean(images.float() / 255, dim=(0, 2, 3))
     net = build(config.architecture, data.channels, data.size, len(data.classes), net_seed)
-    model = Normalised(net, mean, std.clamp_min(1e-3))
-    rows = [_measure(model, data, config, "initial")]
-    with seeded(batch_seed):  # for layers that draw, such as dropout
-        loss = _descend(model, inputs, labels, config, torch.Generator().manual_seed(batch_seed), progress)
-    row = _measure(model, data, config, "trained")
-    row["train_error"] = classification_error(model, inputs, labels)
+    model = Normalised(net, mean.cpu(), std.cpu().clamp_min(1e-3)).to(place)
+    # Convolutions are faster with the channels innermost; numbers agree to rounding.
+    model.to(memory_format=torch.channels_last)
+    measured = _Measured(config, data, place)
+    rows = [measured.row(model, "initial")]
+    with seeded(batch_seed, place):  # for layers that draw, such as dropout
+        descent = _Descent(config, model, images, labels, torch.Generator().manual_seed(batch_seed))
+        for epoch in descent.epochs(progress):
+            if epoch in descent.recorded:
+                rows.append(measured.row(model, f"epoch={epoch}"))
+        descent.finish()
+    row = measured.row(model, "trained")
+    row["train_error"] = classification_error(model, images, labels)
     seconds = time.perf_counter() - start
     rows.append(row | {"seconds": seconds})
-    return Run(config, curve_table(rows), model, loss, seconds)
+    return Run(config, curve_table(rows), model, descent.loss, seconds, descent.recipe, descent.epoch)
 
 
-def _descend(
-    model: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    config: ImageConfig,
-    generator: torch.Generator,
-    progress: Progress | None,
-) -> float:
-    """SGD with Nesterov-free momentum, no decay on biases and norms, cosine to zero; the last epoch's loss."""
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    free = [p for p in model.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.SGD(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}],
-        lr=config.learning_rate,
-        momentum=config.momentum,
-    )
-    batches = math.ceil(len(inputs) / config.batch_size)
-    epochs = max(config.epochs, math.ceil(config.min_steps / batches))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
-    # Convolutions on a CPU are faster with the channels innermost; numbers agree to rounding.
-    model.to(memory_format=torch.channels_last)
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
-    model.train()
-    total = math.inf
-    for epoch in range(epochs):
-        total = 0.0
-        for batch in torch.randperm(len(inputs), generator=generator).split(config.batch_size):
-            loss = functional.cross_entropy(model(inputs[batch]), labels[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(batch)
-        if not math.isfinite(total):
-            raise InputError(
-                "learning_rate", config.learning_rate, f"the loss became {total} in epoch {epoch + 1}; lower it"
-            )
-        if progress is not None:
-            progress((epoch + 1) / epochs)
-    model.eval()
-    with torch.no_grad():  # the last step comes after the last loss
-        if not bool(torch.isfinite(model(inputs[:500])).all()):
-            raise InputError("learning_rate", config.learning_rate, "the net's outputs became infinite; lower it")
-    return total / len(inputs)
+class _Descent:
+    """The steps: epoch after epoch, the training set as bytes on the device, a batch at a time as numbers."""
+
+    def __init__(
+        self, config: ImageConfig, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> None:
+        self.config, self.model, self.generator = config, model, generator
+        # The subset is in random order, so that any part of it is a random one.
+        held = math.ceil(config.held_out * len(images)) if config.weights == "best" else 0
+        self.held = images[:held], labels[:held]
+        self.images, self.labels = images[held:], labels[held:]
+        self.recipe = recipe(config, model, len(self.images))
+        last = self.recipe.epochs
+        spaced = np.geomspace(1, last, config.records + 1)[:-1] if config.records else np.empty(0)
+        self.recorded = {int(epoch) for epoch in spaced.round()} - {last}
+        self.loss, self.epoch = math.inf, last
+        self._best: tuple[tuple[float, float], dict[str, Tensor]] | None = None
+
+    def epochs(self, progress: Progress | None) -> Iterator[int]:
+        """Train, and stop after every epoch for the caller to look at the model."""
+        optimizer, schedule = self.recipe.make(self.model)
+        for epoch in range(1, self.recipe.epochs + 1):
+            self.model.train()
+            total = torch.zeros((), device=self.images.device)
+            for places in self.recipe.epoch(len(self.images), self.generator):
+                loss = self._loss(places.to(self.images.device))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                total += loss.detach() * len(places)
+            self.loss = float(total) / len(self.images)
+            if not math.isfinite(self.loss):
+                self._refuse(f"the loss became {self.loss} in epoch {epoch}")
+            self._keep_the_best(epoch)
+            if progress is not None:
+                progress(epoch / self.recipe.epochs)
+            yield epoch
+
+    def _loss(self, places: Tensor) -> Tensor:
+        images = self.images[places]
+        if self.recipe.augmented:
+            images = crop_and_flip(images, self.generator)
+        inputs = (images.float() / 255).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            return functional.cross_entropy(self.model(inputs), self.labels[places])
+
+    def _keep_the_best(self, epoch: int) -> None:
+        """Fewest errors on the held-out part, and of epochs with as many the least loss there."""
+        if not len(self.held[0]):
+            return
+        with evaluation(self.model):
+            logits = torch.cat([self.model(part.float() / 255) for part in self.held[0].split(500)])
+            wrong = float((logits.argmax(1) != self.held[1]).float().mean())
+            score = wrong, float(functional.cross_entropy(logits, self.held[1]))
+        if self._best is None or score < self._best[0]:
+            self._best = score, {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.epoch = epoch
+
+    def finish(self) -> None:
+        """Put the weights that are kept into the model, in eval mode."""
+        if self._best is not None:
+            self.model.load_state_dict(self._best[1])
+        with evaluation(self.model):  # the last step comes after the last loss
+            if not bool(torch.isfinite(self.model(self.images[:500].float() / 255)).all()):
+                self._refuse("the net's outputs became infinite")
+        self.model.eval()
+
+    def _refuse(self, what: str) -> None:
+        raise InputError("learning_rate", self.recipe.learning_rate, f"{what}; lower it")
 
 
-def classification_error(model: nn.Module, inputs: Tensor, labels: Tensor, batch_size: int = 500) -> float:
-    """Fraction of `inputs` whose largest logit is not their label's."""
-    wrong = 0
-    with evaluation(model):
-        for batch, truth in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
-            wrong += int((model(batch).argmax(1) != truth).sum())
-    return wrong / len(inputs)
-
-
-def _measure(model: nn.Module, data: ImageData, config: ImageConfig, stage: str) -> dict[str, Any]:
-    """One row: stability on the first test images (arXiv 2105.02468 takes 500), error on all of them.
+class _Measured:
+    """Stability on the first test images (arXiv 2105.02468 takes 500), error on all of them.
 
     The probes depend on `probe_seed` alone, so that all nets and stages see the same.
     """
-    stability = measure_stability(
-        model,
-        data.test_images[: config.probe_size].float() / 255,
-        cutoff=config.cutoff,
-        displacement=config.displacement,
-        average=config.average,
-        rng=config.probe_seed,
-        batch_norm="clean" if stage == "initial" else "running",
-    )
-    row: dict[str, Any] = {
-        "source": "image-net",
-        "task": data.name,
-        "architecture": config.architecture,
-        "train_size": config.train_size,
-        "seed": config.seed,
-        "stage": stage,
-        **stability.row(),
-    }
-    if stage == "trained":
-        row["test_error"] = classification_error(model, data.test_images.float() / 255, data.test_labels)
-    return row
+
+    def __init__(self, config: ImageConfig, data: ImageData, device: torch.device) -> None:
+        self.config, self.name = config, data.name
+        self.test = data.test_images.to(device), data.test_labels.to(device)
+        self.rng = np.random.default_rng(config.probe_seed)
+        self.probes = draw_probes(
+            self.test[0][: config.probe_size].float() / 255,
+            cutoff=config.cutoff, displacement=config.displacement, rng=self.rng,
+        )  # fmt: skip
+
+    def row(self, model: nn.Module, stage: str) -> dict[str, Any]:
+        """One row of the curve table."""
+        stability = measure_probes(
+            model,
+            self.probes,
+            average=self.config.average,
+            rng=copy.deepcopy(self.rng),  # the same resampled images at every stage
+            batch_norm="clean" if stage == "initial" else "running",
+        )
+        row: dict[str, Any] = {
+            "source": "image-net",
+            "task": self.name,
+            "architecture": self.config.architecture,
+            "train_size": self.config.train_size,
+            "seed": self.config.seed,
+            "stage": stage,
+            **stability.row(),
+        }
+        if stage != "initial":
+            row["test_error"] = classification_error(model, *self.test)
+        return row

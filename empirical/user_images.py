@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from empirical.data import mixed_order
 from theory.errors import InputError
 
 __all__ = ["LabelledImages", "read_images"]
@@ -27,7 +28,7 @@ class LabelledImages:
 
 
 def read_images(path: str | Path) -> LabelledImages:
-    """Images of a folder (in its order of names; folders in it are classes) or of an .npz file.
+    """Images of a folder (in its order of names; folders in it are classes, and then mixed) or of an .npz file.
 
     An .npz file holds `images`, shape (N, n, n), (N, n, n, channels) or (N, channels, n, n), as bytes or as numbers
     in [0, 1], and may hold `labels`, shape (N,).
@@ -70,8 +71,11 @@ def _from_folder(folder: Path) -> LabelledImages:
         if pictures[-1].shape != pictures[0].shape:
             shapes = f"is {pictures[-1].shape}, the first {pictures[0].shape}"
             raise InputError("data", file.name, f"{shapes}: all must be alike")
-    labels = torch.tensor([label for _, label in files]) if labelled else None
-    return LabelledImages(folder.name, _channels_first(np.stack(pictures), str(folder)), labels, classes)
+    images = _channels_first(np.stack(pictures), str(folder))
+    if not labelled:
+        return LabelledImages(folder.name, images, None, classes)
+    order = mixed_order(len(files))  # class by class, the first images, which serve as probes, would be of one
+    return LabelledImages(folder.name, images[order], torch.tensor([label for _, label in files])[order], classes)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 import relstab  # noqa: E402
 from empirical import build, load_data, measure_stability  # noqa: E402
-from empirical.training import classification_error  # noqa: E402
+from empirical.evaluation import classification_error  # noqa: E402
 from empirical.user_images import read_images  # noqa: E402
 from empirical.weights import load_weights  # noqa: E402
 from theory import InputError, read_table  # noqa: E402

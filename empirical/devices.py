@@ -1,0 +1,19 @@
+"""Where tensors live: a device by name, or one clear line that it is not here."""
+
+from __future__ import annotations
+
+import torch
+
+from theory.errors import InputError
+
+__all__ = ["require_device"]
+
+
+def require_device(device: str | torch.device) -> torch.device:
+    """The device called `device`; InputError if torch does not know it or cannot reach it."""
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError("device", str(device), f"is not here ({str(error).splitlines()[0]})") from error
+    return found
