@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from empirical.diffeo import MaxEntropyDiffeo
-from empirical.evaluation import BatchNorm, still
+from empirical.evaluation import BATCH_NORMS, BatchNorm, still
 from empirical.probes import draw_probes
 from empirical.stability import AVERAGES, Average, Outputs, measure_outputs
 from theory.errors import MAXIMUM_SEED, require_choice, require_integer
@@ -76,7 +76,8 @@ class RelativeStability(Metric):
         self.setting: dict[str, Any] = {"cutoff": cutoff, "displacement": displacement, "temperature": temperature}
         self.average: Average = require_choice("average", average, AVERAGES)  # type: ignore[assignment]
         self.seed = require_integer("seed", seed, 0, MAXIMUM_SEED)
-        self.batch_norm, self.batch_size = batch_norm, require_integer("batch_size", batch_size, 1)
+        self.batch_norm: BatchNorm = require_choice("batch_norm", batch_norm, BATCH_NORMS)  # type: ignore[assignment]
+        self.batch_size = require_integer("batch_size", batch_size, 1)
         for name in ("clean", "deformed", "noisy"):
             self.add_state(name, [], dist_reduce_fx="cat")
         self.add_state("updates", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
+from scipy import stats  # noqa: E402
 from torch import nn  # noqa: E402
 
-from empirical import build, draw_probes, measure_layers, measure_stability  # noqa: E402
+from empirical import (  # noqa: E402
+    Probes,
+    build,
+    draw_probes,
+    measure_layers,
+    measure_probes,
+    measure_stability,
+)
 from theory import InputError  # noqa: E402
 
 IMAGES = torch.rand(60, 1, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -96,3 +104,46 @@ def test_a_layer_that_is_not_finite_is_named() -> None:
     nn.init.constant_(model[1].bias, float("nan"))
     with pytest.raises(InputError, match="model output = of 1 not finite"):
         measure_layers(model, draw_probes(IMAGES))
+
+
+@pytest.mark.slow
+def test_layers_intervals_cover() -> None:
+    """R_k of a layer with known ratio 0.25, 300 sets of 200 images, nominal 90 %; required as for whole nets.
+
+    The model's one layer passes on what it is given: Gaussian outputs in the place of images. The control takes every
+    image twice, as if they were 400, and must fall below.
+    """
+    rng = np.random.default_rng(0)
+    layer = nn.Sequential(nn.Identity())
+    inside = twice = 0
+    for trial in range(300):
+        clean = rng.standard_normal((200, 3))
+        parts = clean, clean + 0.5 * rng.standard_normal((200, 3)), clean + rng.standard_normal((200, 3))
+        for copies in (1, 2):
+            batches = [torch.as_tensor(np.repeat(part, copies, axis=0)) for part in parts]
+            probes = Probes(*batches, cutoff=3, displacement=1.0, temperature=1e-3, folded_fraction=0.0)
+            found = measure_layers(layer, probes, rng=trial, resamples=200, confidence=0.9, batch_size=400)
+            (one,) = (layer.stability.relative for layer in found)
+            if copies == 1:
+                inside += one.low <= 0.25 <= one.high
+            else:
+                twice += one.low <= 0.25 <= one.high
+    low, high = stats.binom(300, 0.88).ppf([0.0005, 0.9995])
+    assert low <= inside <= high
+    assert twice < low
+
+
+def test_batch_norm_at_initialisation() -> None:
+    """Layers under the statistics that are named: the last one is the net's, whichever they are."""
+    model = build("resnet-small", 1, 16, 10, 0)
+    probes = draw_probes(IMAGES, displacement=0.5, rng=5)
+    found = {}
+    for batch_norm in ("running", "clean", "own"):
+        whole = measure_probes(model, probes, batch_norm=batch_norm, resamples=0)
+        last = measure_layers(model, probes, batch_norm=batch_norm, resamples=0, batch_size=60)[-1]
+        assert last.stability.relative.value == pytest.approx(whole.relative.value, rel=1e-3)
+        found[batch_norm] = whole.relative.value
+    assert len(set(found.values())) == 3
+    assert all(module.num_batches_tracked == 0 for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+    with pytest.raises(InputError, match="batch_norm = none"):
+        measure_layers(model, probes, batch_norm="none")  # type: ignore[arg-type]

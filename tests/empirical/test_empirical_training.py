@@ -26,7 +26,7 @@ def timeless(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_the_hash_names_the_configuration_and_nothing_else() -> None:
     """Stores made before stay readable: the hash of a known configuration is pinned."""
-    assert config_hash(ImageConfig()) == "f42e3103d6cefec3"
+    assert config_hash(ImageConfig()) == "ab9a58006aa584f4"
     assert set(CHANGES) == {item.name for item in fields(ImageConfig)}
     hashes = {config_hash(replace(ImageConfig(), **{name: value})) for name, value in CHANGES.items()}
     assert len(hashes | {config_hash(ImageConfig())}) == len(fields(ImageConfig)) + 1
@@ -36,7 +36,8 @@ def test_the_hash_names_the_configuration_and_nothing_else() -> None:
 CHANGES = {
     "dataset": "mnist", "architecture": "resnet-small", "train_size": 7, "seed": 9, "image_size": 20, "epochs": 3,
     "min_steps": 4, "batch_size": 5, "learning_rate": 0.3, "momentum": 0.1, "weight_decay": 0.2, "cutoff": 4,
-    "displacement": 0.7, "average": "median", "probe_size": 10, "probe_seed": 3,
+    "displacement": 0.7, "average": "median", "probe_size": 10, "probe_seed": 3, "optimizer": "adam",
+    "augmentation": "none", "weights": "best", "held_out": 0.2, "records": 3, "precision": "bfloat16",
 }  # fmt: skip
 
 
@@ -46,6 +47,10 @@ CHANGES = {
         (ImageConfig, {"train_size": 0}), (ImageConfig, {"seed": -1}), (ImageConfig, {"image_size": 4}),
         (ImageConfig, {"learning_rate": 0.0}), (ImageConfig, {"momentum": 1.5}), (ImageConfig, {"cutoff": 1}),
         (ImageConfig, {"displacement": float("inf")}), (ImageConfig, {"average": "mode"}),
+        (ImageConfig, {"optimizer": "lion"}), (ImageConfig, {"augmentation": "mixup"}),
+        (ImageConfig, {"weights": "first"}), (ImageConfig, {"held_out": 0.0}), (ImageConfig, {"held_out": 0.6}),
+        (ImageConfig, {"records": -1}), (ImageConfig, {"precision": "float16"}), (ImageConfig, {"weight_decay": -1}),
+        (ImageConfig, {"train_size": 1, "weights": "best"}),
         (StripeConfig, {"dim": 1}), (StripeConfig, {"train_size": 0}), (StripeConfig, {"batch_size": 5000}),
         (StripeConfig, {"loss": "mse"}), (StripeConfig, {"scale": 0.0}), (StripeConfig, {"unfit_fractions": ()}),
         (StripeConfig, {"unfit_fractions": (0.1, 0.5)}), (StripeConfig, {"unfit_fractions": (1.0,)}),
@@ -72,8 +77,8 @@ def test_a_run_is_a_function_of_its_configuration() -> None:
 
 
 def test_training_learns() -> None:
-    """Digits at P = 512: a test error below 0.25, where guessing has 0.9; the training set is fitted."""
-    table = train(replace(TINY, train_size=512, epochs=40, min_steps=0)).table
+    """The default recipe on digits, P = 512: test error below 0.25, where guessing has 0.9; training points fitted."""
+    table = train(ImageConfig(image_size=16, train_size=512, probe_size=50)).table
     assert table["test_error"].iloc[-1] < 0.25
     assert table["train_error"].iloc[-1] < 0.05
 
