@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from empirical.interpolation import INTERPOLATIONS, Interpolation, warp
+from empirical.warp_kernel import deform_arrays
 from theory.diffeo import Calibration, MaxEntropyEnsemble
 from theory.errors import InputError, require_choice, require_integer
 
@@ -163,11 +164,25 @@ def _one_or_each(name: str, given: float | Sequence[float] | Tensor | None) -> f
 
 
 def deform(images: Tensor, coefficients: Tensor, interpolation: Interpolation = "bilinear") -> Tensor:
-    """`warp` by the fields of these coefficients, a few images at a time: what they need in between stays in cache."""
+    """`warp` by the fields of these coefficients: fused on a CPU, where no gradient is asked for.
+
+    Elsewhere a few images at a time, so that what they need in between stays in cache.
+    """
     size = (int(images.shape[-2]), int(images.shape[-1]))
+    if interpolation == "bilinear" and _fusible(images, coefficients):
+        arrays = images.contiguous().numpy(), coefficients.to(images.dtype).contiguous().numpy()
+        return torch.from_numpy(deform_arrays(*arrays, torch.get_num_threads()))
     together = max(1, _PIXELS // (size[0] * size[1]))
     parts = zip(images.split(together), coefficients.split(together), strict=True)
     return torch.cat([warp(part, displacement_fields(c, size), interpolation) for part, c in parts])
+
+
+def _fusible(images: Tensor, coefficients: Tensor) -> bool:
+    """Plain numbers on a CPU, no half precision, nothing to be differentiated or traced."""
+    gradient = torch.is_grad_enabled() and (images.requires_grad or coefficients.requires_grad)
+    plain = type(images) in (Tensor, nn.Parameter) and images.device.type == coefficients.device.type == "cpu"
+    known = images.dtype in (torch.float32, torch.float64) and len(images) == len(coefficients)
+    return plain and known and not gradient and min(images.shape[-2:]) >= 2
 
 
 class MaxEntropyDiffeo(nn.Module):

@@ -18,7 +18,9 @@ from empirical.evaluation import classification_error  # noqa: E402
 from empirical.recipe import recipe  # noqa: E402
 from theory import InputError  # noqa: E402
 
-SMALL = ImageConfig(image_size=16, train_size=200, epochs=8, min_steps=0, batch_size=50, probe_size=40, displacement=0.5)
+SMALL = ImageConfig(
+    image_size=16, train_size=200, epochs=8, min_steps=0, batch_size=50, probe_size=40, displacement=0.5
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -76,7 +76,8 @@ def test_the_whole_measure_from_the_definitions() -> None:
     np.testing.assert_allclose(noise.flatten(1).norm(dim=1), (deformed - x).flatten(1).norm(dim=1), rtol=1e-6)
     outputs = Outputs(*(function(batch).numpy() for batch in (x, deformed, x + noise)))
     expected = brute_force(outputs, "mean")
-    np.testing.assert_allclose([found.diffeo.value, found.noise.value], expected, rtol=1e-9)
+    # The fields here are in single precision.
+    np.testing.assert_allclose([found.diffeo.value, found.noise.value], expected, rtol=1e-6)
     assert found.relative.low < found.relative.value < found.relative.high
     assert found.relative.n == 60
     assert (found.cutoff, found.displacement) == (3, 0.8)
