@@ -32,7 +32,8 @@ test-fast: $(VENV)/.test
 # Nothing else should run meanwhile. Some libraries are told by the environment to run as on an older processor.
 bench: $(VENV)/.test
 	env -u OPENBLAS_CORETYPE PYTHONPATH=.:tests/benchmarks $(BIN)/python tests/benchmarks/flow_benchmark.py
-	$(BIN)/python tests/benchmarks/diffeo_benchmark.py
+	PYTHONPATH=tests/benchmarks $(BIN)/python tests/benchmarks/diffeo_benchmark.py
+	PYTHONPATH=tests/benchmarks $(BIN)/python tests/benchmarks/nets_benchmark.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -36,7 +36,7 @@ def measure_layers(
     layers: Sequence[str] | None = None,
     batch_norm: BatchNorm = "running",
     rng: int | np.random.Generator = 0,
-    batch_size: int = 100,
+    batch_size: int = 64,
     memory: int = 2**30,
     resamples: int = 1000,
     confidence: float = 0.95,

@@ -73,7 +73,7 @@ class Measure:
     """Over images: mean, median or coordinate-median."""
     batch_norm: str = "running"
     """Statistics of batch norm: running; clean, of the clean images, for a net at its start; or own."""
-    batch_size: int = 100
+    batch_size: int = 64
     """Images in one forward pass."""
     layers: bool = False
     """Also every layer's D, G and R."""
@@ -202,6 +202,7 @@ class Measure:
             if not data.classes:
                 raise InputError("data", data.name, f"must have classes: {self.model} needs to know how many")
             model = build(self.model, channels, size, len(data.classes), self.seed)
+            model.to(memory_format=torch.channels_last)  # half the time on a CPU
         elif ":" not in self.model:
             known = ", ".join(ARCHITECTURES)
             raise InputError("model", self.model, f"must be package.module:factory or one of {known}")

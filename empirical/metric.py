@@ -66,7 +66,7 @@ class RelativeStability(Metric):
         average: Average = "mean",
         seed: int = 0,
         batch_norm: BatchNorm = "running",
-        batch_size: int = 500,
+        batch_size: int = 64,
         **metric_options: Any,
     ) -> None:
         super().__init__(**metric_options)

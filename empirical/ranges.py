@@ -43,7 +43,7 @@ def measure_range(
     interpolation: Interpolation = "bilinear",
     folding: Folding = "keep",
     batch_norm: BatchNorm = "running",
-    batch_size: int = 500,
+    batch_size: int = 64,
     resamples: int = 1000,
     confidence: float = 0.95,
     progress: Callable[[float], None] | None = None,

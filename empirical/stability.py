@@ -138,6 +138,18 @@ def _statistics(outputs: Outputs, index: np.ndarray, average: Average) -> tuple[
     return _lower_median(deformed, 0).sum() / spread, _lower_median(noisy, 0).sum() / spread
 
 
+def _means(outputs: Outputs, samples: np.ndarray) -> np.ndarray:
+    """`_statistics` by means for many samples at once, shape (2, samples): products with how often each image is in."""
+    count = len(outputs.clean)
+    places = samples + count * np.arange(len(samples))[:, None]
+    weights = np.bincount(places.ravel(), minlength=count * len(samples)).reshape(-1, count) / samples.shape[1]
+    clean = outputs.clean - outputs.clean.mean(0)
+    moved = [((other - outputs.clean) ** 2).sum(1) for other in (outputs.deformed, outputs.noisy)]
+    variance = weights @ (clean**2).sum(1) - ((weights @ clean) ** 2).sum(1)
+    spread = 2 * samples.shape[1] / (samples.shape[1] - 1) * variance
+    return np.stack([weights @ values for values in moved]) / spread
+
+
 def measure_outputs(
     outputs: Outputs,
     *,
@@ -181,7 +193,11 @@ def measure_outputs(
 
         def statistic(indices: np.ndarray, axis: int = -1) -> np.ndarray:
             with np.errstate(divide="ignore", invalid="ignore"):
-                drawn = np.array([_statistics(outputs, index, average) for index in np.atleast_2d(indices)]).T
+                samples = np.atleast_2d(indices)
+                if average == "mean":
+                    drawn = _means(outputs, samples)
+                else:
+                    drawn = np.array([_statistics(outputs, index, average) for index in samples]).T
                 return np.stack((drawn[0], drawn[1], drawn[0] / drawn[1])).reshape(3, *indices.shape[:-1])
 
         bootstrap = stats.bootstrap(
@@ -209,7 +225,7 @@ def measure_stability(
     interpolation: Interpolation = "bilinear",
     folding: Folding = "keep",
     batch_norm: BatchNorm = "running",
-    batch_size: int = 500,
+    batch_size: int = 64,
     resamples: int = 1000,
     confidence: float = 0.95,
 ) -> Stability:
@@ -256,7 +272,7 @@ def measure_probes(
     average: Average = "mean",
     rng: int | np.random.Generator = 0,
     batch_norm: BatchNorm = "running",
-    batch_size: int = 500,
+    batch_size: int = 64,
     resamples: int = 1000,
     confidence: float = 0.95,
 ) -> Stability:

@@ -14,7 +14,7 @@ from torch import nn  # noqa: E402
 
 from empirical import MaxEntropyDiffeo, build, measure_stability  # noqa: E402
 from empirical.probes import noise_like  # noqa: E402
-from empirical.stability import AVERAGES, Outputs, measure_outputs  # noqa: E402
+from empirical.stability import AVERAGES, Outputs, _means, _statistics, measure_outputs  # noqa: E402
 from theory import InputError  # noqa: E402
 
 
@@ -217,3 +217,13 @@ def test_summary_and_row_hold_the_numbers() -> None:
     assert found.summary()["relative_stability"]["value"] == found.row()["relative_stability"] == found.relative.value
     assert found.row()["relative_stability_low"] == found.relative.low
     assert "R_f=" in repr(found)
+
+
+def test_the_means_of_many_samples_are_those_of_each() -> None:
+    """The bootstrap's matrix products against the plain formula, image by image, outputs far from zero."""
+    rng = np.random.default_rng(0)
+    clean = 1e4 + rng.standard_normal((30, 4))
+    outputs = Outputs(clean, clean + rng.standard_normal((30, 4)), clean + rng.standard_normal((30, 4)))
+    samples = rng.integers(0, 30, (50, 30))
+    expected = np.array([_statistics(outputs, sample, "mean") for sample in samples]).T
+    np.testing.assert_allclose(_means(outputs, samples), expected, rtol=1e-9)
