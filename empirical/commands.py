@@ -203,6 +203,8 @@ class Sweep:
     """Fetch a data set that is not there."""
     device: str = "cpu"
     """Where image nets are trained: cpu, cuda, ..."""
+    keep_weights: bool = True
+    """Keep the trained nets in the store, too."""
     json: bool = False
     """Print JSON instead of a line."""
 
@@ -216,7 +218,7 @@ class Sweep:
         with terminal.progress("sweep") as report:
             table = sweep(
                 experiments, self.store, self.workers, data_folder=self.data, download=self.download,
-                device=self.device,
+                device=self.device, keep_weights=self.keep_weights,
                 progress=lambda done, total, config: report(
                     done / total, f"{done}/{total}, P = {config.train_size}, seed {config.seed}"
                 ),

@@ -54,7 +54,8 @@ class Measure:
     data: str
     """A folder of images (folders in it are classes), an .npz file with images and maybe labels, or a data set."""
     weights: Path | None = None
-    """State dict: .safetensors, or torch's format holding tensors alone. Without, the net as it is made."""
+    """State dict: .safetensors, or torch's format holding tensors alone. Without, the net as it is made. Those that
+    relstab train and sweep keep hold the normalisation too."""
     data_folder: Path | None = None
     """Folder of the named data sets; the environment variable RELSTAB_DATA otherwise."""
     image_size: int | None = None
@@ -195,7 +196,7 @@ class Measure:
 
         from empirical.architectures import ARCHITECTURES, build, seeded
         from empirical.training import Normalised
-        from empirical.weights import load_weights
+        from empirical.weights import load_weights, normalisation
 
         channels, size = data.images.shape[1], data.images.shape[-1]
         if self.model in ARCHITECTURES:
@@ -212,6 +213,11 @@ class Measure:
                 model = factory()
             if not isinstance(model, nn.Module):
                 raise InputError("model", self.model, f"must make a torch module, not {type(model).__name__}")
+        within = None if self.weights is None else normalisation(self.weights)
+        if within is not None:
+            if self.mean:
+                raise InputError("mean", self.mean, "is not read: the weights hold that of the training set")
+            model = Normalised(model, *within)
         if self.weights is not None:
             load_weights(model, self.weights)
         if not self.mean:
@@ -226,7 +232,10 @@ class Measure:
 
         assert data.labels is not None
         with evaluation(model):
-            outputs = model(images[:1]).shape[1]
+            found = model(images[:2])
+        if getattr(found, "ndim", 0) != 2:
+            return  # measuring says what is wrong
+        outputs = found.shape[1]
         for value in (int(data.labels.min()), int(data.labels.max())):
             if not 0 <= value < outputs:
                 raise InputError("labels", value, f"must be at least 0 and below {outputs}, the number of outputs")

@@ -1,7 +1,8 @@
 """A grid of runs on this machine: a store of finished ones, worker processes, one curve table.
 
 One finished run is one folder of the store, named by the hash of its configuration, written aside and
-renamed when whole: config.json, record.csv and environment.json. A folder that is there is not run again.
+renamed when whole: config.json, record.csv, environment.json and the net's weights.safetensors. A folder that is
+there is not run again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from empirical.config import config_hash, config_to_dict
 from empirical.devices import require_device
 from empirical.experiments import Config, Experiment
 from empirical.training import Run, check, train
+from empirical.weights import save_weights
 from theory.errors import InputError, require_integer
 from theory.files import make_folder
 from theory.table import read_table, validate_table, write_table
@@ -47,13 +49,15 @@ class RunStore:
         record = self.path(config) / "record.csv"
         return read_table(record) if record.is_file() else None
 
-    def write(self, run: Run, device: str = "cpu") -> None:
+    def write(self, run: Run, device: str = "cpu", weights: bool = True) -> None:
         """Keep a finished run; one that was finished meanwhile by somebody else stays."""
         aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self.folder))
         try:
             (aside / "config.json").write_text(json.dumps(config_to_dict(run.config), indent=1) + "\n")
             (aside / "environment.json").write_text(json.dumps(_environment(device), indent=1) + "\n")
             write_table(run.table, aside / "record.csv", digits=17)
+            if weights:
+                save_weights(run.model, aside / "weights.safetensors")
             aside.chmod(0o755)
             if self.path(run.config).is_dir() and not (self.path(run.config) / "record.csv").is_file():
                 shutil.rmtree(self.path(run.config))  # somebody's remains, not a run
@@ -87,13 +91,13 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _run(
-    config: Config, data_folder: str | None, download: bool, device: str, store: RunStore | None
+    config: Config, data_folder: str | None, download: bool, device: str, store: RunStore | None, weights: bool
 ) -> pd.DataFrame:
     """Train on one thread, whoever the caller: the same table from one process as from many."""
     with _threads(1):
         run = train(config, data_folder=data_folder, download=download, device=device)
         if store is not None:
-            store.write(run, device)
+            store.write(run, device, weights)
     return run.table
 
 
@@ -120,6 +124,7 @@ def sweep(
     data_folder: str | Path | None = None,
     download: bool = False,
     device: str = "cpu",
+    keep_weights: bool = True,
     progress: SweepProgress | None = None,
 ) -> pd.DataFrame:
     """Run every configuration of `experiments` that the store does not hold; the curve table of them all.
@@ -130,6 +135,8 @@ def sweep(
     executor : number of worker processes; 1 runs in this process. Every run takes one thread, and the table
         is the same, row for row, whatever their number
     data_folder, download : see `empirical.load_data`
+    keep_weights : whether the store also keeps the trained nets, as weights.safetensors; a run that was finished
+        without is not done again for them
     device : where image nets are trained; the stripe's are on the CPU
 
     Raises
@@ -159,5 +166,6 @@ def sweep(
         if progress is not None:
             progress(len(tables), len(configs), config)
 
-    run_jobs(_run, {config: (config, folder, download, device, keep) for config in waiting}, executor, finish)
+    options = folder, download, device, keep, keep_weights
+    run_jobs(_run, {config: (config, *options) for config in waiting}, executor, finish)
     return validate_table(pd.concat([tables[config] for config in configs], ignore_index=True))

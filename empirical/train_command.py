@@ -46,6 +46,7 @@ class Train:
     For example:
     - `relstab train --dataset digits --train-size 512`
     - `relstab train --dataset fashion-mnist --data DATA --architecture resnet-small --train-size 1024`
+    - `relstab train --architecture resnet18 --dataset cifar10 --data DATA --device cuda --keep-weights net.safetensors`
     - `relstab train --dataset stripe --train-size 1024 --json`
     """
 
@@ -104,6 +105,8 @@ class Train:
     """Where an image net is trained: cpu, cuda, ..."""
     output: Path | None = None
     """Curve table to write, .csv or .parquet."""
+    keep_weights: Path | None = None
+    """Where to write the trained net's weights, .safetensors, for relstab measure."""
     json: bool = False
     """Print JSON instead of a table."""
 
@@ -112,7 +115,7 @@ class Train:
         kind: Any = StripeConfig if self.dataset == "stripe" else ImageConfig
         own = {item.name for item in fields(kind)}
         given = {item.name: getattr(self, item.name) for item in fields(self) if item.name in own}
-        shared = {"data", "download", "output", "json", "dataset", "device"}
+        shared = {"data", "download", "output", "json", "dataset", "device", "keep_weights"}
         for item in fields(self):
             value = getattr(self, item.name)
             unread = item.name not in own | shared or (item.name == "device" and kind is StripeConfig)
@@ -128,11 +131,14 @@ class Train:
     def run(self) -> dict[str, Any]:
         require_torch()
         from empirical.training import train
+        from empirical.weights import require_weights_path, save_weights
 
         terminal = Terminal(self.json)
         config = self.config()
         if self.output is not None:
             require_table_path("output", self.output)
+        if self.keep_weights is not None:
+            require_weights_path("keep_weights", self.keep_weights)
         with terminal.progress("train") as report:
             run = train(
                 config, data_folder=self.data, download=self.download, device=self.device,
@@ -141,6 +147,9 @@ class Train:
         first = run.table.iloc[0]
         title = f"{first.task}, {first.architecture}, P = {first.train_size}, seed {first.seed}; {run.seconds:.1f} s"
         _show(terminal, title, run.table)
+        if self.keep_weights is not None:
+            save_weights(run.model, self.keep_weights)
+            terminal.line(f"wrote {self.keep_weights}")
         if self.output is not None:
             write_table(run.table, self.output)
             terminal.line(f"wrote {self.output}")

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from theory.errors import InputError
+from theory.files import require_writable_parent, write_whole
 
-__all__ = ["load_weights"]
+__all__ = ["load_weights", "normalisation", "read_weights", "require_weights_path", "save_weights"]
 
 _SHOWN = 3  # keys named in a message
 
@@ -27,12 +28,7 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         If there is no such file, it holds anything but tensors, or its keys or shapes are not the model's: the first
         that differ are named.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise InputError("weights", str(path), "no such file")
-    state = _read(file)
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
+    file, state = Path(path), read_weights(path)
     own = model.state_dict()
     missing, extra = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     if missing or extra:
@@ -44,6 +40,47 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         shapes = f"{tuple(state[key].shape)} for {tuple(own[key].shape)}"
         raise InputError("weights", file.name, f"does not fit the model: {key} is {shapes}")
     model.load_state_dict(state)
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The state dict in a file; see `load_weights`."""
+    file = Path(path)
+    if not file.is_file():
+        raise InputError("weights", str(path), "no such file")
+    state = _read(file)
+    if all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    return state
+
+
+def normalisation(path: str | Path) -> tuple[Tensor, Tensor] | None:
+    """Mean and standard deviation of the channels that `empirical.train` wraps its nets in, where a file holds them."""
+    state = read_weights(path)
+    if {key.partition(".")[0] for key in state} == {"mean", "std", "net"}:
+        return state["mean"].flatten(), state["std"].flatten()
+    return None
+
+
+def save_weights(model: nn.Module, path: str | Path) -> None:
+    """Write the state dict as safetensors, aside first and then renamed.
+
+    Raises
+    ------
+    InputError
+        If the name does not end in .safetensors or the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    require_weights_path("weights", path)
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    write_whole(Path(path), lambda aside: aside.write_bytes(save(state)))
+
+
+def require_weights_path(parameter: str, path: str | Path) -> None:
+    """InputError if weights could not be written there, before a net is trained for nothing."""
+    if Path(path).suffix != ".safetensors":
+        raise InputError(parameter, str(path), "must end in .safetensors")
+    require_writable_parent(parameter, path)
 
 
 def _few(keys: list[str]) -> str:

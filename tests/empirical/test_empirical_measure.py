@@ -13,10 +13,10 @@ from PIL import Image  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 import relstab  # noqa: E402
-from empirical import build, load_data, measure_stability  # noqa: E402
+from empirical import Experiment, ImageConfig, build, load_data, measure_stability, sweep  # noqa: E402
 from empirical.evaluation import classification_error  # noqa: E402
 from empirical.user_images import read_images  # noqa: E402
-from empirical.weights import load_weights  # noqa: E402
+from empirical.weights import load_weights, read_weights  # noqa: E402
 from theory import InputError, read_table  # noqa: E402
 
 NETS = """
@@ -120,7 +120,7 @@ REFUSED = [
     ("--model own_nets:Bad --displacement 0.3 --data digits.npz",
      "model output f(x) = not finite for 80 of 80 images: must be finite"),
     ("--model own_nets:flat --displacement 0.3 --data digits.npz",
-     "model output = (80, 8, 8): must be a tensor of shape (80, outputs)"),
+     "model output = (64, 8, 8): must be a tensor of shape (64, outputs)"),
     (f"{BASE} --data digits.npz --weights none.pt", "weights = none.pt: no such file"),
     (f"{BASE} --data digits.npz --weights code.pt", "must hold tensors alone"),
     (f"{BASE} --data digits.npz --weights text.safetensors", "weights = text.safetensors: cannot be read"),
@@ -169,3 +169,35 @@ def test_a_damaged_image_is_named(here: Path) -> None:
     (here / "photos" / "3" / "zzz.png").write_text("no image")
     with pytest.raises(InputError, match=r"data = zzz\.png: cannot be read as an image"):
         read_images("photos")
+
+
+def test_a_net_trained_by_the_command_is_measured_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """train --keep-weights, then measure: the normalisation comes with the weights, the numbers are the same."""
+    monkeypatch.chdir(tmp_path)
+    common = "--displacement 0.5 --json"
+    train = "train --architecture resnet-small --train-size 64 --epochs 1 --min-steps 5"
+    assert relstab.main([*f"{train} --keep-weights net.safetensors {common}".split()]) == 0
+    trained = json.loads(capsys.readouterr().out)["stages"][-1]
+    measure = f"measure --model resnet-small --weights net.safetensors --data digits --image-size 16 {common}"
+    assert relstab.main(measure.split()) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["test_error"] == pytest.approx(trained["test_error"])
+    assert found["stability"][0]["relative_stability"]["value"] == pytest.approx(
+        trained["relative_stability"], rel=1e-4
+    )
+    assert relstab.main([*measure.split(), "--mean", "0.5", "--std", "0.3"]) == 2
+    assert "mean = (0.5,): is not read: the weights hold" in capsys.readouterr().err
+    assert relstab.main([*f"{train} --keep-weights net.pt".split()]) == 2
+    assert "keep_weights = net.pt: must end in .safetensors" in capsys.readouterr().err
+
+
+def test_a_store_keeps_weights_unless_told_not_to(tmp_path: Path) -> None:
+    config = ImageConfig(image_size=16, train_size=16, epochs=1, min_steps=1, probe_size=20)
+    sweep(Experiment(config, (16,), (0,)), tmp_path / "with")
+    sweep(Experiment(config, (16,), (0,)), tmp_path / "without", keep_weights=False)
+    (run,), (bare,) = ((tmp_path / name).iterdir() for name in ("with", "without"))
+    assert (run / "weights.safetensors").is_file()
+    assert not (bare / "weights.safetensors").exists()
+    assert set(read_weights(run / "weights.safetensors")) >= {"mean", "std", "net.0.weight"}

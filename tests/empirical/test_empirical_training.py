@@ -101,7 +101,8 @@ def test_sweep_keeps_runs_and_does_not_do_them_again(tmp_path: Path, monkeypatch
     assert len(first) == 16
     folders = sorted((tmp_path / "runs").iterdir())
     assert [f.name for f in folders] == sorted(config_hash(config) for config in GRID.configs())
-    assert {f.name for f in folders[0].iterdir()} == {"config.json", "environment.json", "record.csv"}
+    files = {"config.json", "environment.json", "record.csv", "weights.safetensors"}
+    assert {f.name for f in folders[0].iterdir()} == files
 
     def never(*args: object) -> None:
         raise AssertionError("a finished run was done again")
