@@ -11,6 +11,7 @@ import tyro
 
 from empirical.user_code import load_function
 from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
+from theory.files import require_writable_parent, write_whole
 from theory.table import curve_table, require_table_path, write_table
 from theory.terminal import Terminal
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from empirical.evaluation import BatchNorm
+    from empirical.layers import LayerStability
     from empirical.stability import Average, Stability
     from empirical.user_images import LabelledImages
 
@@ -68,8 +70,16 @@ class Measure:
     """Of each channel, divided by; with mean."""
     cutoffs: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--cutoff"])] = (3,)
     """c of the diffeomorphisms."""
-    displacements: Annotated[tuple[float, ...], tyro.conf.arg(aliases=["--displacement"])] = (1.0,)
-    """delta of the diffeomorphisms in pixels."""
+    displacements: Annotated[tuple[float, ...] | None, tyro.conf.arg(aliases=["--displacement"])] = None
+    """delta of the diffeomorphisms in pixels; 1 if no temperature is given either."""
+    temperatures: Annotated[tuple[float, ...] | None, tyro.conf.arg(aliases=["--temperature"])] = None
+    """T of the diffeomorphisms, instead."""
+    calibration: str = "paper"
+    """How a displacement sets T: paper or exact."""
+    interpolation: str = "bilinear"
+    """bilinear, nearest or gaussian."""
+    folding: str = "keep"
+    """keep refuses T > T_max; reject also draws folded fields anew; allow takes any T."""
     average: str = "mean"
     """Over images: mean, median or coordinate-median."""
     batch_norm: str = "running"
@@ -78,6 +88,8 @@ class Measure:
     """Images in one forward pass."""
     layers: bool = False
     """Also every layer's D, G and R."""
+    layers_output: Path | None = None
+    """Table of the layers to write, .csv; with layers."""
     seed: int = 0
     """Draws the net's start, diffeomorphisms and noise."""
     device: str = "cpu"
@@ -104,12 +116,15 @@ class Measure:
         model = self._model(data).to(device)
         images = data.images[: self.images].to(device)
         average, batch_norm = cast("Average", self.average), cast("BatchNorm", self.batch_norm)
+        fields: dict[str, Any] = {
+            name: getattr(self, name) for name in ("calibration", "interpolation", "folding")
+        }
         if data.labels is not None:
             self._check_labels(model, data, images)
         with terminal.progress("measure") as report:
             results = measure_range(
-                model, images, cutoffs=self.cutoffs, displacements=self.displacements, rng=self.seed, average=average,
-                batch_norm=batch_norm, batch_size=self.batch_size,
+                model, images, cutoffs=self.cutoffs, displacements=self.displacements, temperatures=self.temperatures,
+                rng=self.seed, average=average, batch_norm=batch_norm, batch_size=self.batch_size, **fields,
                 progress=lambda part: report(part, f"{part:.0%}"),
             )  # fmt: skip
         error = None
@@ -120,7 +135,7 @@ class Measure:
             f"{images.shape[-1]} x {images.shape[-1]}; 95 % over images and probes",
             ["c", "delta", "R_f", "D_f", "G_f", "folded", f"{_LAW} sqrt(R_f)"],
             [
-                [str(s.cutoff), f"{s.displacement:g}", *(e.short for e in (s.relative, s.diffeo, s.noise)),
+                [str(s.cutoff), f"{s.displacement:.3g}", *(e.short for e in (s.relative, s.diffeo, s.noise)),
                  f"{s.folded_fraction:.1%}", f"{_LAW * math.sqrt(s.relative.value):.3g}"]
                 for s in results
             ],
@@ -130,21 +145,25 @@ class Measure:
         terminal.line(f"{_LAW} sqrt(R_f) is the test error that the paper's law for CIFAR10 at one pixel would give")
         found = []
         if self.layers:
-            probes = draw_probes(
-                images, cutoff=self.cutoffs[0], displacement=self.displacements[0], rng=self.seed
-            )
+            first: dict[str, Any] = {} if self.displacements is None else {"displacement": self.displacements[0]}
+            if self.temperatures is not None:
+                first = {"temperature": self.temperatures[0]}
+            probes = draw_probes(images, cutoff=self.cutoffs[0], **first, rng=self.seed, **fields)
             found = measure_layers(
                 model, probes, rng=self.seed, batch_size=self.batch_size, batch_norm=batch_norm
             )
             terminal.line()
             terminal.table(
-                f"layer by layer, c = {self.cutoffs[0]}, delta = {self.displacements[0]:g}",
+                f"layer by layer, c = {probes.cutoff}, delta = {probes.displacement:.3g}",
                 ["layer", "kind", "R_k", "D_k", "G_k"],
                 [
                     [one.name, one.kind, *(e.short for e in (s.relative, s.diffeo, s.noise))]
                     for one, s in ((one, one.stability) for one in found)
                 ],
             )  # fmt: skip
+            if self.layers_output is not None:
+                _write_layers(found, self.layers_output, self.model, data.name)
+                terminal.line(f"wrote {self.layers_output}")
         if self.output is not None:
             write_table(curve_table([self._row(data, s, error) for s in results]), self.output)
             terminal.line(f"wrote {self.output}")
@@ -165,13 +184,19 @@ class Measure:
         require_integer("seed", self.seed, 0, MAXIMUM_SEED)
         require_choice("average", self.average, ("mean", "median", "coordinate-median"))
         require_choice("batch_norm", self.batch_norm, ("running", "clean", "own"))
-        for name in ("cutoffs", "displacements"):
-            if not getattr(self, name):
-                raise InputError(name, (), "must name at least one")
+        require_choice("calibration", self.calibration, ("paper", "exact"))
+        require_choice("interpolation", self.interpolation, ("bilinear", "nearest", "gaussian"))
+        require_choice("folding", self.folding, ("keep", "reject", "allow"))
         if len(self.mean) != len(self.std):
             raise InputError("mean, std", (self.mean, self.std), "must be given together, a number for each channel")
         for value in self.std:
             require_real("std", value, above=0)
+        if self.layers_output is not None:
+            if not self.layers:
+                raise InputError("layers_output", str(self.layers_output), "is written with layers only")
+            if self.layers_output.suffix != ".csv":
+                raise InputError("layers_output", str(self.layers_output), "must end in .csv")
+            require_writable_parent("layers_output", self.layers_output)
         if self.train_size is not None:
             require_integer("train_size", self.train_size, 1)
         if self.output is not None:
@@ -252,3 +277,14 @@ class Measure:
         }
         return row if error is None else row | {"test_error": error}
 
+
+def _write_layers(found: list[LayerStability], path: Path, model: str, data: str) -> None:
+    """One row a layer, in the order of the forward pass, under a line that says what it is."""
+    import pandas as pd
+
+    rows = [
+        {"place": place, "layer": one.name, "kind": one.kind, **one.stability.row()}
+        for place, one in enumerate(found, 1)
+    ]
+    title = f"# layers of {model} on {data}: relstab measure --layers\n"
+    write_whole(path, lambda aside: aside.write_text(title + pd.DataFrame(rows).to_csv(index=False, float_format="%.6g")))

@@ -88,9 +88,9 @@ class RelativeStability(Metric):
         rank = torch.distributed.get_rank() if torch.distributed.is_available() and _initialised() else 0
         rng = np.random.default_rng([self.seed, rank, int(self.updates)])
         probes = draw_probes(images, **self.setting, rng=rng)
-        with still(model, images, self.batch_norm, self.batch_size) as run:
+        with still(model, probes.clean, self.batch_norm, self.batch_size) as run:
             for kept, batch in (
-                (self.clean, images), (self.deformed, probes.deformed), (self.noisy, probes.noisy)
+                (self.clean, probes.clean), (self.deformed, probes.deformed), (self.noisy, probes.noisy)
             ):  # fmt: skip
                 kept.append(torch.from_numpy(run(batch)).to(self.device))
         self.updates += 1

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from empirical.diffeo import Folding, Interpolation, MaxEntropyDiffeo, deform, folded, require_images
+from empirical.interpolation import gaussian_blur
 from theory.diffeo import Calibration
 from theory.errors import InputError, require_integer
 
-__all__ = ["Probes", "draw_probes", "noise_like"]
+__all__ = ["Probes", "draw_probes", "noise_like", "smoothed"]
 
 
 def noise_like(difference: Tensor, generator: torch.Generator) -> Tensor:
@@ -43,6 +44,13 @@ class Probes:
     folded_fraction: float
 
 
+def smoothed(images: Tensor, interpolation: Interpolation) -> Tensor:
+    """The clean images that deformed ones are compared with: themselves, but for Gaussian interpolation."""
+    if interpolation != "gaussian":
+        return images
+    return torch.cat([gaussian_blur(part) for part in images.split(64)])
+
+
 def draw_probes(
     images: Tensor,
     *,
@@ -55,6 +63,9 @@ def draw_probes(
     folding: Folding = "keep",
 ) -> Probes:
     """One diffeomorphism and one noise of the same norm for every image; arguments as of `measure_stability`.
+
+    Gaussian interpolation smooths, so that the clean images, too, are smoothed, as the authors do: `clean` are those,
+    and the noise is added to them.
 
     Raises
     ------
@@ -75,6 +86,7 @@ def draw_probes(
     coefficients = diffeo.sample(len(images), size)
     dtype = torch.promote_types(images.dtype, torch.float32)
     deformed = deform(images.to(dtype), coefficients.to(images.device), interpolation)
+    images = smoothed(images, interpolation)
     difference = deformed - images.to(dtype)
     # Interpolation weights sum to 1 up to rounding, so a constant image moves by as much and no more.
     rounding = 10 * torch.finfo(dtype).eps * images.to(dtype).flatten(1).norm(dim=1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from empirical.diffeo import Folding, Interpolation, MaxEntropyDiffeo, require_images
 from empirical.evaluation import BatchNorm, still
-from empirical.probes import draw_probes
+from empirical.probes import draw_probes, smoothed
 from empirical.stability import AVERAGES, Average, Outputs, Stability, measure_outputs
 from theory.diffeo import Calibration, MaxEntropyEnsemble
 from theory.errors import InputError, require_choice, require_integer, require_real
@@ -88,8 +88,9 @@ def measure_range(
         ).sample(1, size)
     seed = int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else require_integer("rng", rng, 0)
     results: list[Stability] = []
-    with still(model, images, batch_norm, batch_size) as run:
-        clean = run(images)
+    shown = smoothed(images, interpolation)
+    with still(model, shown, batch_norm, batch_size) as run:
+        clean = run(shown)
         for setting in settings:
             source = np.random.default_rng(seed)
             probes = draw_probes(

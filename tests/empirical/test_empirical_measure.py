@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -201,3 +202,20 @@ def test_a_store_keeps_weights_unless_told_not_to(tmp_path: Path) -> None:
     assert (run / "weights.safetensors").is_file()
     assert not (bare / "weights.safetensors").exists()
     assert set(read_weights(run / "weights.safetensors")) >= {"mean", "std", "net.0.weight"}
+
+
+def test_layers_as_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    measure = "measure --model lenet --data digits --image-size 16 --displacement 0.5 --images 20 --json"
+    assert relstab.main([*measure.split(), "--layers", "--layers-output", "layers.csv"]) == 0
+    printed = json.loads(capsys.readouterr().out)["layers"]
+    table = pd.read_csv("layers.csv", comment="#")
+    assert table["layer"].astype(str).tolist() == [one["name"] for one in printed]
+    values = [one["relative_stability"]["value"] for one in printed]
+    np.testing.assert_allclose(table["relative_stability"], values, rtol=1e-5)
+    for arguments, message in (
+        ("--layers-output layers.csv", "layers_output = layers.csv: is written with layers only"),
+        ("--layers --layers-output layers.txt", "layers_output = layers.txt: must end in .csv"),
+    ):
+        assert relstab.main([*measure.split(), *arguments.split()]) == 2
+        assert message in capsys.readouterr().err

@@ -16,6 +16,7 @@ from empirical import (  # noqa: E402
     measure_stability,
     paper_temperatures,
 )
+from empirical.interpolation import gaussian_blur  # noqa: E402
 from theory import InputError, MaxEntropyEnsemble  # noqa: E402
 
 IMAGES = torch.rand(24, 1, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -138,3 +139,19 @@ def test_a_net_that_answers_in_half_precision_is_read_as_it_is() -> None:
     rounded = measure_stability(lambda batch: net(batch).bfloat16(), IMAGES, displacement=0.5, resamples=0)
     assert rounded.relative.value == pytest.approx(whole.relative.value, rel=0.05)
     assert rounded.relative.value != whole.relative.value
+
+
+def test_gaussian_interpolation_compares_with_smoothed_images() -> None:
+    """A field of next to no displacement moves nothing but rounding; against unsmoothed images it would seem to."""
+    probes = draw_probes(IMAGES, temperature=1e-12, interpolation="gaussian")
+    still_there = (probes.deformed - probes.clean).norm()
+    assert still_there < 1e-3 * (probes.deformed - IMAGES).norm()
+    torch.testing.assert_close(probes.clean, gaussian_blur(IMAGES))
+    torch.testing.assert_close(
+        (probes.noisy - probes.clean).flatten(1).norm(dim=1), (probes.deformed - probes.clean).flatten(1).norm(dim=1),
+        rtol=0.01, atol=1e-5,
+    )  # fmt: skip
+    found = measure_range(lambda b: b.flatten(1), IMAGES, displacements=(0.5,), interpolation="gaussian", rng=3)
+    alone = measure_stability(lambda b: b.flatten(1), IMAGES, displacement=0.5, interpolation="gaussian", rng=3)
+    assert found == [alone]
+    assert alone.relative.value == pytest.approx(1, abs=0.02)  # an isometry: noise has the deformation's norm
