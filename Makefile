@@ -43,6 +43,7 @@ figures: $(VENV)/.nets
 	$(BIN)/python paper/stripe_flow.py
 	$(BIN)/python paper/prediction.py
 	$(BIN)/python paper/learning_curves.py
+	$(BIN)/python paper/image_nets.py
 	$(BIN)/relstab report paper/data/stripe_theory.csv paper/data/fashion_mnist.csv --output build/report.html
 	mkdir -p paper/figures
 	cp build/report_figures/stability-against-train-size.png paper/figures/

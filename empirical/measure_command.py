@@ -287,4 +287,5 @@ def _write_layers(found: list[LayerStability], path: Path, model: str, data: str
         for place, one in enumerate(found, 1)
     ]
     title = f"# layers of {model} on {data}: relstab measure --layers\n"
-    write_whole(path, lambda aside: aside.write_text(title + pd.DataFrame(rows).to_csv(index=False, float_format="%.6g")))
+    text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g")
+    write_whole(path, lambda aside: aside.write_text(title + text))
