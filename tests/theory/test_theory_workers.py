@@ -1,0 +1,149 @@
+"""Jobs over processes: order, errors, retries, workers that are killed, and a first process that is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from theory.errors import InputError
+from theory.workers import WorkerDied, run_jobs
+
+ROOT = Path(__file__).parents[2]
+
+
+def square(value: int) -> int:
+    return value * value
+
+
+def refuse(value: int) -> int:
+    if value == 2:
+        raise InputError("value", value, "must not be 2")
+    return value
+
+
+def fails_at_first(folder: str, value: int) -> int:
+    """Every job fails at its first try, and job 3 kills its process."""
+    mark = Path(folder) / str(value)
+    if not mark.exists():
+        mark.touch()
+        if value == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise OSError("not yet")
+    return value
+
+
+def die(value: int) -> int:
+    if value == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+class Unsendable(Exception):
+    def __reduce__(self) -> str:
+        raise TypeError("no")
+
+
+def unsendable(value: int) -> int:
+    raise Unsendable
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_every_job_ends_once(workers: int) -> None:
+    found: list[tuple[int, int]] = []
+    run_jobs(square, {k: (k,) for k in range(4)}, workers, lambda key, value: found.append((key, value)))
+    assert sorted(found) == [(k, k * k) for k in range(4)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_without_fail_the_first_error_ends_it(workers: int) -> None:
+    found: list[int] = []
+    with pytest.raises(InputError, match="value = 2: must not be 2"):
+        run_jobs(refuse, {k: (k,) for k in range(20)}, workers, lambda key, value: found.append(key))
+    assert {0, 1} <= set(found)
+    assert len(found) < 6  # those that had not started were dropped
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_with_fail_the_others_go_on(workers: int) -> None:
+    """An InputError would come again: it is not tried twice."""
+    found: list[int] = []
+    failed: list[tuple[int, str, int]] = []
+    run_jobs(
+        refuse, {k: (k,) for k in range(5)}, workers, lambda key, value: found.append(key),
+        retries=3, fail=lambda key, error, tries: failed.append((key, type(error).__name__, tries)),
+    )  # fmt: skip
+    assert sorted(found) == [0, 1, 3, 4]
+    assert failed == [(2, "InputError", 1)]
+
+
+def test_what_failed_is_tried_again(tmp_path: Path) -> None:
+    """Errors and a killed process: second tries succeed, nothing comes twice."""
+    found: list[int] = []
+    started: list[int] = []
+    run_jobs(
+        fails_at_first, {k: (str(tmp_path), k) for k in range(6)}, 2, lambda key, value: found.append(value),
+        retries=1, start=started.append,
+    )  # fmt: skip
+    assert sorted(found) == list(range(6))
+    assert sorted(started) == sorted([*range(6), *range(6)])
+
+
+def test_a_bounded_number_of_times() -> None:
+    failed: list[tuple[int, Exception, int]] = []
+    found: list[int] = []
+    run_jobs(
+        die, {k: (k,) for k in range(4)}, 2, lambda key, value: found.append(value),
+        retries=2, fail=lambda *arguments: failed.append(arguments),
+    )  # fmt: skip
+    assert sorted(found) == [0, 2, 3]
+    ((key, error, tries),) = failed
+    assert (key, tries) == (1, 3)
+    assert isinstance(error, WorkerDied)
+    assert str(error) == f"its process ended with status {-signal.SIGKILL}"
+    with pytest.raises(WorkerDied):
+        run_jobs(die, {k: (k,) for k in range(4)}, 2, lambda key, value: None)
+
+
+def test_an_error_that_cannot_be_sent_is_told() -> None:
+    with pytest.raises(RuntimeError, match="Unsendable could not be sent back"):
+        run_jobs(unsendable, {0: (0,), 1: (1,)}, 2, lambda key, value: None)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_workers_do_not_outlive_a_first_process_that_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from theory.workers import run_jobs\n"
+        "def job(folder, k):\n"
+        "    (Path(folder) / f'pid{os.getpid()}').touch()\n"
+        "    time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        "    run_jobs(job, {k: (sys.argv[1], k) for k in range(2)}, 2, print)\n"
+    )
+    first = subprocess.Popen([sys.executable, str(program), str(tmp_path)], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    deadline = time.monotonic() + 60
+    while len(pids := list(tmp_path.glob("pid*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(pids) == 2
+    first.kill()
+    first.wait()
+    workers = [int(pid.name[3:]) for pid in pids]
+    while any(map(_alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(_alive, workers))
