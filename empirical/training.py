@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from empirical.architectures import build, seeded
-from empirical.config import ImageConfig, StripeConfig
+from empirical.checkpoints import Checkpoint, optimizer_state, read_checkpoint, restore_optimizer, write_checkpoint
+from empirical.config import ImageConfig, StripeConfig, config_hash
 from empirical.data import ImageData, load_data, training_subset
 from empirical.devices import require_device
 from empirical.evaluation import classification_error, evaluation
@@ -110,10 +111,16 @@ def train(
     data_folder: str | Path | None = None,
     download: bool = False,
     device: str | torch.device = "cpu",
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> Run:
     """Train and measure the net that `config` describes; the same configuration gives the same numbers, on the
     same device and number of torch's threads (`sweep` takes one).
+
+    With `checkpoint`, a file's path, the state of an image net's training is kept there at the end of an epoch at
+    least every `checkpoint_seconds`; a run that finds such a file goes on from it, to the same numbers to the bit, and
+    removes it when it is done. A damaged file counts as none.
 
     Returns
     -------
@@ -125,8 +132,8 @@ def train(
     Raises
     ------
     InputError
-        As `check`, if there is no such device, and with ``learning_rate`` or ``time_step`` if the training loss stops
-        being finite.
+        As `check`, if there is no such device, if the checkpoint is another configuration's, and with
+        ``learning_rate`` or ``time_step`` if the training loss stops being finite.
     """
     if isinstance(config, StripeConfig):
         from empirical.stripes import train_stripe
@@ -146,17 +153,27 @@ def train(
     # Convolutions are faster with the channels innermost; numbers agree to rounding.
     model.to(memory_format=torch.channels_last)
     measured = _Measured(config, data, place)
-    rows = [measured.row(model, "initial")]
+    saved = None if checkpoint is None else read_checkpoint(checkpoint)
+    rows = [measured.row(model, "initial")] if saved is None else list(saved.facts["rows"])
     with seeded(batch_seed, place):  # for layers that draw, such as dropout
         descent = _Descent(config, model, images, labels, torch.Generator().manual_seed(batch_seed))
+        if saved is not None:
+            start -= descent.restore(saved, str(checkpoint))
+        last = time.perf_counter()
         for epoch in descent.epochs(progress):
             if epoch in descent.recorded:
                 rows.append(measured.row(model, f"epoch={epoch}"))
+            now = time.perf_counter()
+            if checkpoint is not None and now - last >= checkpoint_seconds and epoch < descent.recipe.epochs:
+                write_checkpoint(checkpoint, descent.state(rows, now - start))
+                last = time.perf_counter()
         descent.finish()
     row = measured.row(model, "trained")
     row["train_error"] = classification_error(model, images, labels)
     seconds = time.perf_counter() - start
     rows.append(row | {"seconds": seconds})
+    if checkpoint is not None:
+        Path(checkpoint).unlink(missing_ok=True)
     return Run(config, curve_table(rows), model, descent.loss, seconds, descent.recipe, descent.epoch)
 
 
@@ -177,24 +194,64 @@ class _Descent:
         self.recorded = {int(epoch) for epoch in spaced.round()} - {last}
         self.loss, self.epoch = math.inf, last
         self._best: tuple[tuple[float, float], dict[str, Tensor]] | None = None
+        self.optimizer, self.schedule = self.recipe.make(model)
+        self.done = 0
+
+    def state(self, rows: list[dict[str, Any]], seconds: float) -> Checkpoint:
+        """All that the epochs to come depend on, and what was measured so far."""
+        optimizer = optimizer_state(self.optimizer)
+        best: dict[str, Tensor] = {} if self._best is None else self._best[1]
+        tensors = {
+            **{f"model/{name}": value for name, value in self.model.state_dict().items()},
+            **{f"optimizer/{name}": value for name, value in optimizer.tensors.items()},
+            **{f"best/{name}": value for name, value in best.items()},
+            "random/batches": self.generator.get_state(),
+            "random/layers": torch.get_rng_state(),
+        }
+        if self.images.device.type == "cuda":
+            tensors["random/cuda"] = torch.cuda.get_rng_state(self.images.device)
+        facts = {
+            "config": config_hash(self.config), "rows": rows, "seconds": seconds, "done": self.done, "loss": self.loss,
+            "epoch": self.epoch, "score": None if self._best is None else self._best[0],
+            "groups": optimizer.facts["groups"], "schedule": self.schedule.state_dict(),
+        }  # fmt: skip
+        return Checkpoint(tensors, facts)
+
+    def restore(self, saved: Checkpoint, path: str) -> float:
+        """Go on from there; the seconds that it took to get there."""
+        facts = saved.facts
+        if facts["config"] != config_hash(self.config):
+            raise InputError("checkpoint", path, "is that of another configuration")
+        self.model.load_state_dict(saved.part("model"))
+        restore_optimizer(self.optimizer, saved.part("optimizer"), facts["groups"])
+        self.schedule.load_state_dict(facts["schedule"])
+        if facts["score"] is not None:
+            self._best = (facts["score"][0], facts["score"][1]), saved.part("best")
+        random = saved.part("random")
+        self.generator.set_state(random["batches"])
+        torch.set_rng_state(random["layers"])
+        if "cuda" in random:
+            torch.cuda.set_rng_state(random["cuda"], self.images.device)
+        self.done, self.loss, self.epoch = facts["done"], facts["loss"], facts["epoch"]
+        return float(facts["seconds"])
 
     def epochs(self, progress: Progress | None) -> Iterator[int]:
         """Train, and stop after every epoch for the caller to look at the model."""
-        optimizer, schedule = self.recipe.make(self.model)
-        for epoch in range(1, self.recipe.epochs + 1):
+        for epoch in range(self.done + 1, self.recipe.epochs + 1):
             self.model.train()
             total = torch.zeros((), device=self.images.device)
             for places in self.recipe.epoch(len(self.images), self.generator):
                 loss = self._loss(places.to(self.images.device))
-                optimizer.zero_grad()
+                self.optimizer.zero_grad()
                 loss.backward()
-                optimizer.step()
-                schedule.step()
+                self.optimizer.step()
+                self.schedule.step()
                 total += loss.detach() * len(places)
             self.loss = float(total) / len(self.images)
             if not math.isfinite(self.loss):
                 self._refuse(f"the loss became {self.loss} in epoch {epoch}")
             self._keep_the_best(epoch)
+            self.done = epoch
             if progress is not None:
                 progress(epoch / self.recipe.epochs)
             yield epoch
