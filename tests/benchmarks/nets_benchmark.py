@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from empirical import ImageConfig, MaxEntropyDiffeo, Stability, build, measure_range
-from empirical.training import Normalised, _Descent
+from empirical.descent import Descent
+from empirical.training import Normalised
 from theory.terminal import Terminal
 
 __all__ = ["OneByOne", "ours_epoch", "ours_range", "plain_epoch", "plain_range"]
@@ -70,7 +71,7 @@ def ours_epoch(net: nn.Module, images: Tensor, labels: Tensor, precision: str = 
         learning_rate=0.01, optimizer="sgd", augmentation="crop-flip", precision=precision,
     )  # type: ignore[arg-type]  # fmt: skip
     model = Normalised(net, torch.full((3,), 0.5), torch.full((3,), 0.29)).to(memory_format=torch.channels_last)
-    descent = _Descent(config, model, images, labels, torch.Generator().manual_seed(0))
+    descent = Descent(config, model, images, labels, torch.Generator().manual_seed(0))
     list(descent.epochs(None))
     return descent.loss
 

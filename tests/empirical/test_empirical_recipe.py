@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from scipy import stats  # noqa: E402
 from torch import nn  # noqa: E402
 
-import empirical.training  # noqa: E402
+import empirical.descent  # noqa: E402
 from empirical import ImageConfig, build, crop_and_flip, load_data, train  # noqa: E402
 from empirical.data import training_subset  # noqa: E402
 from empirical.evaluation import classification_error  # noqa: E402
@@ -133,8 +133,8 @@ def test_the_best_epoch_is_that_of_the_held_out_part(monkeypatch: pytest.MonkeyP
     """The weights kept have the least error there of all epochs; the held-out points are not trained on."""
     seen: set[bytes] = set()
     scores: list[float] = []
-    original = empirical.training._Descent._loss
-    keep = empirical.training._Descent._keep_the_best
+    original = empirical.descent.Descent._loss
+    keep = empirical.descent.Descent._keep_the_best
 
     def spy(self, places):  # type: ignore[no-untyped-def]
         seen.update(image.numpy().tobytes() for image in self.images[places])
@@ -147,8 +147,8 @@ def test_the_best_epoch_is_that_of_the_held_out_part(monkeypatch: pytest.MonkeyP
         keep(self, epoch)
         scores.append(classification_error(self.model, *self.held))
 
-    monkeypatch.setattr(empirical.training._Descent, "_loss", spy)
-    monkeypatch.setattr(empirical.training._Descent, "_keep_the_best", note)
+    monkeypatch.setattr(empirical.descent.Descent, "_loss", spy)
+    monkeypatch.setattr(empirical.descent.Descent, "_keep_the_best", note)
     config = replace(SMALL, weights="best", held_out=0.25, epochs=6, architecture="resnet-small")
     run = train(config)
     data = load_data("digits", image_size=16)
@@ -189,7 +189,7 @@ def test_augmented_images_are_trained_on(monkeypatch: pytest.MonkeyPatch) -> Non
         calls.append(len(images))
         return crop_and_flip(images, generator)
 
-    monkeypatch.setattr(empirical.training, "crop_and_flip", counted)
+    monkeypatch.setattr(empirical.descent, "crop_and_flip", counted)
     plain = train(replace(SMALL, epochs=1))
     assert not calls
     other = train(replace(SMALL, epochs=1, augmentation="crop-flip"))
