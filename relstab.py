@@ -15,7 +15,7 @@ import empirical.commands
 import theory.commands
 from compare.commands import Compare, Report
 from compare.demo import Demo
-from theory.errors import InputError
+from theory.errors import Incomplete, InputError
 
 __all__ = ["main"]
 
@@ -55,14 +55,17 @@ def _one_line(message: Warning | str, *_: object, **__: object) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; exit status 0, or 2 with one line on standard error for input that is not allowed."""
+    """Run one command; exit status 0, 1 if a part is missing, 2 for input that is not allowed, with a line on why."""
     usual = warnings.formatwarning
     warnings.formatwarning = _one_line
     try:
         command: Any = _app().cli(
             prog="relstab", description=_DESCRIPTION, args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
         )
-        result = command.run()
+        status, result = 0, command.run()
+    except Incomplete as error:
+        print(f"relstab: {error}", file=sys.stderr)
+        status, result = 1, error.result
     except InputError as error:
         print(f"relstab: {error}", file=sys.stderr)
         return 2
@@ -74,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.formatwarning = usual
     if command.json:
         print(json.dumps(result, indent=1, allow_nan=False))
-    return 0
+    return status
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from empirical.ranges import measure_range, paper_temperatures
     from empirical.recipe import Recipe, crop_and_flip
     from empirical.stability import Stability, measure_probes, measure_stability
-    from empirical.sweeps import RunStore, sweep
+    from empirical.store import RunStore
+    from empirical.sweeps import SweepIncomplete, sweep
     from empirical.training import Run, train
 
 _HOMES = {
@@ -49,7 +50,8 @@ _HOMES = {
     "ranges": ("measure_range", "paper_temperatures"),
     "recipe": ("Recipe", "crop_and_flip"),
     "stability": ("Stability", "measure_probes", "measure_stability"),
-    "sweeps": ("RunStore", "sweep"),
+    "store": ("RunStore",),
+    "sweeps": ("SweepIncomplete", "sweep"),
     "training": ("Run", "train"),
 }
 
@@ -70,6 +72,7 @@ __all__ = [
     "RunStore",
     "Stability",
     "StripeConfig",
+    "SweepIncomplete",
     "build",
     "crop_and_flip",
     "displacement_fields",

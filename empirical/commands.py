@@ -1,40 +1,32 @@
-"""The commands `relstab sample` and `sweep`; `train` and `measure` have files of their own.
+"""The command `relstab sample`, and the list of all; `train`, `measure` and `sweep` have files of their own.
 
 Torch is imported when one of them runs.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 import tyro
 
 from empirical.config import image_side
-from empirical.experiments import read_experiments
 from empirical.measure_command import Measure, require_torch
+from empirical.sweep_command import Sweep
 from empirical.train_command import Train
 from empirical.user_code import load_function
 from theory.diffeo import MaxEntropyEnsemble
 from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer
 from theory.files import require_writable_parent
 from theory.maxent import MaxEntropyReport, check_sampler
-from theory.table import require_table_path, write_table
 from theory.terminal import Terminal
 
 #: Side or mode number beyond which no image is meant.
 _LARGEST = 4096
 
 __all__ = ["COMMANDS", "Sample", "Sweep", "Train", "require_torch"]
-
-
-def _json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads(table.dropna(axis=1, how="all").to_json(orient="records"))
-    return rows
 
 
 @dataclass(frozen=True)
@@ -176,56 +168,6 @@ def _show_report(terminal: Terminal, report: MaxEntropyReport) -> None:
     )
     verdict = "consistent with" if report.consistent else "not"
     terminal.line(f"{verdict} the maximum-entropy ensemble (family-wise level {report.level:g})")
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Train and measure a grid of nets, described in a TOML file, and write the curve table.
-
-    The file holds [[experiment]] tables with kind = "image" or "stripe", train_sizes, seeds, architectures, and
-    any other setting that is to differ from its default. Finished runs are kept in the store and not done again.
-
-    For example:
-    - `relstab sweep experiment.toml --data DATA --store runs --workers 2 --output curve.csv`
-    """
-
-    file: Annotated[Path, tyro.conf.Positional]
-    """Experiment file."""
-    output: Path = Path("curve.csv")
-    """Curve table to write, .csv or .parquet."""
-    store: Path = Path("runs")
-    """Folder of finished runs."""
-    workers: int = 1
-    """Processes that share the runs."""
-    data: Path | None = None
-    """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
-    download: bool = False
-    """Fetch a data set that is not there."""
-    device: str = "cpu"
-    """Where image nets are trained: cpu, cuda, ..."""
-    keep_weights: bool = True
-    """Keep the trained nets in the store, too."""
-    json: bool = False
-    """Print JSON instead of a line."""
-
-    def run(self) -> dict[str, Any]:
-        experiments = read_experiments(self.file)
-        require_table_path("output", self.output)
-        require_torch()
-        from empirical.sweeps import sweep
-
-        terminal = Terminal(self.json)
-        with terminal.progress("sweep") as report:
-            table = sweep(
-                experiments, self.store, self.workers, data_folder=self.data, download=self.download,
-                device=self.device, keep_weights=self.keep_weights,
-                progress=lambda done, total, config: report(
-                    done / total, f"{done}/{total}, P = {config.train_size}, seed {config.seed}"
-                ),
-            )  # fmt: skip
-        write_table(table, self.output, comment=f"relstab sweep {self.file}")
-        terminal.line(f"wrote {self.output}: {len(table)} rows")
-        return {"output": str(self.output), "rows": _json_rows(table)}
 
 
 COMMANDS = {"sample": Sample, "train": Train, "measure": Measure, "sweep": Sweep}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, fields, replace
 from itertools import product
@@ -68,18 +69,39 @@ def read_experiments(path: str | Path) -> list[Experiment]:
     Raises
     ------
     InputError
-        If the file is absent or no TOML, holds no experiment, or a key or value is not allowed.
+        If the file is absent or no TOML, holds no experiment, or a key or value is not allowed: with its line.
     """
     source = Path(path)
     if not source.is_file():
         raise InputError("file", str(path), "no such file")
     try:
-        tables = tomllib.loads(source.read_text(encoding="utf-8")).get("experiment")
+        text = source.read_text(encoding="utf-8")
+        tables = tomllib.loads(text).get("experiment")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError("file", str(path), f"is not TOML ({error})") from error
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise InputError("file", str(path), "holds no [[experiment]]")
-    return [_experiment(table) for table in tables]
+    found = []
+    for place, table in enumerate(tables):
+        try:
+            found.append(_experiment(table))
+        except InputError as error:
+            line = _line(text, place, error.parameter)
+            raise InputError(f"{source.name}, line {line}: {error.parameter}", error.value, error.allowed) from error
+    return found
+
+
+def _line(text: str, place: int, key: str) -> int:
+    """Where the key of the experiment at this place stands; where the experiment begins if it does not."""
+    lines = text.splitlines()
+    starts = [number for number, line in enumerate(lines) if re.match(r"\s*\[\[\s*experiment\s*\]\]", line)]
+    if place >= len(starts):
+        return 1  # written in a way of its own, as an inline array
+    end = starts[place + 1] if place + 1 < len(starts) else len(lines)
+    for number in range(starts[place], end):
+        if re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", lines[number]):
+            return number + 1
+    return starts[place] + 1
 
 
 def _experiment(table: dict[str, Any]) -> Experiment:

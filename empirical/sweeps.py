@@ -1,82 +1,52 @@
-"""A grid of runs on this machine: a store of finished ones, worker processes, one curve table.
+"""A grid of runs on this machine: worker processes, a store of what is finished, one curve table.
 
-One finished run is one folder of the store, named by the hash of its configuration, written aside and
-renamed when whole: config.json, record.csv, environment.json and the net's weights.safetensors. A folder that is
-there is not run again.
+A sweep that is cut goes on where it stopped when it is called again: finished runs are not done again, and one that was
+cut goes on from its last checkpoint. Several sweeps may share a store at the same time.
 """
 
 from __future__ import annotations
 
-import json
-import platform
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from empirical.config import config_hash, config_to_dict
+from empirical.config import ImageConfig
 from empirical.devices import require_device
 from empirical.experiments import Config, Experiment
+from empirical.store import Failure, RunStore
 from empirical.training import Run, check, train
-from empirical.weights import save_weights
-from theory.errors import InputError, require_integer
-from theory.files import make_folder
-from theory.table import read_table, validate_table, write_table
+from theory.errors import Incomplete, InputError, require_integer, require_real
+from theory.table import curve_table, validate_table
 from theory.workers import run_jobs
 
-__all__ = ["Experiment", "RunStore", "SweepProgress", "sweep"]
+__all__ = ["Experiment", "RunStore", "SweepIncomplete", "SweepProgress", "all_configs", "named", "sweep"]
 
-#: Called after every run with (runs done, runs in all, the run's configuration).
+#: Called after every run with (runs done or failed, runs in all, the run's configuration).
 SweepProgress = Callable[[int, int, Config], None]
 
 
-class RunStore:
-    """A folder of finished runs, content-addressed by their configurations."""
+class SweepIncomplete(Incomplete):
+    """Runs failed. `table` holds the others, `failures` why each of those is missing."""
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = make_folder("store", folder)
-
-    def path(self, config: Config) -> Path:
-        """Where the run of `config` is, or will be."""
-        return self.folder / config_hash(config)
-
-    def read(self, config: Config) -> pd.DataFrame | None:
-        """The rows of a finished run, None if there is none."""
-        record = self.path(config) / "record.csv"
-        return read_table(record) if record.is_file() else None
-
-    def write(self, run: Run, device: str = "cpu", weights: bool = True) -> None:
-        """Keep a finished run; one that was finished meanwhile by somebody else stays."""
-        aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self.folder))
-        try:
-            (aside / "config.json").write_text(json.dumps(config_to_dict(run.config), indent=1) + "\n")
-            (aside / "environment.json").write_text(json.dumps(_environment(device), indent=1) + "\n")
-            write_table(run.table, aside / "record.csv", digits=17)
-            if weights:
-                save_weights(run.model, aside / "weights.safetensors")
-            aside.chmod(0o755)
-            if self.path(run.config).is_dir() and not (self.path(run.config) / "record.csv").is_file():
-                shutil.rmtree(self.path(run.config))  # somebody's remains, not a run
-            aside.rename(self.path(run.config))
-        except OSError:
-            if not self.path(run.config).is_dir():
-                raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    def __init__(self, table: pd.DataFrame, failures: dict[Config, Failure], runs: int) -> None:
+        self.table, self.failures, self.runs = table, failures, runs
+        config, failure = next(iter(failures.items()))
+        more = "" if len(failures) == 1 else f", and {len(failures) - 1} more"
+        super().__init__(
+            f"{len(failures)} of {runs} runs missing: {named(config)}: {failure}{more}; finished ones are kept"
+        )
 
 
-def _environment(device: str) -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "device": device,
-        "threads": str(torch.get_num_threads()),
-    }
+def named(config: Config) -> str:
+    """A run in a few words."""
+    at = f"P = {config.train_size}, seed {config.seed}"
+    if isinstance(config, ImageConfig):
+        return f"{config.dataset}, {config.architecture}, {at}"
+    return f"stripe, d = {config.dim}, {at}"
 
 
 @contextmanager
@@ -90,15 +60,43 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _run(
-    config: Config, data_folder: str | None, download: bool, device: str, store: RunStore | None, weights: bool
-) -> pd.DataFrame:
-    """Train on one thread, whoever the caller: the same table from one process as from many."""
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What all runs of a sweep share."""
+
+    data_folder: str | None
+    download: bool
+    device: str
+    store: RunStore | None
+    keep_weights: bool
+    checkpoint_seconds: float
+
+
+def _run(config: Config, options: _Options, wait: bool) -> pd.DataFrame | None:
+    """Train on one thread, whoever the caller: the same table from one process as from many.
+
+    None if another process is at this run and is not to be waited for.
+    """
+
+    def train_here(checkpoint: Path | None = None) -> Run:
+        return train(
+            config, data_folder=options.data_folder, download=options.download, device=options.device,
+            checkpoint=checkpoint, checkpoint_seconds=options.checkpoint_seconds,
+        )  # fmt: skip
+
+    store = options.store
     with _threads(1):
-        run = train(config, data_folder=data_folder, download=download, device=device)
-        if store is not None:
-            store.write(run, device, weights)
-    return run.table
+        if store is None:
+            return train_here().table
+        with store.lock(config, wait=wait) as mine:
+            if not mine:
+                return None
+            held = store.read(config)
+            if held is None:
+                run = train_here(store.checkpoint(config))
+                store.write(run, options.device, options.keep_weights)
+                held = run.table
+            return held
 
 
 def _require_distinct_rows(configs: list[Config]) -> None:
@@ -125,6 +123,9 @@ def sweep(
     download: bool = False,
     device: str = "cpu",
     keep_weights: bool = True,
+    retries: int = 1,
+    retry_failed: bool = False,
+    checkpoint_seconds: float = 60.0,
     progress: SweepProgress | None = None,
 ) -> pd.DataFrame:
     """Run every configuration of `experiments` that the store does not hold; the curve table of them all.
@@ -138,34 +139,72 @@ def sweep(
     keep_weights : whether the store also keeps the trained nets, as weights.safetensors; a run that was finished
         without is not done again for them
     device : where image nets are trained; the stripe's are on the CPU
+    retries : how often a run is tried again whose process died or that met an error of the system
+    retry_failed : also try what failed in an earlier sweep for a reason that would come again, such as a loss that is
+        not finite; by default those count as missing
+    checkpoint_seconds : image nets leave their state in the store so often, and go on from there
 
     Raises
     ------
     InputError
-        Before anything runs, if a configuration cannot be run (see `empirical.check`); later, if a run's
-        loss stops being finite. Finished runs stay in the store.
+        Before anything runs, if a configuration cannot be run (see `empirical.check`).
+    SweepIncomplete
+        At the end, if runs failed. The others are done, kept, and in the error's table.
     """
     require_integer("executor", executor, 1)
-    grids = [experiments] if isinstance(experiments, Experiment) else list(experiments)
-    configs = list(dict.fromkeys(config for grid in grids for config in grid.configs()))
+    require_integer("retries", retries, 0)
+    require_real("checkpoint_seconds", checkpoint_seconds, minimum=0)
+    configs = all_configs(experiments)
     require_device(device)
     for config in configs:
         check(config, data_folder, download)
     _require_distinct_rows(configs)
     keep = RunStore(store) if isinstance(store, str | Path) else store
     folder = None if data_folder is None else str(data_folder)
+    options = _Options(folder, download, device, keep, keep_weights, checkpoint_seconds)
     tables: dict[Config, pd.DataFrame] = {}
+    failures: dict[Config, Failure] = {}
     for config in configs:
         held = keep.read(config) if keep is not None else None
+        known = keep.failure(config) if keep is not None and held is None and not retry_failed else None
         if held is not None:
             tables[config] = held
-    waiting = [config for config in configs if config not in tables]
+        elif known is not None and known.final:  # it would fail again
+            failures[config] = known
+    elsewhere: list[Config] = []
 
-    def finish(config: Config, table: pd.DataFrame) -> None:
+    def finish(config: Config, table: pd.DataFrame | None) -> None:
+        if table is None:
+            elsewhere.append(config)
+            return
         tables[config] = table
-        if progress is not None:
-            progress(len(tables), len(configs), config)
+        report(config)
 
-    options = folder, download, device, keep, keep_weights
-    run_jobs(_run, {config: (config, *options) for config in waiting}, executor, finish)
-    return validate_table(pd.concat([tables[config] for config in configs], ignore_index=True))
+    def fail(config: Config, error: Exception, tries: int) -> None:
+        message = " ".join(str(error).split()) or type(error).__name__
+        failures[config] = Failure(type(error).__name__, message, tries, isinstance(error, InputError))
+        if keep is not None:
+            keep.keep_failure(config, failures[config])
+        report(config)
+
+    def report(config: Config) -> None:
+        if progress is not None:
+            progress(len(tables) + len(failures), len(configs), config)
+
+    waiting = [config for config in configs if config not in tables and config not in failures]
+    for wait in (False, True):  # what other processes are at comes last, when they may be done with it
+        jobs = {config: (config, options, wait) for config in waiting}
+        run_jobs(_run, jobs, executor, finish, retries=retries, fail=fail)
+        waiting, elsewhere = elsewhere, []
+    table = curve_table([])
+    if tables:
+        table = validate_table(pd.concat([tables[config] for config in configs if config in tables], ignore_index=True))
+    if failures:
+        raise SweepIncomplete(table, failures, len(configs))
+    return table
+
+
+def all_configs(experiments: Experiment | Iterable[Experiment]) -> list[Config]:
+    """Those of all experiments, each once, in order."""
+    grids = [experiments] if isinstance(experiments, Experiment) else experiments
+    return list(dict.fromkeys(config for grid in grids for config in grid.configs()))

@@ -10,7 +10,7 @@ import numpy as np
 #: Seeds up to here are exact in every file that a curve table is written to.
 MAXIMUM_SEED = 2**53
 
-__all__ = ["MAXIMUM_SEED", "InputError", "require_choice", "require_integer", "require_real"]
+__all__ = ["MAXIMUM_SEED", "Incomplete", "InputError", "require_choice", "require_integer", "require_real"]
 
 
 class InputError(ValueError):
@@ -30,6 +30,15 @@ class InputError(ValueError):
         shown = self.value if isinstance(self.value, str) and self.value else repr(self.value)
         # One line, whatever the value: an array's repr has several, and so may a user's text.
         return " ".join(f"{self.parameter} = {shown}: {self.allowed}".splitlines())
+
+
+class Incomplete(RuntimeError):
+    """A part of what was asked for is missing; the rest was done and kept. The commands end with exit status 1.
+
+    `result` is what the command would have given.
+    """
+
+    result: Any = None
 
 
 def require_integer(parameter: str, value: Any, minimum: int, maximum: int | None = None) -> int:

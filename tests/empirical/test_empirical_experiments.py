@@ -116,9 +116,23 @@ HEAD = '[[experiment]]\nkind = "image"\ntrain_sizes = [16]\n'
 )
 def test_a_mistake_is_told_by_its_key_in_one_line(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "e.toml").write_text(text)
-    with pytest.raises(InputError, match=f"^{message}") as caught:
+    with pytest.raises(InputError, match=rf"^(e\.toml, line \d+: )?{message}") as caught:
         read_experiments(tmp_path / "e.toml")
     assert "\n" not in str(caught.value)
+
+
+def test_a_mistake_is_told_with_its_line(tmp_path: Path) -> None:
+    """The line of the key in its own experiment; of the experiment where the key is missing."""
+    text = (
+        "# two experiments\n[[experiment]]\nkind = 'image'\nepochs = 3\ntrain_sizes = [8]\n\n"
+        "[[experiment]]\nkind = 'image'\ntrain_sizes = [8]\n  epochs = 0\n"
+    )
+    (tmp_path / "e.toml").write_text(text)
+    with pytest.raises(InputError, match=r"^e\.toml, line 10: epochs = 0: must be"):
+        read_experiments(tmp_path / "e.toml")
+    (tmp_path / "e.toml").write_text(text.replace("train_sizes = [8]\n  epochs = 0", "seeds = [0]"))
+    with pytest.raises(InputError, match=r"^e\.toml, line 7: train_sizes = None"):
+        read_experiments(tmp_path / "e.toml")
 
 
 def test_an_absent_file_is_told(tmp_path: Path) -> None:

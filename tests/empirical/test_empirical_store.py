@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from multiprocessing import active_children
 from pathlib import Path
 
 import pandas as pd
@@ -13,16 +13,27 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+import empirical.store  # noqa: E402
 import empirical.sweeps  # noqa: E402
-from empirical import Experiment, ImageConfig, RunStore, StripeConfig, sweep, train  # noqa: E402
+from empirical import (  # noqa: E402
+    Experiment,
+    ImageConfig,
+    RunStore,
+    StripeConfig,
+    SweepIncomplete,
+    sweep,
+    train,
+)
 from empirical.config import config_hash, config_to_dict  # noqa: E402
-from theory import InputError  # noqa: E402
 
 TINY = ImageConfig(image_size=16, train_size=16, epochs=1, min_steps=3, probe_size=20)
 
 
+FILES = {"checksums.json", "config.json", "environment.json", "record.csv", "weights.safetensors"}
+
+
 def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 def test_experiments_are_united_and_a_run_in_two_of_them_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,10 +100,11 @@ def test_a_run_that_cannot_be_written_leaves_nothing_in_the_store(
         (Path(str(args[1])).parent / "half").write_text("a")
         raise OSError("disk full")
 
-    monkeypatch.setattr(empirical.sweeps, "write_table", full)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(empirical.store, "write_table", full)
+    with pytest.raises(SweepIncomplete, match=r"disk full \(tried 2 times\)"):
         sweep(Experiment(TINY, (16,), (0,)), tmp_path)
     assert names(tmp_path) == set()
+    assert not list(tmp_path.glob(".unfinished*"))
 
 
 def test_of_two_that_finish_the_same_run_the_first_stays(tmp_path: Path) -> None:
@@ -136,14 +148,95 @@ def test_two_workers_give_the_same_table_bit_for_bit(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_fails_in_a_worker_names_the_parameter_and_leaves_whole_runs_only(tmp_path: Path) -> None:
+def test_a_run_that_fails_in_a_worker_does_not_stop_the_others(tmp_path: Path) -> None:
+    """It is tried once, since it would fail again, in this sweep and in the next; with retry_failed it is tried."""
     good = Experiment(TINY, (16,), (0, 1))
     bad = Experiment(replace(TINY, learning_rate=1e20, epochs=3), (24,), (0,))
-    with pytest.raises(InputError, match="learning_rate") as caught:
-        sweep([good, bad], tmp_path, executor=2)
-    assert caught.value.parameter == "learning_rate"
-    for worker in active_children():  # a run that had begun may still be finishing
-        worker.join(60)
-    assert names(tmp_path) <= {config_hash(config) for config in good.configs()}
-    for path in tmp_path.iterdir():
-        assert names(path) == {"config.json", "environment.json", "record.csv"}
+    with pytest.raises(SweepIncomplete) as caught:
+        sweep([bad, good], tmp_path, executor=2, retries=3)
+    (failure,) = caught.value.failures.values()
+    assert failure.message.startswith("learning_rate = 1e+20: the loss became")
+    assert (failure.kind, failure.tries, failure.final) == ("InputError", 1, True)
+    assert names(tmp_path) == {config_hash(config) for config in good.configs()}
+    for path in tmp_path.glob("[!.]*"):
+        assert names(path) == FILES
+    again: list[int] = []
+    with pytest.raises(SweepIncomplete):
+        sweep([bad, good], tmp_path, progress=lambda *report: again.append(1))
+    assert not again
+    with pytest.raises(SweepIncomplete):
+        sweep([bad, good], tmp_path, progress=lambda *report: again.append(1), retry_failed=True)
+    assert len(again) == 1
+    store = RunStore(tmp_path)
+    assert [store.state(config) for config in (*bad.configs(), *good.configs())] == ["failed", "done", "done"]
+
+
+@pytest.mark.parametrize("damage", ["record", "weights", "checksums", "gone"])
+def test_a_damaged_run_is_put_aside_and_done_again(damage: str, tmp_path: Path) -> None:
+    """One bit of any file, or a file missing; control: an undamaged one is read."""
+    grid = Experiment(TINY, (16,), (0,))
+    table = sweep(grid, tmp_path)
+    store = RunStore(tmp_path)
+    place = store.path(TINY)
+    file = place / {"record": "record.csv", "weights": "weights.safetensors", "checksums": "checksums.json",
+                    "gone": "environment.json"}[damage]  # fmt: skip
+    assert store.read(TINY) is not None
+    if damage == "gone":
+        file.unlink()
+    elif damage == "checksums":
+        file.write_text(file.read_text()[:-20])
+    else:
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(bytes(content))
+    assert store.read(TINY) is None
+    assert len(list(tmp_path.glob(f".damaged-{place.name}-*"))) == 1
+    again = sweep(grid, tmp_path)
+    pd.testing.assert_frame_equal(again.drop(columns="seconds"), table.drop(columns="seconds"), check_exact=True)
+    assert names(place) == FILES
+
+
+def test_a_run_of_a_store_from_before_is_read(tmp_path: Path) -> None:
+    sweep(Experiment(TINY, (16,), (0,)), tmp_path)
+    (RunStore(tmp_path).path(TINY) / "checksums.json").unlink()
+    assert RunStore(tmp_path).read(TINY) is not None
+
+
+def test_a_run_that_another_process_is_at_is_waited_for(tmp_path: Path) -> None:
+    """Held here, in another thread's name: the sweep does the other run first, then waits, and finds it done."""
+    grid = Experiment(TINY, (16,), (0, 1))
+    held, other = grid.configs()
+    store = RunStore(tmp_path)
+    order: list[object] = []
+
+    def told(done: int, total: int, config: object) -> None:
+        order.append(config)
+        if config == other:  # only now does the other process finish
+            release.set()
+
+    release, locked = threading.Event(), threading.Event()
+
+    def elsewhere() -> None:
+        with store.lock(held, wait=False) as mine:
+            assert mine
+            locked.set()
+            assert store.state(held) == "running"
+            release.wait(60)
+            store.write(replace(train(held), table=train(held).table.assign(seconds=123.0)))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    locked.wait(60)
+    table = sweep(grid, store, progress=told)
+    thread.join()
+    assert order == [other, held]
+    assert set(table[(table.seed == 0) & (table.stage == "trained")].seconds) == {123.0}
+    assert store.state(held) == "done"
+
+
+def test_what_was_left_half_written_is_removed(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    (tmp_path / f".unfinished-{config_hash(TINY)}-abc").mkdir()
+    (tmp_path / ".unfinished-0123456789abcdef-abc").mkdir()  # another run's, which may be being written
+    sweep(Experiment(TINY, (16,), (0,)), store)
+    assert {path.name for path in tmp_path.glob(".unfinished*")} == {".unfinished-0123456789abcdef-abc"}

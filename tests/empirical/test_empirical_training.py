@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 import empirical.sweeps  # noqa: E402
-from empirical import Experiment, ImageConfig, RunStore, StripeConfig, sweep, train  # noqa: E402
+from empirical import Experiment, ImageConfig, RunStore, StripeConfig, SweepIncomplete, sweep, train  # noqa: E402
 from empirical.config import config_hash  # noqa: E402
 from theory import InputError, read_table  # noqa: E402
 
@@ -99,9 +99,9 @@ def test_sweep_keeps_runs_and_does_not_do_them_again(tmp_path: Path, monkeypatch
     first = sweep(GRID, store, progress=lambda done, total, config: reported.append((done, total)))
     assert reported == [(k, 8) for k in range(1, 9)]
     assert len(first) == 16
-    folders = sorted((tmp_path / "runs").iterdir())
+    folders = sorted((tmp_path / "runs").glob("[!.]*"))
     assert [f.name for f in folders] == sorted(config_hash(config) for config in GRID.configs())
-    files = {"config.json", "environment.json", "record.csv", "weights.safetensors"}
+    files = {"checksums.json", "config.json", "environment.json", "record.csv", "weights.safetensors"}
     assert {f.name for f in folders[0].iterdir()} == files
 
     def never(*args: object) -> None:
@@ -114,9 +114,12 @@ def test_sweep_keeps_runs_and_does_not_do_them_again(tmp_path: Path, monkeypatch
 
 def test_a_sweep_that_fails_keeps_what_was_finished_and_nothing_half(tmp_path: Path) -> None:
     good, bad = Experiment(TINY, (16,), (0,)), Experiment(replace(TINY, learning_rate=1e20), (24,), (0,))
-    with pytest.raises(InputError, match="learning_rate"):
+    told = "1 of 2 runs missing: digits, lenet, P = 24, seed 0: learning_rate"
+    with pytest.raises(SweepIncomplete, match=told) as caught:
         sweep([good, bad], tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [config_hash(good.configs()[0])]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == [config_hash(good.configs()[0])]
+    assert set(caught.value.table["train_size"]) == {16}
+    assert list(caught.value.failures) == bad.configs()
 
 
 def test_a_sweep_is_checked_before_anything_runs(tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""What a sweep will take, from a few timed steps of each kind of run."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from empirical.architectures import build
+from empirical.config import ImageConfig
+from empirical.data import load_data
+from empirical.descent import Descent
+from empirical.evaluation import evaluation
+from empirical.experiments import Config
+from empirical.recipe import recipe
+from empirical.training import Normalised
+
+__all__ = ["estimated_seconds"]
+
+_STEPS = 2
+
+
+def estimated_seconds(
+    configs: list[Config], data_folder: str | Path | None = None, device: str = "cpu"
+) -> dict[Config, float]:
+    """Seconds that each run of an image net would take alone on one thread; those of stripes are not known before.
+
+    For each net, data set, batch size and precision a training step and an evaluation are timed once. Measuring,
+    loading data and starting processes are not in it.
+    """
+    timed: dict[tuple[object, ...], tuple[float, float]] = {}
+    found: dict[Config, float] = {}
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for config in configs:
+            if not isinstance(config, ImageConfig):
+                continue
+            batch = min(config.batch_size, config.train_size)
+            kind = (config.dataset, config.image_size, config.architecture, batch, config.precision)
+            if kind not in timed:
+                timed[kind] = _timed(config, batch, data_folder, device)
+            step, evaluate = timed[kind]
+            data = load_data(config.dataset, data_folder, image_size=config.image_size)
+            net = build(config.architecture, data.channels, data.size, len(data.classes), 0)
+            held = math.ceil(config.held_out * config.train_size) if config.weights == "best" else 0
+            steps = recipe(config, net, config.train_size - held).steps
+            stages = 1 + min(config.records, steps)
+            found[config] = steps * step + stages * len(data.test_images) * evaluate
+    finally:
+        torch.set_num_threads(before)
+    return found
+
+
+def _timed(config: ImageConfig, batch: int, data_folder: str | Path | None, device: str) -> tuple[float, float]:
+    """Seconds of one training step, and of evaluating one image."""
+    data = load_data(config.dataset, data_folder, image_size=config.image_size)
+    images, labels = (part[:batch].to(device) for part in (data.train_images, data.train_labels))
+    net = build(config.architecture, data.channels, data.size, len(data.classes), 0)
+    ones = torch.ones(data.channels)
+    model = Normalised(net, 0 * ones, ones).to(device)
+    model.to(memory_format=torch.channels_last)
+    short = replace(config, weights="last", records=0, epochs=1, min_steps=0, train_size=batch)
+
+    def epoch() -> float:
+        start = time.perf_counter()
+        for _ in Descent(short, model, images, labels, torch.Generator().manual_seed(0)).epochs(None):
+            pass
+        return time.perf_counter() - start
+
+    epoch()  # memory is touched and kernels are chosen at the first
+    step = min(epoch() for _ in range(_STEPS))
+    with evaluation(model):
+        numbers = images.float() / 255
+        model(numbers)
+        start = time.perf_counter()
+        model(numbers)
+        return step, (time.perf_counter() - start) / batch

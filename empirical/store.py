@@ -1,0 +1,177 @@
+"""The store of a sweep's runs: one folder for each, whole or not there, checked when it is read.
+
+    HASH/                   a finished run, named by the hash of its configuration: config.json, record.csv,
+                            environment.json, weights.safetensors, and checksums.json over these
+    .failures/HASH.json     why the run of that configuration failed, and how often it was tried
+    .checkpoints/HASH       the state of one that was cut
+    .locks/HASH             held by the process that is at it; the system lets go when that process ends
+    .damaged-HASH-...       what stood in the place of a run and was none
+
+Any number of processes, of any number of sweeps, may work on one store at the same time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import platform
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import torch
+
+from empirical.config import config_hash, config_to_dict
+from empirical.experiments import Config
+from empirical.training import Run
+from empirical.weights import save_weights
+from theory.errors import InputError
+from theory.files import make_folder, write_whole
+from theory.table import read_table, write_table
+
+__all__ = ["Failure", "RunState", "RunStore"]
+
+RunState = Literal["done", "running", "failed", "cut", "waiting"]
+_CHECKSUMS = "checksums.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run is missing: the error's kind and words, how often it was tried, and whether it would come again."""
+
+    kind: str
+    message: str
+    tries: int
+    final: bool
+
+    def __str__(self) -> str:
+        times = "once" if self.tries == 1 else f"{self.tries} times"
+        return f"{self.message} (tried {times})"
+
+
+class RunStore:
+    """A folder of finished runs, content-addressed by their configurations."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = make_folder("store", folder)
+
+    def path(self, config: Config) -> Path:
+        """Where the run of `config` is, or will be."""
+        return self.folder / config_hash(config)
+
+    def checkpoint(self, config: Config) -> Path:
+        """Where the state of the run is kept while it goes on."""
+        return self.folder / ".checkpoints" / config_hash(config)
+
+    def read(self, config: Config) -> pd.DataFrame | None:
+        """The rows of a finished run; None if there is none.
+
+        What stands in its place and is not whole, or not what was written, is put aside, to be done again.
+        """
+        place = self.path(config)
+        if not place.is_dir():
+            return None
+        try:
+            sums = place / _CHECKSUMS
+            if sums.is_file():  # stores from before have none
+                for name, digest in json.loads(sums.read_text()).items():
+                    if _digest(place / name) != digest:
+                        raise ValueError(name)
+            return read_table(place / "record.csv")
+        except (OSError, ValueError):
+            with suppress(OSError):  # another process may have been faster
+                place.rename(self.folder / f".damaged-{place.name}-{secrets.token_hex(4)}")
+            return None
+
+    def write(self, run: Run, device: str = "cpu", weights: bool = True) -> None:
+        """Keep a finished run; one that was finished meanwhile by somebody else stays."""
+        place = self.path(run.config)
+        aside = Path(tempfile.mkdtemp(prefix=f".unfinished-{place.name}-", dir=self.folder))
+        try:
+            (aside / "config.json").write_text(json.dumps(config_to_dict(run.config), indent=1) + "\n")
+            (aside / "environment.json").write_text(json.dumps(_environment(device), indent=1) + "\n")
+            write_table(run.table, aside / "record.csv", digits=17)
+            if weights:
+                save_weights(run.model, aside / "weights.safetensors")
+            sums = {file.name: _digest(file) for file in sorted(aside.iterdir())}
+            (aside / _CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n")
+            aside.chmod(0o755)
+            self.read(run.config)  # puts aside what is no run
+            aside.rename(place)
+        except OSError:
+            if not place.is_dir():
+                raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        self._failure_path(run.config).unlink(missing_ok=True)
+
+    @contextmanager
+    def lock(self, config: Config, *, wait: bool) -> Iterator[bool]:
+        """Whether this process may run `config`; with `wait` it is waited for until it may.
+
+        What a process that was killed left half-written is removed by the next one that may.
+        """
+        name = config_hash(config)
+        path = make_folder("store", self.folder, ".locks") / name
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            for left in self.folder.glob(f".unfinished-{name}-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            make_folder("store", self.folder, ".checkpoints")
+            yield True
+
+    def _failure_path(self, config: Config) -> Path:
+        return self.folder / ".failures" / f"{config_hash(config)}.json"
+
+    def failure(self, config: Config) -> Failure | None:
+        """Why the run is missing, if it was tried and failed."""
+        try:
+            found = json.loads(self._failure_path(config).read_text())
+            return Failure(found["kind"], found["message"], int(found["tries"]), bool(found["final"]))
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def keep_failure(self, config: Config, failure: Failure) -> None:
+        """Write down why a run is missing; on a disk that is full that cannot be, and nothing is lost by it."""
+        text = json.dumps({"config": config_to_dict(config), **asdict(failure)}, indent=1) + "\n"
+        with suppress(OSError, InputError):
+            make_folder("store", self.folder, ".failures")
+            write_whole(self._failure_path(config), lambda aside: aside.write_text(text))
+
+    def state(self, config: Config) -> RunState:
+        """How far the run is: done, running (somewhere), failed, cut with a checkpoint to go on from, or waiting."""
+        if self.path(config).is_dir():
+            return "done"
+        if (self.folder / ".locks" / config_hash(config)).is_file():
+            with self.lock(config, wait=False) as free:
+                if not free:
+                    return "running"
+        if self.failure(config) is not None:
+            return "failed"
+        return "cut" if self.checkpoint(config).is_file() else "waiting"
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _environment(device: str) -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "device": device,
+        "threads": str(torch.get_num_threads()),
+    }
