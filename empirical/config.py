@@ -49,7 +49,7 @@ class ImageConfig:
     The net is trained for `epochs` passes over the training set, or for `min_steps` steps if that is more: at small P
     an epoch is a step or two. `learning_rate` and `weight_decay` None take what is usual with the optimizer. With
     `records` > 0 the net is also measured at so many log-spaced epochs. `weights` "best" keeps the epoch of least error
-    on a part, `held_out`, of the training set, which is then not trained on; the test set chooses nothing.
+    on a part, `held_out`, of the P training points, which is then not trained on; the test set chooses nothing.
     `precision` is that of the training's products.
     """
 

@@ -65,7 +65,7 @@ def _torchvision(kind: str) -> Callable[[str, Path, bool], ImageData]:
             train, test = (getattr(datasets, kind)(folder, download=download, **split) for split in splits)
         except (RuntimeError, OSError) as error:
             # torchvision says RuntimeError both for absent and for damaged files, OSError if it cannot download.
-            fetch = "could not be fetched" if download else "--download fetches it"
+            fetch = "could not be fetched" if download else "download (an option of train and sweep) fetches it"
             raise InputError("data", str(folder), f"holds no whole {name} in torchvision's layout; {fetch}") from error
         labels = [torch.as_tensor(getattr(part, "targets", getattr(part, "labels", None))) for part in (train, test)]
         classes = tuple(getattr(train, "classes", map(str, range(10))))
@@ -155,7 +155,7 @@ def load_data(
         On an unknown name, a missing or incomplete data folder, or images that are not square and alike.
     """
     if image_size is not None:
-        require_integer("image_size", image_size, 8)
+        require_integer("image_size", image_size, 8, 4096)
     if name == "digits":
         return _load(name, None, image_size, False)
     if name not in DATASETS and not name.startswith("images:"):
@@ -163,7 +163,7 @@ def load_data(
         raise InputError("dataset", name, f"must be one of {known}")
     given = folder if folder is not None else os.environ.get(FOLDER_VARIABLE) or None
     if given is None:
-        raise InputError("data", given, f"{name} needs the folder of the data: --data or {FOLDER_VARIABLE}")
+        raise InputError("data", given, f"{name} needs the folder of the data sets: give it, or set {FOLDER_VARIABLE}")
     path = Path(given)
     if not path.is_dir() and not download:
         raise InputError("data", str(given), "no such folder")

@@ -16,4 +16,6 @@ def require_device(device: str | torch.device) -> torch.device:
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError("device", str(device), f"is not here ({str(error).splitlines()[0]})") from error
+    if found.type == "meta":
+        raise InputError("device", str(device), "holds no numbers")
     return found

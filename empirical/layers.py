@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from empirical.evaluation import BATCH_NORMS, BatchNorm, evaluation, with_statistics
 from empirical.probes import Probes
 from empirical.stability import Stability
-from theory.errors import InputError, require_choice, require_integer
+from theory.errors import InputError, require_choice, require_integer, require_real
 from theory.estimate import Estimate
 
 __all__ = ["LayerStability", "measure_layers"]
@@ -52,7 +52,7 @@ def measure_layers(
     ----------
     model : in eval mode meanwhile
     probes : images with their deformations and noise, see `draw_probes`
-    layers : names as `model.named_modules()` gives them; by default every module without children that is reached
+    layers : names as `model.named_modules()` gives them; by default every module without children that is reached once
     batch_norm : see `measure_stability`; ``own`` takes all images in one batch
     rng : of the bootstrap
 
@@ -63,6 +63,10 @@ def measure_layers(
         if an output is not finite.
     """
     require_integer("batch_size", batch_size, 1)
+    require_integer("resamples", resamples, 0)
+    require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
+    if len(probes.clean) < 2:
+        raise InputError("images", len(probes.clean), "at least 2 are needed")
     if not isinstance(rng, np.random.Generator):
         rng = np.random.default_rng(require_integer("rng", rng, 0))
     require_choice("batch_norm", batch_norm, BATCH_NORMS)

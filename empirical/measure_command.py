@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import tyro
 
+from empirical.config import image_side
 from empirical.user_code import load_function
 from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
 from theory.files import require_writable_parent, write_whole
@@ -82,12 +84,13 @@ class Measure:
     """keep refuses T > T_max; reject also draws folded fields anew; allow takes any T."""
     average: str = "mean"
     """Over images: mean, median or coordinate-median."""
-    batch_norm: str = "running"
-    """Statistics of batch norm: running; clean, of the clean images, for a net at its start; or own."""
+    batch_norm: str | None = None
+    """Statistics of batch norm: running; clean, of the clean images, for a net at its start; or own. By default running
+    with weights or for a model of your own, clean for ours without."""
     batch_size: int = 64
     """Images in one forward pass."""
     layers: bool = False
-    """Also every layer's D, G and R."""
+    """Also every layer's D, G and R, by means, at the first cutoff and displacement."""
     layers_output: Path | None = None
     """Table of the layers to write, .csv; with layers."""
     seed: int = 0
@@ -115,12 +118,14 @@ class Measure:
         device = require_device(self.device)
         model = self._model(data).to(device)
         images = data.images[: self.images].to(device)
-        average, batch_norm = cast("Average", self.average), cast("BatchNorm", self.batch_norm)
+        average = cast("Average", self.average)
+        batch_norm = cast("BatchNorm", self.batch_norm or self._usual_batch_norm(model))
         fields: dict[str, Any] = {
             name: getattr(self, name) for name in ("calibration", "interpolation", "folding")
         }
+        outputs = self._outputs(model, images)
         if data.labels is not None:
-            self._check_labels(model, data, images)
+            self._check_labels(data, outputs)
         with terminal.progress("measure") as report:
             results = measure_range(
                 model, images, cutoffs=self.cutoffs, displacements=self.displacements, temperatures=self.temperatures,
@@ -183,7 +188,7 @@ class Measure:
         require_integer("batch_size", self.batch_size, 1)
         require_integer("seed", self.seed, 0, MAXIMUM_SEED)
         require_choice("average", self.average, ("mean", "median", "coordinate-median"))
-        require_choice("batch_norm", self.batch_norm, ("running", "clean", "own"))
+        require_choice("batch_norm", self.batch_norm or "running", ("running", "clean", "own"))
         require_choice("calibration", self.calibration, ("paper", "exact"))
         require_choice("interpolation", self.interpolation, ("bilinear", "nearest", "gaussian"))
         require_choice("folding", self.folding, ("keep", "reject", "allow"))
@@ -191,6 +196,8 @@ class Measure:
             raise InputError("mean, std", (self.mean, self.std), "must be given together, a number for each channel")
         for value in self.std:
             require_real("std", value, above=0)
+        if self.layers and self.average != "mean":
+            raise InputError("average", self.average, "must be mean with layers")
         if self.layers_output is not None:
             if not self.layers:
                 raise InputError("layers_output", str(self.layers_output), "is written with layers only")
@@ -204,12 +211,27 @@ class Measure:
                 raise InputError("train_size", None, "must be given with output: the table is one of R_f against P")
             require_table_path("output", self.output)
 
+    def _usual_batch_norm(self, model: nn.Module) -> str:
+        """A net that was never trained has running statistics of 0 and 1, which no layer's input has."""
+        from torch import nn
+
+        norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        untrained = bool(norms) and all(
+            norm.num_batches_tracked is not None and int(norm.num_batches_tracked) == 0 for norm in norms
+        )
+        if untrained and self.weights is None and ":" not in self.model:
+            return "clean"
+        if untrained:
+            warnings.warn("batch norm has seen no batch: --batch-norm clean takes the images' statistics", stacklevel=2)
+        return "running"
+
     def _images(self) -> LabelledImages:
         from empirical.data import DATASETS, load_data
         from empirical.user_images import LabelledImages, read_images
 
         if self.data in DATASETS or self.data == "digits" or self.data.startswith("images:"):
-            loaded = load_data(self.data, self.data_folder, image_size=self.image_size)
+            size = image_side(self.data, self.image_size)
+            loaded = load_data(self.data, self.data_folder, image_size=size)
             return LabelledImages(loaded.name, loaded.test_images.float() / 255, loaded.test_labels, loaded.classes)
         if self.image_size is not None:
             raise InputError("image_size", self.image_size, "is read for named data sets only")
@@ -234,11 +256,15 @@ class Measure:
             raise InputError("model", self.model, f"must be package.module:factory or one of {known}")
         else:
             factory = load_function("model", self.model)
-            with seeded(self.seed):
-                model = factory()
+            try:
+                with seeded(self.seed):
+                    model = factory()
+            except Exception as error:
+                reason = f"its factory fails: {type(error).__name__}: {error}"
+                raise InputError("model", self.model, " ".join(reason.split())) from error
             if not isinstance(model, nn.Module):
                 raise InputError("model", self.model, f"must make a torch module, not {type(model).__name__}")
-        within = None if self.weights is None else normalisation(self.weights)
+        within = None if self.weights is None else normalisation(model, self.weights)
         if within is not None:
             if self.mean:
                 raise InputError("mean", self.mean, "is not read: the weights hold that of the training set")
@@ -251,18 +277,23 @@ class Measure:
             raise InputError("mean", self.mean, f"must have {channels} numbers, one a channel of {data.name}")
         return Normalised(model, torch.tensor(self.mean), torch.tensor(self.std))
 
-    def _check_labels(self, model: nn.Module, data: LabelledImages, images: Any) -> None:
-        """Labels must be places among the outputs."""
+    def _outputs(self, model: nn.Module, images: Any) -> int | None:
+        """How many outputs the net has; None where they are of no kind that can be measured, as it is told then."""
         from empirical.evaluation import evaluation
 
+        try:
+            with evaluation(model):
+                found = model(images[:2])
+        except Exception as error:
+            reason = f"cannot take images of shape {tuple(images[:2].shape)}: {type(error).__name__}: {error}"
+            raise InputError("model", self.model, " ".join(reason.split())) from error
+        return int(found.shape[1]) if getattr(found, "ndim", 0) == 2 else None
+
+    def _check_labels(self, data: LabelledImages, outputs: int | None) -> None:
+        """Labels must be places among the outputs."""
         assert data.labels is not None
-        with evaluation(model):
-            found = model(images[:2])
-        if getattr(found, "ndim", 0) != 2:
-            return  # measuring says what is wrong
-        outputs = found.shape[1]
-        for value in (int(data.labels.min()), int(data.labels.max())):
-            if not 0 <= value < outputs:
+        for value in (int(data.labels.min()), int(data.labels.max())) if outputs is not None else ():
+            if not 0 <= value < cast("int", outputs):
                 raise InputError("labels", value, f"must be at least 0 and below {outputs}, the number of outputs")
 
     def _row(self, data: LabelledImages, stability: Stability, error: float | None) -> dict[str, Any]:

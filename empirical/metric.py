@@ -51,11 +51,11 @@ class RelativeStability(Metric):
     is_differentiable = False
     higher_is_better = False
     full_state_update = False
+    _shown = 0  # batches since the user's reset; torchmetrics' own forward resets the states in between
 
     clean: list[Tensor]
     deformed: list[Tensor]
     noisy: list[Tensor]
-    updates: Tensor
 
     def __init__(
         self,
@@ -80,26 +80,38 @@ class RelativeStability(Metric):
         self.batch_size = require_integer("batch_size", batch_size, 1)
         for name in ("clean", "deformed", "noisy"):
             self.add_state(name, [], dist_reduce_fx="cat")
-        self.add_state("updates", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, model: nn.Module | Callable[[Tensor], Tensor], images: Tensor) -> None:
         """Show the net these images, shape (batch, channels, n, n), floating point, on its device."""
         # Two processes that see different images must not see the same deformations.
         rank = torch.distributed.get_rank() if torch.distributed.is_available() and _initialised() else 0
-        rng = np.random.default_rng([self.seed, rank, int(self.updates)])
+        rng = np.random.default_rng([self.seed, rank, self._shown])
         probes = draw_probes(images, **self.setting, rng=rng)
         with still(model, probes.clean, self.batch_norm, self.batch_size) as run:
             for kept, batch in (
                 (self.clean, probes.clean), (self.deformed, probes.deformed), (self.noisy, probes.noisy)
             ):  # fmt: skip
                 kept.append(torch.from_numpy(run(batch)).to(self.device))
-        self.updates += 1
+        self._shown += 1
+
+    def forward(self, model: nn.Module | Callable[[Tensor], Tensor], images: Tensor) -> dict[str, Tensor]:
+        """`update`, and the numbers of this batch alone: two images or more."""
+        self.update(model, images)
+        return self._of([part[-1:] for part in (self.clean, self.deformed, self.noisy)])
+
+    def reset(self) -> None:
+        """Forget all batches; the next ones meet the first's deformations and noise again."""
+        super().reset()
+        self._shown = 0
 
     def compute(self) -> dict[str, Tensor]:
         """D_f, G_f and R_f of all images since the last reset."""
+        return self._of([self.clean, self.deformed, self.noisy])
+
+    def _of(self, states: list[Any]) -> dict[str, Tensor]:
         kept = [
             part if isinstance(part, Tensor) else torch.cat(part) if part else torch.empty(0, 1, dtype=torch.float64)
-            for part in (self.clean, self.deformed, self.noisy)
+            for part in states
         ]
         outputs = Outputs(*(part.cpu().numpy() for part in kept))
         found = measure_outputs(outputs, average=self.average, rng=np.random.default_rng(0), resamples=0)

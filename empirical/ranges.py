@@ -50,10 +50,10 @@ def measure_range(
 ) -> list[Stability]:
     """D_f, G_f and R_f at every cutoff with every displacement or temperature, cutoff by cutoff.
 
-    Every setting's result is that of `measure_stability` with the same seed, so that all settings share the normal
-    variates of fields of one cutoff, and their differences are less noisy than the values. The clean outputs are
-    computed once, and one setting's probes are held at a time: with m settings the net sees 2 m + 1 batches of
-    images instead of 3 m.
+    Every setting's result is that of `measure_stability` with the same whole number as `rng`, so that all settings
+    share the normal variates of fields of one cutoff, and their differences are less noisy than the values. The clean
+    outputs are computed once, and one setting's probes are held at a time: with m settings the net sees 2 m + 1
+    batches of images instead of 3 m.
 
     Parameters
     ----------

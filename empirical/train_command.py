@@ -121,6 +121,8 @@ class Train:
             unread = item.name not in own | shared or (item.name == "device" and kind is StripeConfig)
             if unread and value != item.default:
                 raise InputError(item.name, value, f"is not read for {self.dataset}; leave it out")
+        if self.held_out != ImageConfig().held_out and self.weights != "best":
+            raise InputError("held_out", self.held_out, "is read with weights best only")
         if given["batch_size"] is None:
             del given["batch_size"]
         if kind is ImageConfig:

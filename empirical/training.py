@@ -22,7 +22,7 @@ from empirical.config import ImageConfig, StripeConfig
 from empirical.data import ImageData, load_data, training_subset
 from empirical.descent import Descent, Progress
 from empirical.devices import require_device
-from empirical.evaluation import classification_error
+from empirical.evaluation import classification_error, with_statistics
 from empirical.probes import draw_probes
 from empirical.recipe import Recipe
 from empirical.stability import measure_probes
@@ -31,6 +31,8 @@ from theory.errors import InputError, require_choice
 from theory.table import curve_table
 
 __all__ = ["Normalised", "Progress", "Run", "check", "train"]
+
+_SETTLING = 500  # training images that batch norm's statistics are taken from, along training
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +123,8 @@ def train(
     -------
     Run
         Its table has a row for each stage: ``initial``, ``epoch=K`` where `records` asks for it, and ``trained`` for
-        images (batch norm at the start takes the statistics of the clean probe images), one row a recorded unfit
+        images (batch norm takes the statistics of the clean probe images at the start, those of training images along
+        the way, where running ones lag behind, and the running ones in the end), one row a recorded unfit
         fraction for the stripe.
 
     Raises
@@ -157,19 +160,24 @@ def train(
         last = time.perf_counter()
         for epoch in descent.epochs(progress):
             if epoch in descent.recorded:
-                rows.append(measured.row(model, f"epoch={epoch}"))
+                rows.append(measured.row(_settled(model, descent.images), f"epoch={epoch}"))
             now = time.perf_counter()
             if checkpoint is not None and now - last >= checkpoint_seconds and epoch < descent.recipe.epochs:
                 write_checkpoint(checkpoint, descent.state(rows, now - start))
                 last = time.perf_counter()
         descent.finish()
     row = measured.row(model, "trained")
-    row["train_error"] = classification_error(model, images, labels)
+    row["train_error"] = classification_error(model, descent.images, descent.labels)
     seconds = time.perf_counter() - start
     rows.append(row | {"seconds": seconds})
     if checkpoint is not None:
         Path(checkpoint).unlink(missing_ok=True)
     return Run(config, curve_table(rows), model, descent.loss, seconds, descent.recipe, descent.epoch)
+
+
+def _settled(model: nn.Module, images: Tensor) -> nn.Module:
+    """A copy whose batch norm has the statistics of training images: running ones lag behind weights that move fast."""
+    return with_statistics(model, images[:_SETTLING].float() / 255, "clean")
 
 
 class _Measured:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from empirical.data import mixed_order
@@ -52,9 +54,8 @@ def read_images(path: str | Path) -> LabelledImages:
 
 
 def _from_folder(folder: Path) -> LabelledImages:
-    from PIL import Image
-
-    classes = tuple(sorted(item.name for item in folder.iterdir() if item.is_dir()))
+    inside = [item for item in folder.iterdir() if item.is_dir() and not item.name.startswith((".", "__"))]
+    classes = tuple(sorted(item.name for item in inside if _files(item)))
     files = [(file, label) for label, name in enumerate(classes) for file in _files(folder / name)]
     labelled = bool(files)
     if not labelled:
@@ -65,7 +66,7 @@ def _from_folder(folder: Path) -> LabelledImages:
     for file, _ in files:
         try:
             with Image.open(file) as opened:
-                pictures.append(np.asarray(opened if opened.mode in ("L", "RGB") else opened.convert("RGB")))
+                pictures.append(_pixels(opened))
         except OSError as error:
             raise InputError("data", file.name, "cannot be read as an image") from error
         if pictures[-1].shape != pictures[0].shape:
@@ -78,6 +79,17 @@ def _from_folder(folder: Path) -> LabelledImages:
     return LabelledImages(folder.name, images[order], torch.tensor([label for _, label in files])[order], classes)
 
 
+def _pixels(picture: Image.Image) -> np.ndarray:
+    """Grey as (n, n), colour as (n, n, 3), bytes; sixteen bits of grey as numbers in [0, 1]."""
+    if picture.mode.startswith("I;16"):
+        return np.asarray(picture).astype(np.float32) / 65535
+    if picture.mode in ("I", "F"):
+        raise OSError("its grey has no known white")
+    if picture.mode in ("1", "LA"):
+        picture = picture.convert("L")
+    return np.asarray(picture if picture.mode in ("L", "RGB") else picture.convert("RGB"))
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
 
@@ -85,6 +97,8 @@ def _files(folder: Path) -> list[Path]:
 def _from_npz(file: Path) -> LabelledImages:
     try:
         with np.load(file, allow_pickle=False) as arrays:
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise ValueError("not an archive of arrays")
             if "images" not in arrays:
                 names = ", ".join(arrays) or "nothing"
                 raise InputError("data", str(file), f"must hold an array `images`; it holds {names}")
@@ -92,10 +106,11 @@ def _from_npz(file: Path) -> LabelledImages:
             labels = arrays.get("labels")
     except InputError:
         raise
-    except (OSError, ValueError) as error:  # damaged, or holding objects that only pickle could read
-        reason = str(error).strip().splitlines()[0]
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
+        # Damaged, or holding objects that only pickle could read.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError("data", str(file), f"cannot be read ({reason})") from error
-    if not len(images):
+    if not images.ndim or not len(images):
         raise InputError("data", str(file), "holds no images")
     if labels is None:
         return LabelledImages(file.stem, _channels_first(images, str(file)), None)

@@ -53,10 +53,13 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     return state
 
 
-def normalisation(path: str | Path) -> tuple[Tensor, Tensor] | None:
-    """Mean and standard deviation of the channels that `empirical.train` wraps its nets in, where a file holds them."""
+def normalisation(model: nn.Module, path: str | Path) -> tuple[Tensor, Tensor] | None:
+    """Mean and standard deviation of the channels that `empirical.train` wraps its nets in.
+
+    None where the file holds none, or they belong to the model itself.
+    """
     state = read_weights(path)
-    if {key.partition(".")[0] for key in state} == {"mean", "std", "net"}:
+    if set(state) != set(model.state_dict()) and {key.partition(".")[0] for key in state} == {"mean", "std", "net"}:
         return state["mean"].flatten(), state["std"].flatten()
     return None
 
@@ -102,12 +105,13 @@ def _read(file: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         allowed = "must hold tensors alone: anything else would run its code; save model.state_dict()"
         raise InputError("weights", str(file), allowed) from error
-    except (OSError, RuntimeError, EOFError) as error:
+    except Exception as error:  # torch.load raises whatever it stumbles over in a file that is none of its own
         raise InputError("weights", str(file), f"cannot be read ({_first_line(error)})") from error
     for name in ("state_dict", "model", "net"):
         if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
             loaded = loaded[name]
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+    named = isinstance(loaded, dict) and all(isinstance(key, str) for key in loaded)
+    if not named or not all(isinstance(value, Tensor) for value in loaded.values()):
         raise InputError("weights", str(file), "must hold a state dict: names and tensors")
     return loaded
 

@@ -198,7 +198,7 @@ def test_a_store_keeps_weights_unless_told_not_to(tmp_path: Path) -> None:
     config = ImageConfig(image_size=16, train_size=16, epochs=1, min_steps=1, probe_size=20)
     sweep(Experiment(config, (16,), (0,)), tmp_path / "with")
     sweep(Experiment(config, (16,), (0,)), tmp_path / "without", keep_weights=False)
-    (run,), (bare,) = ((tmp_path / name).iterdir() for name in ("with", "without"))
+    (run,), (bare,) = ((tmp_path / name).glob("[!.]*") for name in ("with", "without"))
     assert (run / "weights.safetensors").is_file()
     assert not (bare / "weights.safetensors").exists()
     assert set(read_weights(run / "weights.safetensors")) >= {"mean", "std", "net.0.weight"}
@@ -218,4 +218,76 @@ def test_layers_as_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
         ("--layers --layers-output layers.txt", "layers_output = layers.txt: must end in .csv"),
     ):
         assert relstab.main([*measure.split(), *arguments.split()]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_hidden_and_empty_folders_are_no_classes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / name / "x.png")
+    for name in (".ipynb_checkpoints", "__MACOSX", "empty"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / ".ipynb_checkpoints" / "x.png")
+    found = read_images(tmp_path)
+    assert found.classes == ("a", "b")
+    assert found.labels is not None
+    assert sorted(found.labels.tolist()) == [0, 1]
+
+
+def test_sixteen_bits_of_grey_keep_their_values(tmp_path: Path) -> None:
+    values = (np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8)
+    Image.fromarray(values).save(tmp_path / "x.png")
+    np.testing.assert_allclose(read_images(tmp_path).images[0, 0].numpy(), values / 65535, atol=1e-6)
+
+
+def test_a_net_at_its_start_takes_the_images_statistics(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ours without weights are measured as `relstab train` measures them before training."""
+    measure = "measure --model resnet-small --data digits --images 60 --json"
+    values = {}
+    for option in ("", "--batch-norm clean", "--batch-norm running"):
+        assert relstab.main([*measure.split(), *option.split()]) == 0
+        values[option] = json.loads(capsys.readouterr().out)["stability"][0]["relative_stability"]["value"]
+    assert values[""] == values["--batch-norm clean"] != values["--batch-norm running"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"some text", "weights = w.pt: cannot be read"),
+        (b"", "weights = w.pt: cannot be read"),
+        (b"PK\x03\x04 no archive", "weights = w.pt: cannot be read"),
+    ],
+)
+def test_weights_that_are_none(
+    content: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.pt").write_bytes(content)
+    (tmp_path / "w.npz").write_bytes(content)
+    assert relstab.main(["measure", "--model", "lenet", "--data", "digits", "--weights", "w.pt"]) == 2
+    assert message in capsys.readouterr().err
+    assert relstab.main(["measure", "--model", "lenet", "--data", "w.npz"]) == 2
+    assert "data = w.npz: cannot be read" in capsys.readouterr().err
+
+
+def test_models_that_cannot_be_made_or_shown_the_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad_nets.py").write_text(
+        "from torch import nn\n"
+        "def needs(width):\n    return nn.Linear(width, 1)\n"
+        "def colour():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LazyLinear(10))\n"
+    )
+    for model, message in (
+        ("needs", "model = bad_nets:needs: its factory fails: TypeError"),
+        ("colour", "model = bad_nets:colour: cannot take images of shape (2, 1, 16, 16)"),
+    ):
+        assert relstab.main(f"measure --model bad_nets:{model} --data digits".split()) == 2
+        assert message in capsys.readouterr().err
+    for arguments, message in (
+        ("--device meta", "device = meta: holds no numbers"),
+        ("--average median --layers", "average = median: must be mean with layers"),
+    ):
+        assert relstab.main(f"measure --model lenet --data digits {arguments}".split()) == 2
         assert message in capsys.readouterr().err

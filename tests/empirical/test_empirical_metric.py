@@ -96,3 +96,17 @@ def test_refusals() -> None:
         pytest.raises(InputError, match="images = 0: at least 2 are needed"),
     ):
         RelativeStability().compute()
+
+
+def test_called_it_updates_and_gives_the_batch_s_numbers() -> None:
+    """metric(model, images): each batch has draws of its own, and compute pools them all."""
+    net = build("lenet", 1, 16, 10, 0)
+    called, updated = RelativeStability(displacement=0.5), RelativeStability(displacement=0.5)
+    values = [float(called(net, IMAGES)["R_f"]) for _ in range(2)]
+    for _ in range(2):
+        updated.update(net, IMAGES)
+    assert values[0] != values[1]
+    assert float(called.compute()["R_f"]) == float(updated.compute()["R_f"])
+    one = RelativeStability(displacement=0.5)
+    one.update(net, IMAGES)
+    assert float(one.compute()["R_f"]) == values[0]

@@ -125,6 +125,9 @@ def test_records_along_training() -> None:
     assert run.table["test_error"].isna().tolist() == [True, False, False, False, False]
     plain = train(SMALL)
     assert plain.table.iloc[-1].drop("seconds").equals(run.table.iloc[-1].drop("seconds"))
+    normed = train(replace(SMALL, records=3, architecture="resnet-small"))
+    unrecorded = train(replace(SMALL, architecture="resnet-small"))
+    assert unrecorded.table.iloc[-1].drop("seconds").equals(normed.table.iloc[-1].drop("seconds"))
     short = train(replace(SMALL, epochs=1, records=5))
     assert short.table["stage"].tolist() == ["initial", "trained"]
 
