@@ -122,3 +122,32 @@ def test_the_values_before_training_are_those_of_the_data(readme: str) -> None:
         for name in ("lenet", "resnet-small")
     ]
     assert f"Before training R_f is {values[0]} for LeNet and {values[1]} for the small ResNet" in readme
+
+
+def test_the_table_of_architectures_is_that_of_the_data(readme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The summary is recomputed from the committed runs, which are those of the experiment file."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    monkeypatch.syspath_prepend(str(ROOT / "paper"))
+    import image_nets
+
+    from empirical import read_experiments
+
+    table = read_table(DATA / "image_nets.csv")
+    found = image_nets.summary(table)
+    committed = pd.read_csv(DATA / "exponents" / "image_nets.csv", comment="#")
+    for name in ("task", "architecture"):
+        found[name] = found[name].astype(committed[name].dtype)
+    pd.testing.assert_frame_equal(found, committed, check_dtype=False, rtol=1e-5)
+    rows = image_nets.readme_rows(committed)
+    assert len(rows) == 28
+    for row in rows:
+        assert row in readme
+    correlations = image_nets.correlations(found)
+    assert (correlations["trained_relative_stability_p"] > 0.05).all()
+    largest = correlations.loc[correlations["trained_relative_stability"].idxmax()]
+    quoted = f"({largest['trained_relative_stability']:.2f} at most, p = {largest['trained_relative_stability_p']:.2f})"
+    assert quoted in readme
+    configs = [config for experiment in read_experiments(DATA / "image_nets.toml") for config in experiment.configs()]
+    keys = ["task", "architecture", "train_size", "seed"]
+    expected = {(c.dataset, c.architecture, c.train_size, c.seed) for c in configs}  # type: ignore[union-attr]
+    assert {tuple(row) for row in table[keys].itertuples(index=False)} == expected
