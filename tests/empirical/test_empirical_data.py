@@ -50,8 +50,12 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
     data = load_data("images:pets", tmp_path)
     assert data.train_images.shape == (6, 3, 9, 9)
     assert data.classes == ("cat", "dog")
-    assert data.train_images[:, 0, 0, 0].tolist() == [10, 11, 12, 200, 201, 202]
-    assert data.test_labels.tolist() == [0, 0, 1, 1]
+    shades = data.train_images[:, 0, 0, 0].tolist()
+    assert sorted(shades) == [10, 11, 12, 200, 201, 202]
+    assert shades != sorted(shades)  # mixed: the first images are not all of one class
+    assert data.train_labels.tolist() == [int(shade >= 200) for shade in shades]
+    assert sorted(data.test_labels.tolist()) == [0, 0, 1, 1]
+    assert torch.equal(load_data("images:pets", tmp_path).train_images, data.train_images)
 
 
 def test_images_must_be_square_and_alike(tmp_path: Path) -> None:
@@ -68,11 +72,11 @@ def test_images_must_be_square_and_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["fashion-mnist", "mnist", "cifar10", "svhn"])
 def test_data_that_is_not_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RELSTAB_DATA", raising=False)
-    with pytest.raises(InputError, match=f"data = None: {name} needs the folder of the data: --data or RELSTAB_DATA"):
+    with pytest.raises(InputError, match=f"data = None: {name} needs the folder of the data sets: give it, or set RELSTAB_DATA"):
         load_data(name)
     with pytest.raises(InputError, match="no such folder"):
         load_data(name, tmp_path / "nowhere")
-    with pytest.raises(InputError, match=f"holds no whole {name} in torchvision's layout; --download fetches it"):
+    with pytest.raises(InputError, match=f"holds no whole {name} in torchvision's layout; download"):
         load_data(name, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
