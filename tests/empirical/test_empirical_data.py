@@ -72,7 +72,8 @@ def test_images_must_be_square_and_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["fashion-mnist", "mnist", "cifar10", "svhn"])
 def test_data_that_is_not_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RELSTAB_DATA", raising=False)
-    with pytest.raises(InputError, match=f"data = None: {name} needs the folder of the data sets: give it, or set RELSTAB_DATA"):
+    told = f"data = None: {name} needs the folder of the data sets: give it, or set RELSTAB_DATA"
+    with pytest.raises(InputError, match=told):
         load_data(name)
     with pytest.raises(InputError, match="no such folder"):
         load_data(name, tmp_path / "nowhere")
