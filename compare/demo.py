@@ -37,8 +37,9 @@ _STRIPE_SIZES = (512, 1024, 2048, 4096)
 _IMAGE_SIZES = (64, 128, 256, 512, 1024)
 _STRIPE_NET = StripeConfig(width=_WIDTH, unfit_fractions=_FRACTIONS, time_step=0.2, max_steps=20_000)
 _IMAGE_NET = ImageConfig(
-    dataset="digits", image_size=DIGITS_SIZE, epochs=30, min_steps=400, batch_size=64, learning_rate=0.05
-)
+    dataset="digits", image_size=DIGITS_SIZE, epochs=30, min_steps=400, batch_size=64, optimizer="sgd",
+    learning_rate=0.05,
+)  # fmt: skip
 _ARCHITECTURES = ("fully-connected", "lenet")
 _CUTOFFS = (2, 3, 5)
 
