@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.resnet import BasicBlock
+from torchvision.models.vgg import make_layers
 
 from empirical.torchvision_nets import TORCHVISION_NETS
 from theory.errors import require_choice
@@ -78,6 +79,22 @@ def resnet_small(channels: int, size: int, classes: int) -> nn.Module:
     return net
 
 
+def _vgg_small(batch_norm: bool, channels: int, size: int, classes: int) -> nn.Module:
+    """Six 3 x 3 convolutions of 16, 16, 32, 32, 64, 64 channels by torchvision's VGG, pooled after every two; one head.
+
+    The VGG that a processor trains in a minute; weights start as torchvision's (Kaiming's normal law, biases at 0).
+    """
+    convolutions = make_layers([16, 16, "M", 32, 32, "M", 64, 64, "M"], batch_norm=batch_norm)
+    assert isinstance(convolutions[0], nn.Conv2d)
+    convolutions[0] = nn.Conv2d(channels, 16, 3, padding=1)
+    for module in convolutions:
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+    return nn.Sequential(convolutions, nn.Flatten(), nn.Linear(64 * (size // 8) ** 2, classes))
+
+
 def _narrow(layers: int, channels: int, size: int, classes: int) -> nn.Module:
     """So many hidden layers of 64 relus, the fully connected nets of arXiv 2105.02468."""
     widths = [channels * size * size] + [64] * layers
@@ -90,6 +107,7 @@ ARCHITECTURES: dict[str, Callable[[int, int, int], nn.Module]] = {
     **{f"fc{layers}": partial(_narrow, layers) for layers in (2, 4, 6)},
     "lenet": lenet,
     "resnet-small": resnet_small,
+    **{f"vgg-small{'-bn' * normed}": partial(_vgg_small, normed) for normed in (False, True)},
     **TORCHVISION_NETS,
 }
 
