@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from theory.errors import InputError
 from theory.estimate import Estimate, mean
 from theory.table import validate_table
 
-__all__ = ["Comparison", "Contrast", "Relation", "contrast"]
+__all__ = ["Comparison", "Contrast", "Relation", "contrast", "nearest_theory"]
 
 Relation = Literal["agrees with", "slower than", "steeper than", "cannot be told from"]
 #: The theory's stage beside which nets trained to the end are laid, where no stage is shared.
@@ -196,6 +197,7 @@ def contrast(
         raise InputError(
             "theory", listing([f"{label} ({why})" for label, why in fits.skipped]), "cannot be fitted"
         )
+    fitted = {fit.label: parts[fit.label] for fit in fits}
     skipped = [*fits.skipped, *measured_fits.skipped]
     comparisons: list[Comparison] = []
     for fit in measured_fits:
@@ -203,7 +205,7 @@ def contrast(
         if key["stage"] == "initial":
             skipped.append((fit.label, "at initialisation R_f does not depend on P"))
             continue
-        reference = _reference(key, fits.fits, parts, stage or DEFAULT_STAGE)
+        reference = fits[nearest_theory(key, fitted, stage)]
         theirs = parts[reference.label]
         same = bool((theirs.iloc[0][_SHARED] == key[_SHARED]).all())
         ratio = measured_over_theory(measured_parts[fit.label], theirs, confidence) if same else None
@@ -212,17 +214,16 @@ def contrast(
     return Contrast(fits.fits, tuple(comparisons), tuple(skipped))
 
 
-def _reference(
-    key: pd.Series, fits: tuple[PowerLawFit, ...], parts: dict[str, pd.DataFrame], stage: str
-) -> PowerLawFit:
-    """The theory's fit to lay beside the measured series whose columns are `key`."""
+def nearest_theory(key: pd.Series, parts: Mapping[str, pd.DataFrame], stage: str | None = None) -> str:
+    """The label of the theory's series to lay beside the measured one whose columns are `key`, see `contrast`."""
+    wanted = stage or DEFAULT_STAGE
 
-    def distance(fit: PowerLawFit) -> tuple[object, ...]:
-        theirs = parts[fit.label].iloc[0]
+    def distance(label: str) -> tuple[object, ...]:
+        theirs = parts[label].iloc[0]
         order, unfit, name = stage_order(theirs["stage"])
         return (
             theirs["stage"] != key["stage"],
-            theirs["stage"] != stage,
+            theirs["stage"] != wanted,
             theirs["stage"] == "initial",
             -order,  # the last stage first: trained, then the smallest q
             -unfit,
@@ -233,7 +234,7 @@ def _reference(
             theirs["architecture"] != key["architecture"],
         )
 
-    return min(fits, key=distance)  # the first in label order among equals
+    return min(parts, key=distance)  # the first in label order among equals
 
 
 def _difference(measured: PowerLawFit, theory: PowerLawFit, same: bool) -> tuple[Estimate, str]:

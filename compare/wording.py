@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from theory.estimate import Estimate
 
-__all__ = ["SYMBOLS", "WIDTH", "format_estimate", "format_number", "listing", "wrapped"]
+__all__ = ["SYMBOLS", "WIDTH", "format_estimate", "format_interval", "format_number", "listing", "wrapped"]
 
 #: The symbol of a column, as the papers write it.
 SYMBOLS = {
@@ -38,6 +38,13 @@ def format_estimate(estimate: Estimate, sign: bool = False) -> str:
     else:
         text = repr(estimate).removesuffix(f" (n={estimate.n})")
     return f"+{text}" if sign and estimate.value >= 0 else text
+
+
+def format_interval(estimate: Estimate) -> str:
+    """As `format_estimate`, and an interval that is open on a side as ``3.1 [2.4, inf]``."""
+    if math.isnan(estimate.low) or math.isnan(estimate.high) or math.isfinite(estimate.error):
+        return format_estimate(estimate)
+    return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
 
 
 def format_number(value: float) -> str:
