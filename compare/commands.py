@@ -108,7 +108,8 @@ class Report:
     stage: str | None = None
     """Stage of the theory beside which measured series without a shared stage are laid (q=0.3 if there)."""
     dataset: str | None = None
-    """Data set of which the report shows deformed images (needs torch); none are shown without."""
+    """Data set whose images the report shows deformed, and lets the reader deform (needs torch). Without, the
+    reader deforms a test pattern, and scikit-learn's photographs if they are here."""
     displacement: float = 1.0
     """delta of those deformations in pixels."""
     data: Path | None = None
@@ -125,13 +126,14 @@ class Report:
             if item.name not in ("files", "json", "data") and value != item.default:
                 words += [f"--{item.name}", str(value)]
         command = shlex.join(words)
-        images = None
+        images, samples = None, None
         if self.dataset is not None:
-            from compare.explorer import deformed_grid
+            from compare.explorer import data_set_samples, deformed_grid
 
+            samples = data_set_samples(self.dataset, data=self.data)
             images = deformed_grid(self.dataset, (2, 3, 5), displacement=self.displacement, data=self.data)
         path = write_report(
-            table, self.output, title=self.title, images=images, command=command, stage=self.stage
+            table, self.output, title=self.title, images=images, samples=samples, command=command, stage=self.stage
         )
         figures = path.with_name(f"{path.stem}_figures")
         if not self.json:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from compare.contrast import contrast
-from compare.explorer import deformed_grid
+from compare.explorer import data_set_samples, deformed_grid
 from compare.report import write_report
 from compare.wording import wrapped
 from empirical.commands import require_torch
@@ -84,6 +84,7 @@ class Demo:
             [theory, nets], page,
             title="Relative stability: the demo",
             images=deformed_grid(_IMAGE_NET.dataset, _CUTOFFS, displacement=_IMAGE_NET.displacement, seed=self.seed),
+            samples=data_set_samples(_IMAGE_NET.dataset),
             notes=(
                 "This is the demo: few seeds and small nets, to show the job and not to settle anything.",
                 f"Stripe: d = 30, {_WIDTH} neurons, alpha = 1e-6; the trained nets see the same points and start "

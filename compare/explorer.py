@@ -1,15 +1,20 @@
-"""A grid of deformed images for the report; needs torch, which it imports when called."""
+"""Images of a data set for the report, as they are and deformed; needs torch, which it imports when called."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from compare.report import DeformedGrid
+from compare.samples import SampleImage
 from empirical.commands import require_torch
 from empirical.config import image_side
 
-__all__ = ["deformed_grid"]
+__all__ = ["data_set_samples", "deformed_grid"]
+
+_LARGEST = 192  # pixels a side that the page's script deforms without delay
 
 
 def deformed_grid(
@@ -38,3 +43,25 @@ def deformed_grid(
         ["clean", *(f"c = {cutoff}" for cutoff in cutoffs)],
         [images.classes[int(label)] for label in images.test_labels[:columns]],
     )
+
+
+def data_set_samples(dataset: str, *, data: Path | None = None, count: int = 6) -> list[SampleImage]:
+    """The first test images of a data set for the page's own explorer, those above 192 pixels averaged down to that.
+
+    Raises `InputError` as `empirical.load_data` does, and without torch.
+    """
+    require_torch()
+    from torch.nn.functional import interpolate
+
+    from empirical.data import load_data
+
+    images = load_data(dataset, data, image_size=image_side(dataset, None))
+    shown = images.test_images[:count]
+    if images.size > _LARGEST:
+        shown = interpolate(shown.float(), (_LARGEST, _LARGEST), mode="area").round().byte()
+    pixels = shown.permute(0, 2, 3, 1).numpy()
+    found = []
+    for image, label in zip(pixels, images.test_labels[:count], strict=True):
+        grey = image[:, :, 0] if images.channels == 1 else image
+        found.append(SampleImage(f"{dataset}: {images.classes[int(label)]}", np.ascontiguousarray(grey)))
+    return found

@@ -5,7 +5,10 @@ from __future__ import annotations
 import html
 import math
 import textwrap
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from compare.panels import Curve, Line, Panel, log_ticks
 from compare.wording import SYMBOLS, format_number
@@ -14,6 +17,7 @@ __all__ = ["panel_html", "plotly_script"]
 
 # Pixels: height without the legend, margins above and below the plotting area.
 _HEIGHT, _ABOVE, _BELOW = 430, 36, 58
+_LINE_POINTS = 60  # a power law is straight on two logarithmic axes, and bent on linear ones
 _LEGEND_WIDTH = 43  # characters of a label that a phone shows in one line
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 _GREY = "#808080"  # seen on white and on black; the page's script refines it to the reader's scheme
@@ -26,31 +30,37 @@ def plotly_script() -> str:
     return str(get_plotlyjs())
 
 
-def panel_html(panel: Panel) -> str:
+def panel_html(panel: Panel, numbers: Mapping[str, int] | None = None) -> str:
     """One panel as an HTML fragment: a div and the script that draws it, the same bytes each time.
 
+    `numbers` gives series by label the number under which the page's script shows and hides them (the trace's
+    ``meta``); others are always seen. The script also gives the legend the height that it takes.
     Labels are escaped here, since plotly reads tags such as ``<b>`` and ``<a>`` in them.
     """
     import plotly.graph_objects as go
     from plotly.io import to_html
 
-    fitted = {line.label: line for line in panel.lines if line.style}
+    known = numbers or {}
+    fitted: dict[str, list[Line]] = {}
+    for line in panel.lines:
+        if line.style:
+            fitted.setdefault(line.label, []).append(line)
     traces: list[Any] = []
     for curve in panel.curves:
-        traces.append(go.Scatter(**_points(curve, panel)))
-        if curve.label in fitted:
-            traces.append(go.Scatter(**_line(fitted[curve.label], curve.label)))
+        meta = {"meta": known[curve.label]} if curve.label in known else {}
+        traces.append(go.Scatter(**_points(curve, panel), **meta))
+        traces += [go.Scatter(**_line(line, curve.label), **meta) for line in fitted.get(curve.label, ())]
     traces += [go.Scatter(**_line(line, None)) for line in panel.lines if line.style is None]
     names = [curve.label for curve in panel.curves] + [line.label for line in panel.lines if not line.style]
-    breaks = sum(_broken(name).count("<br>") for name in names)
-    legend = 16 + 19 * len(names) + 14 * breaks  # pixels, as plotly sets entries of this font
+    longest = max((len(part) for name in names for part in _parts(name)), default=0)
     figure = go.Figure(traces)
     figure.update_layout(
         template="none",
         autosize=True,
         showlegend=True,
-        height=_HEIGHT + legend,
-        margin={"l": 62, "r": 14, "t": _ABOVE, "b": _BELOW + legend, "autoexpand": False},
+        height=_HEIGHT,
+        meta={"below": _BELOW},
+        margin={"l": 62, "r": 14, "t": _ABOVE, "b": _BELOW, "autoexpand": False},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": _FONT, "size": 12, "color": _GREY},
@@ -59,7 +69,8 @@ def panel_html(panel: Panel) -> str:
         # Measured in the plotting area: a legend placed in the container would shift the axis titles.
         legend={
             **{"x": -0.08, "xanchor": "left", "y": -_BELOW / (_HEIGHT - _ABOVE - _BELOW), "yanchor": "top"},
-            **{"maxheight": legend, "tracegroupgap": 0, "font": {"size": 11}},
+            **{"orientation": "h", "entrywidth": round(6.1 * longest), "entrywidthmode": "pixels"},
+            **{"tracegroupgap": 0, "font": {"size": 11}},
         },
         xaxis=_axis(panel.x_label, panel.limits("x")),
         yaxis=_axis(panel.y_label, panel.limits("y")),
@@ -71,12 +82,14 @@ def panel_html(panel: Panel) -> str:
             full_html=False,
             div_id=panel.name,
             default_width="100%",
-            default_height=f"{_HEIGHT + legend}px",
+            default_height=f"{_HEIGHT}px",
             config={
                 "responsive": True,
                 "displaylogo": False,
+                # The page's script resets the axes, whose scale it may have changed.
+                "doubleClick": False,
                 # Named one by one: plotly offers a button that sends the data to a server, too.
-                "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+                "modeBarButtons": [["toImage", "zoom2d", "pan2d"]],
             },
         )
     )
@@ -108,9 +121,10 @@ def _line(line: Line, group: str | None) -> dict[str, Any]:
     )
     if line.style is not None:
         look["dash"] = line.style.plotly_dash
+    x, y = _bent(line)
     return {
-        "x": list(line.x),
-        "y": list(line.y),
+        "x": x,
+        "y": y,
         "mode": "lines",
         "line": look,
         "name": _broken(line.label),
@@ -118,6 +132,15 @@ def _line(line: Line, group: str | None) -> dict[str, Any]:
         "showlegend": own,
         "hoverinfo": "skip",
     }
+
+
+def _bent(line: Line) -> tuple[list[float], list[float]]:
+    """The points of a line; between the two ends of a power law there are more."""
+    if len(line.x) != 2:
+        return list(line.x), list(line.y)
+    steps = np.linspace(0, 1, _LINE_POINTS)
+    x, y = (np.exp(np.interp(steps, (0, 1), np.log(ends))) for ends in (line.x, line.y))
+    return x.tolist(), y.tolist()
 
 
 def _bars(value: tuple[float, ...], low: tuple[float, ...], high: tuple[float, ...]) -> dict[str, Any]:
@@ -169,7 +192,11 @@ def _axis(words: str, limits: tuple[float, float]) -> dict[str, Any]:
 
 def _broken(label: str) -> str:
     """A label for the legend, in lines that fit on a phone."""
-    return "<br>".join(map(_marked, textwrap.wrap(label, _LEGEND_WIDTH, break_on_hyphens=False)))
+    return "<br>".join(map(_marked, _parts(label)))
+
+
+def _parts(label: str) -> list[str]:
+    return textwrap.wrap(label, _LEGEND_WIDTH, break_on_hyphens=False)
 
 
 def _marked(words: str) -> str:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import base64
 import importlib.metadata
+import importlib.resources
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from compare.averages import average_over_seeds
+from compare.choices import series_choices
 from compare.contrast import Contrast, contrast
-from compare.fits import Fits, PowerLawFit, fit_all, fit_error_law
-from compare.series import series, stage_order
-from compare.wording import SYMBOLS, format_estimate, format_number
+from compare.fits import Fits, fit_all, fit_error_law
+from compare.samples import SampleImage, sample_images
+from compare.sections import Download, curve_download, fits_section, left_out, points_sections
+from compare.series import stage_order
 from theory.errors import InputError
-from theory.estimate import Estimate
 from theory.files import require_writable_parent, write_whole
 from theory.table import read_table, validate_table
 
@@ -62,13 +63,15 @@ def write_report(
     *,
     title: str = "Relative stability: theory against measurement",
     images: DeformedGrid | None = None,
+    samples: Sequence[SampleImage] | None = None,
     notes: Sequence[str] = (),
     command: str | None = None,
     stage: str | None = None,
 ) -> Path:
     """Write the report of one or more curve tables to `path` (.html); return the path.
 
-    Rows of source "theory" are the theory, all others are measured. Static figures go to the folder
+    Rows of source "theory" are the theory, all others are measured. `samples` are what the page's explorer of
+    diffeomorphisms deforms, by default `compare.samples.sample_images`. Static figures go to the folder
     ``<stem>_figures`` beside the report. The same input and versions give the same bytes. All input is read
     and all figures are made before the first file is written, so that bad input leaves nothing behind.
 
@@ -76,7 +79,7 @@ def write_report(
     ------
     InputError
         If a table is not valid or there are no rows, `path` does not end in .html or cannot be written,
-        `stage` is no stage of the theory, or the images have the wrong shape.
+        `stage` is no stage of the theory, the images have the wrong shape, or `samples` is empty.
     """
     from compare.figures import draw, plot_deformed_grid, save
     from compare.interactive import panel_html, plotly_script
@@ -85,6 +88,9 @@ def write_report(
     target = Path(path)
     if target.suffix not in (".html", ".htm"):
         raise InputError("path", str(path), "must end in .html")
+    shown = sample_images() if samples is None else list(samples)
+    if not shown:
+        raise InputError("samples", "none", "must hold at least one image")
     table = gather(tables)
     fits = fit_all(table)
     contrasted, reason = _contrast(table, stage)
@@ -97,19 +103,22 @@ def write_report(
     figures = target.with_name(f"{target.stem}_figures")
     drawn = {} if grid is None else {"deformed-images": grid}
     drawn |= {panel.name: draw(panel) for panel in panels}
-    law, law_reason = _error_law(table)
+    choices = series_choices(table)
     page = _template().render(
         title=title,
         verdict=contrasted.verdict() if contrasted else reason,
-        lines=contrasted.lines() if contrasted else [],
-        panels=[(panel, panel_html(panel)) for panel in panels],
+        lines=_compared_lines(contrasted) if contrasted else [],
+        panels=[(panel, panel_html(panel, choices.numbers)) for panel in panels],
+        choices=choices,
+        scripts={name: _resource(name) for name in ("charts.js", "explorer.js")},
+        style=_resource("report.css"),
         plotly=plotly_script(),
-        fits=_fit_rows(fits, contrasted),
-        skipped=contrasted.skipped if contrasted else fits.skipped,
-        law=law,
-        law_reason=law_reason,
+        sections=[fits_section(fits, contrasted, _error_law(table))],
+        left_out=left_out(contrasted.skipped if contrasted else fits.skipped),
         image=_base64(grid) if grid is not None else None,
-        tables=_series_tables(table),
+        samples=[sample.embedded() for sample in shown],
+        points=points_sections(table),
+        downloads=[curve_download(table, command), _fits_download(fits, contrasted)],
         rows=len(table),
         notes=list(notes),
         command=command,
@@ -138,64 +147,27 @@ def _contrast(table: pd.DataFrame, stage: str | None) -> tuple[Contrast | None, 
     return contrast(table[theory], table[~theory], stage=stage), ""
 
 
-def _error_law(table: pd.DataFrame) -> tuple[PowerLawFit | None, str]:
+def _compared_lines(contrasted: Contrast) -> list[str]:
+    """The contrast's lines, without those of what is left out, which stand in a list of their own."""
+    return replace(contrasted, skipped=()).lines()
+
+
+def _error_law(table: pd.DataFrame) -> list[str]:
     """The law of test error against R_f of the measured rows, or why it cannot be fitted."""
     try:
-        return fit_error_law(table[table["source"] != "theory"]), ""
+        law = fit_error_law(table[table["source"] != "theory"])
     except InputError as error:
-        return None, str(error)
+        return [f"The law of test error against R_f cannot be fitted to the measured rows: {error}."]
+    return [
+        f"Test error against relative stability, over all measured trained rows: {law!r}. For comparison, CIFAR10 nets "
+        "at one pixel: eps_t = 0.2 R_f^0.5 (arXiv 2105.02468)."
+    ]
 
 
-def _fit_rows(fits: Fits, contrasted: Contrast | None) -> list[dict[str, str]]:
-    """The cells of the table of fits."""
-    compared = {item.measured.label: item for item in contrasted.comparisons} if contrasted else {}
-    rows = []
-    for fit in fits:
-        item = compared.get(fit.label)
-        ratio = format_estimate(item.ratio.estimate) if item and item.ratio else ""
-        rows.append(
-            {
-                "series": fit.label,
-                "range": f"{fit.x_range[0]:.0f}…{fit.x_range[1]:.0f}",
-                "n": f"{fit.n_points} rows, {fit.n_seeds} seed{'s' * (fit.n_seeds != 1)}",
-                "exponent": format_estimate(fit.exponent),
-                "value": f"{format_estimate(fit.value_at_pivot)} at P = {fit.pivot:.0f}",
-                "curvature": "" if fit.curvature is None else format_estimate(fit.curvature, sign=True),
-                "bent": "bent" if fit.bent else "",
-                "rms": f"{fit.residual_rms:.2g}",
-                "interval": fit.interval_method,
-                "difference": format_estimate(item.difference, sign=True) if item else "",
-                "ratio": ratio,
-            }
-        )
-    return rows
-
-
-def _series_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """For each series: its label and the cells P, n, R_f, D_f, eps_t."""
-    tables = []
-    for label, rows in series(table).items():
-        cells = []
-        for record in average_over_seeds(rows).to_dict("records"):
-            numbers = [
-                _cell(record, name) for name in ("relative_stability", "diffeo_stability", "test_error")
-            ]
-            cells.append([f"{record['train_size']:.0f}", f"{record['n']:.0f}", *numbers])
-        heads = [
-            "P",
-            "n",
-            *(SYMBOLS[name] for name in ("relative_stability", "diffeo_stability", "test_error")),
-        ]
-        tables.append({"label": label, "heads": heads, "cells": cells})
-    return tables
-
-
-def _cell(record: dict[Any, Any], name: str) -> str:
-    value, low, high = (float(record[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    if not np.isfinite(value):
-        return "–"
-    estimate = Estimate(value, low, high)
-    return format_estimate(estimate) if np.isfinite(estimate.error) else format_number(value)
+def _fits_download(fits: Fits, contrasted: Contrast | None) -> Download:
+    """The table of `relstab compare --output`."""
+    numbers = (contrasted or Contrast(fits.fits, (), fits.skipped)).table()
+    return Download("fits.csv", "the table of fits", numbers.to_csv(index=False, lineterminator="\n"))
 
 
 def _versions() -> list[str]:
@@ -213,6 +185,11 @@ def _base64(figure: Figure) -> str:
     from compare.figures import png
 
     return base64.b64encode(png(figure)).decode("ascii")
+
+
+def _resource(name: str) -> str:
+    """The text of a file of this package that the page holds."""
+    return importlib.resources.files("compare").joinpath(name).read_text(encoding="utf-8")
 
 
 def _template() -> Any:
