@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from compare.contrast import nearest_theory
-from compare.law_fits import LawFit, LawParameter, fit_rows, one_series
+from compare.fitted_law import LawFit, LawParameter
+from compare.law_fits import fit_rows, one_series
 from compare.laws import LAWS, LawName, TheoryCurve
 from compare.series import series
 from compare.wording import WIDTH, format_estimate, format_interval, wrapped
