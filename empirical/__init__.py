@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from empirical.architectures import ARCHITECTURES, OneHiddenLayer, build
+    from empirical.architectures import ARCHITECTURES, build
     from empirical.augmentation import RandomDiffeo
     from empirical.config import ImageConfig, StripeConfig
     from empirical.data import DATASETS, ImageData, load_data
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from empirical.recipe import Recipe, crop_and_flip
     from empirical.stability import Stability, measure_probes, measure_stability
     from empirical.store import RunStore
+    from empirical.stripe_nets import OneHiddenLayer, StripeNet
     from empirical.sweeps import SweepIncomplete, sweep
     from empirical.training import Run, train
 
 _HOMES = {
-    "architectures": ("ARCHITECTURES", "OneHiddenLayer", "build"),
+    "architectures": ("ARCHITECTURES", "build"),
     "augmentation": ("RandomDiffeo",),
     "config": ("ImageConfig", "StripeConfig"),
     "data": ("DATASETS", "ImageData", "load_data"),
@@ -51,6 +52,7 @@ _HOMES = {
     "recipe": ("Recipe", "crop_and_flip"),
     "stability": ("Stability", "measure_probes", "measure_stability"),
     "store": ("RunStore",),
+    "stripe_nets": ("OneHiddenLayer", "StripeNet"),
     "sweeps": ("SweepIncomplete", "sweep"),
     "training": ("Run", "train"),
 }
@@ -72,6 +74,7 @@ __all__ = [
     "RunStore",
     "Stability",
     "StripeConfig",
+    "StripeNet",
     "SweepIncomplete",
     "build",
     "crop_and_flip",

@@ -6,22 +6,20 @@ returns logits (batch, classes).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 from torchvision.models.resnet import BasicBlock
 from torchvision.models.vgg import make_layers
 
 from empirical.torchvision_nets import TORCHVISION_NETS
 from theory.errors import require_choice
 
-__all__ = ["ARCHITECTURES", "OneHiddenLayer", "build", "seeded"]
+__all__ = ["ARCHITECTURES", "build", "seeded"]
 
 
 def fully_connected(channels: int, size: int, classes: int) -> nn.Module:
@@ -132,48 +130,3 @@ def build(name: str, channels: int, size: int, classes: int, seed: int) -> nn.Mo
     require_choice("architecture", name, tuple(ARCHITECTURES))
     with seeded(seed):
         return ARCHITECTURES[name](channels, size, classes)
-
-
-class OneHiddenLayer(nn.Module):
-    """The simple model's net, F(x) = alpha (f(x) - f_0(x)).
-
-    f(x) = (1/h) sum_n beta_n relu(w_n . x / sqrt(d) + b_n), every parameter N(0, 1) at the start, and f_0
-    the net at the start (arXiv 2105.02468, section 5; arXiv 2007.11471, equation 1).
-
-    forward: (batch, d) -> (batch, 1).
-    """
-
-    weight: Tensor
-    bias: Tensor
-    output: Tensor
-
-    def __init__(self, dim: int, width: int, scale: float, generator: torch.Generator | None = None) -> None:
-        super().__init__()
-        self.scale = scale
-        for name, shape in (("weight", (width, dim)), ("bias", (width,)), ("output", (width,))):
-            start = torch.randn(shape, generator=generator)
-            setattr(self, name, nn.Parameter(start.clone()))
-            self.register_buffer(f"initial_{name}", start)
-
-    def load_start(self, weight: Tensor, bias: Tensor, output: Tensor) -> None:
-        """Take these as the parameters and as those of f_0."""
-        with torch.no_grad():
-            for name, value in (("weight", weight), ("bias", bias), ("output", output)):
-                getattr(self, name).copy_(value)
-                getattr(self, f"initial_{name}").copy_(value)
-
-    def net(self, x: Tensor) -> Tensor:
-        """f(x), shape (batch,)."""
-        return self._evaluate(x, "")
-
-    def start(self, x: Tensor) -> Tensor:
-        """f_0(x), shape (batch,)."""
-        return self._evaluate(x, "initial_")
-
-    def _evaluate(self, x: Tensor, prefix: str) -> Tensor:
-        weight, bias, output = (getattr(self, prefix + name) for name in ("weight", "bias", "output"))
-        hidden = torch.relu(functional.linear(x, weight / math.sqrt(x.shape[1]), bias))
-        return hidden @ output / len(output)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.scale * (self.net(x) - self.start(x))[:, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
@@ -16,6 +16,8 @@ __all__ = ["DIGITS_SIZE", "ImageConfig", "StripeConfig", "config_hash", "config_
 DIGITS_SIZE = 16
 
 
+#: Of fields that runs in stores were made without: at their defaults they are left out of the hash.
+_LATER = {"later": True}
 _AVERAGES = ("mean", "median", "coordinate-median")
 _IMAGE_CHOICES = {
     "optimizer": ("auto", "sgd", "adam"),
@@ -98,10 +100,17 @@ class ImageConfig:
 
 @dataclass(frozen=True, slots=True)
 class StripeConfig:
-    """A one-hidden-layer net trained on the stripe by full-batch gradient descent or SGD, then measured.
+    """A fully connected net trained on the stripe by gradient descent, SGD or Adam, then measured.
 
-    Its parameterisation, loss and initial law are the theory's (`theory.FlowConfig`); the training is plain
-    torch at a fixed step, `time_step` in the flow's time units. `batch_size` None is full-batch descent.
+    Its parameterisation, loss and initial law are the theory's (`theory.FlowConfig`), those of more than one of the
+    `hidden_layers` `empirical.StripeNet`'s; the training is plain torch. `batch_size` None is full-batch descent.
+
+    The steps of "sgd" are `time_step` long in the flow's time units: the learning rate is h times this.
+    `weight_change` makes those shorter that would change a layer's weights by more than this part of their norm
+    (`StripeNet.largest_step`), so that the descent stays near the flow while weights grow. "adam" moves each parameter
+    by about `learning_rate`, 0.001 if None, and those of inner matrices by 1 / sqrt(h) of it.
+
+    With batches the unfit fraction is looked at after every epoch, and at least every `check_steps` steps.
     """
 
     dim: int = 30
@@ -117,6 +126,11 @@ class StripeConfig:
     noise_norm: float = 0.1
     probe_size: int = 10_000
     average: Literal["mean", "median", "coordinate-median"] = "mean"
+    hidden_layers: int = field(default=1, metadata=_LATER)
+    optimizer: Literal["sgd", "adam"] = field(default="sgd", metadata=_LATER)
+    learning_rate: float | None = field(default=None, metadata=_LATER)
+    weight_change: float | None = field(default=None, metadata=_LATER)
+    check_steps: int | None = field(default=None, metadata=_LATER)
 
     def __post_init__(self) -> None:
         _store_integers(self, dim=2, train_size=1, seed=0, width=1, max_steps=1, probe_size=2)
@@ -138,6 +152,34 @@ class StripeConfig:
         if not fractions or list(fractions) != sorted(set(fractions), reverse=True):
             raise InputError("unfit_fractions", fractions, "must be falling and not empty")
         _store(self, "unfit_fractions", fractions)
+        self._check_the_steps()
+
+    @property
+    def step_length(self) -> tuple[str, float]:
+        """The setting that says how long the optimizer's steps are, and what it comes to."""
+        if self.optimizer == "sgd":
+            return "time_step", self.time_step
+        return "learning_rate", 1e-3 if self.learning_rate is None else self.learning_rate
+
+    def _check_the_steps(self) -> None:
+        """What says how the net is trained, and that all of it is read."""
+        _store(self, "hidden_layers", require_integer("hidden_layers", self.hidden_layers, 1, 3))
+        require_choice("optimizer", self.optimizer, ("sgd", "adam"))
+        if self.learning_rate is not None:
+            _store(self, "learning_rate", require_real("learning_rate", self.learning_rate, above=0))
+            if self.optimizer != "adam":
+                raise InputError("learning_rate", self.learning_rate, "is adam's; that of sgd is h times time_step")
+        if self.weight_change is not None:
+            _store(self, "weight_change", require_real("weight_change", self.weight_change, above=0, maximum=1))
+        if self.check_steps is not None:
+            _store_integers(self, check_steps=1)
+            if self.batch_size is None:
+                raise InputError("check_steps", self.check_steps, "is read with a batch_size only")
+        if self.optimizer == "adam":
+            for item in fields(self):
+                value = getattr(self, item.name)
+                if item.name in ("time_step", "weight_change") and value != item.default:
+                    raise InputError(item.name, value, "is not read by adam, whose steps are learning_rate long")
 
 
 def config_to_dict(config: ImageConfig | StripeConfig) -> dict[str, Any]:
@@ -147,6 +189,13 @@ def config_to_dict(config: ImageConfig | StripeConfig) -> dict[str, Any]:
 
 
 def config_hash(config: ImageConfig | StripeConfig) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of the configuration's canonical JSON."""
-    text = json.dumps(config_to_dict(config), sort_keys=True, separators=(",", ":"))
+    """Sixteen hexadecimal digits of the SHA-256 of the configuration's canonical JSON.
+
+    A field that came later is in it only where it differs from its default, so that runs made before keep their names.
+    """
+    values = config_to_dict(config)
+    for item in fields(config):
+        if item.metadata.get("later") and getattr(config, item.name) == item.default:
+            del values[item.name]
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

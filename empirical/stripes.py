@@ -1,7 +1,7 @@
-"""Train the simple model's net on stripes with plain torch, and measure R_f with noise of finite norm.
+"""Train the simple model's net, or a deeper one, on stripes with plain torch; measure R_f with noise of finite norm.
 
-The theory's own experiment done the way real nets are trained: autograd, a fixed learning rate, full batches
-or SGD. A seed gives the same points and the same initial neurons as `theory.simulate` does.
+The theory's own experiment done the way real nets are trained: autograd, a fixed learning rate, full batches,
+SGD or Adam. A seed gives the same points and the same initial neurons as `theory.simulate` does.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from empirical.architectures import OneHiddenLayer
 from empirical.config import StripeConfig
 from empirical.stability import Outputs, Stability, measure_outputs
+from empirical.stripe_nets import StripeNet
 from empirical.training import Progress, Run
 from theory.configuration import model_variant
 from theory.errors import InputError
@@ -29,9 +30,11 @@ from theory.observables import random_directions
 from theory.table import curve_table
 from theory.tasks import Stripe
 
-__all__ = ["margin_loss", "measure_stripe", "train_stripe"]
+__all__ = ["make_optimizer", "margin_loss", "measure_stripe", "train_stripe"]
 
 _TEST_SIZE = 10_000
+#: Points evaluated at once, where no gradient is wanted.
+_PART = 16_384
 
 
 def margin_loss(name: str, z: Tensor) -> Tensor:
@@ -64,50 +67,133 @@ def measure_stripe(
     return Stability(*estimates, average=average, displacement=noise_norm)  # type: ignore[arg-type]
 
 
+def _in_parts(function: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    """The function at all points, without gradients, in little memory."""
+    with torch.no_grad():
+        return torch.cat([function(part) for part in points.split(_PART)])
+
+
+def _variant(config: StripeConfig) -> str:
+    """What tells the net's curve from that of the usual one, trained by full-batch descent."""
+    words: list[str] = [] if config.optimizer == "sgd" else [config.optimizer]
+    if config.batch_size is not None:
+        words.append(f"batch {config.batch_size}")
+    return ", ".join(filter(None, [*words, model_variant(config.loss, config.scale)]))
+
+
+def _start(config: StripeConfig, rng: np.random.Generator) -> StripeNet:
+    """The net at the start: the theory's neurons, whatever the depth, and then the further layers."""
+    first = Network.initial(config.width, config.dim, rng, "float32")
+    shapes = [(config.width, config.width), (config.width,)] * (config.hidden_layers - 1)
+    further = [rng.standard_normal(shape).astype("float32") for shape in shapes]
+    # A generator of its own, although these replace the draw: torch's default one is not touched.
+    model = StripeNet(config.dim, config.width, config.scale, torch.Generator(), config.hidden_layers)
+    model.load_start(*map(torch.as_tensor, (first.weight, first.bias, first.output, *further)))
+    return model
+
+
+def make_optimizer(config: StripeConfig, model: StripeNet) -> torch.optim.Optimizer:
+    """Plain descent at the learning rate h time_step, or Adam, whose steps on inner matrices are 1 / sqrt(h) of others.
+
+    `StripeNet` says why.
+    """
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=config.width * config.time_step)
+    rate = config.step_length[1]
+    others = [one for one in model.parameters() if not any(one is matrix for matrix in model.inner)]
+    groups: list[dict[str, Any]] = [{"params": others}]
+    if model.inner:
+        groups.append({"params": model.inner, "lr": rate / math.sqrt(config.width)})
+    return torch.optim.Adam(groups, lr=rate)
+
+
+class _Descent:
+    """Steps down (1/alpha) mean l(y F), from batch to batch."""
+
+    def __init__(self, config: StripeConfig, model: StripeNet, x: Tensor, y: Tensor, rng: np.random.Generator) -> None:
+        self.config, self.model, self.x, self.y = config, model, x, y
+        self.frozen = _in_parts(model.start, x)  # f_0 never changes: once is enough
+        self.steps, self.loss = 0, math.nan
+        self._batches = self._draw(rng)
+        self.optimizer = make_optimizer(config, model)
+
+    def _draw(self, rng: np.random.Generator) -> Iterator[Tensor]:
+        """Batches without end, every point once an epoch."""
+        while True:
+            order = torch.as_tensor(rng.permutation(len(self.x)))
+            yield from order.split(self.config.batch_size or len(self.x))
+
+    def margins(self, batch: Tensor | slice) -> Tensor:
+        """y F at the points of the batch."""
+        return self.y[batch] * self.config.scale * (self.model.net(self.x[batch]) - self.frozen[batch])
+
+    def all_margins(self) -> Tensor:
+        """Those of the whole training set, with gradients where they are its batch."""
+        if self.config.batch_size is None:
+            return self.margins(slice(None))
+        return self.y * self.config.scale * (_in_parts(self.model.net, self.x) - self.frozen)
+
+    def advance(self, z: Tensor) -> None:
+        """One step on the whole set, whose margins are `z`, or on batches until the unfit fraction is looked at."""
+        config = self.config
+        if config.batch_size is None:
+            self._step(z)
+            return
+        epoch = math.ceil(len(self.x) / config.batch_size)
+        span = min(epoch, config.check_steps or epoch, config.max_steps - self.steps)
+        for batch in islice(self._batches, span):
+            self._step(self.margins(batch))
+
+    def _step(self, z: Tensor) -> None:
+        config = self.config
+        objective = margin_loss(config.loss, z) / config.scale
+        self.optimizer.zero_grad()
+        objective.backward()
+        if config.weight_change is not None:
+            largest = self.model.largest_step(config.weight_change)
+            self.optimizer.param_groups[0]["lr"] = min(config.width * config.time_step, largest)
+        self.optimizer.step()
+        self.loss = float(objective.detach()) * config.scale
+        self.steps += 1
+
+
 def train_stripe(config: StripeConfig, *, progress: Progress | None = None) -> Run:
-    """Descend (1/alpha) mean l(y F) at the learning rate h time_step, and measure at the unfit fractions.
+    """Descend (1/alpha) mean l(y F), and measure at the unfit fractions.
 
     The unfit fraction is that of the whole training set: known at every full-batch step, and looked at after
-    every epoch of SGD. A run that does not reach the last fraction in `max_steps` warns and lacks its rows.
+    every epoch, or `check_steps`, of SGD and Adam. A run that does not reach the last fraction in `max_steps` warns
+    and lacks its rows.
 
     Raises
     ------
     InputError
-        With ``time_step`` if the outputs stop being finite, with ``max_steps`` if no fraction was reached.
+        With ``time_step``, or ``learning_rate`` for Adam, if the outputs stop being finite, with ``max_steps`` if no
+        fraction was reached.
     """
     began = time.perf_counter()
     task = Stripe(config.dim)
     data_rng, test_rng, neuron_rng = map(np.random.default_rng, np.random.SeedSequence(config.seed).spawn(3))
     batch_seed, probe_seed = np.random.SeedSequence(config.seed).spawn(5)[3:]
-    batch_rng = np.random.default_rng(batch_seed)
     points, truth = task.sample(config.train_size, data_rng)
     test_points, test_truth = task.sample(_TEST_SIZE, test_rng)
     x, y = torch.as_tensor(points, dtype=torch.float32), torch.as_tensor(truth, dtype=torch.float32)
-    start = Network.initial(config.width, config.dim, neuron_rng, "float32")
-    # A generator of its own, although the theory's neurons replace the draw: torch's default one is not touched.
-    model = OneHiddenLayer(config.dim, config.width, config.scale, torch.Generator())
-    model.load_start(*map(torch.as_tensor, (start.weight, start.bias, start.output)))
-    optimizer = torch.optim.SGD(model.parameters(), lr=config.width * config.time_step)
-    with torch.no_grad():
-        frozen = model.start(x)  # f_0 never changes: once is enough
+    model = _start(config, neuron_rng)
+    descent = _Descent(config, model, x, y, np.random.default_rng(batch_seed))
     rows: list[dict[str, Any]] = []
-    loss, steps, unfit = math.nan, 0, 1.0
+    unfit = 1.0
 
     def record(target: float, unfit: float) -> dict[str, Any]:
-        exact = _in_double(model)
+        exact = model.in_double()
         stability = measure_stripe(
             exact, task, noise_norm=config.noise_norm, probe_size=config.probe_size, average=config.average,
             rng=np.random.default_rng(probe_seed),  # the same probes at every stage
         )  # fmt: skip
-        with torch.no_grad():
-            predicted = exact(torch.as_tensor(test_points))[:, 0].numpy()
-            fitted = exact(torch.as_tensor(points))[:, 0].numpy()
-        weights = Network(*(getattr(model, name).detach().numpy() for name in ("weight", "bias", "output")))
+        predicted, fitted = (_in_parts(exact, torch.as_tensor(of))[:, 0].numpy() for of in (test_points, points))
         return {
             "source": "stripe-net",
             "task": task.name,
-            "architecture": f"one-hidden-h{config.width}",
-            "variant": model_variant(config.loss, config.scale),
+            "architecture": model.architecture,
+            "variant": _variant(config),
             "train_size": config.train_size,
             "seed": config.seed,
             "stage": f"q={target:g}",
@@ -115,55 +201,32 @@ def train_stripe(config: StripeConfig, *, progress: Progress | None = None) -> R
             "test_error": float(np.mean(test_truth * predicted <= 0)),
             "train_error": float(np.mean(truth * fitted <= 0)),
             "unfit_fraction": unfit,
-            "compression": weights.compression(task.informative_dim),
+            "compression": model.compression(task.informative_dim),
         }
 
-    def margins(batch: Tensor | slice) -> Tensor:
-        return y[batch] * config.scale * (model.net(x[batch]) - frozen[batch])
-
-    def descend(z: Tensor) -> float:
-        objective = margin_loss(config.loss, z) / config.scale
-        optimizer.zero_grad()
-        objective.backward()
-        optimizer.step()
-        return float(objective.detach()) * config.scale
-
-    everything = slice(None)
     while True:
-        z = margins(everything)
+        z = descent.all_margins()
         if not bool(torch.isfinite(z).all()):
-            raise InputError("time_step", config.time_step, f"the outputs overflowed after {steps} steps; lower it")
+            name, value = config.step_length
+            raise InputError(name, value, f"the outputs overflowed after {descent.steps} steps; lower it")
         unfit = float((z.detach() < 1).double().mean())
         while len(rows) < len(config.unfit_fractions) and unfit <= config.unfit_fractions[len(rows)]:
             rows.append(record(config.unfit_fractions[len(rows)], unfit))
         if progress is not None:
-            progress(max(steps / config.max_steps, len(rows) / len(config.unfit_fractions)))
-        if len(rows) == len(config.unfit_fractions) or steps >= config.max_steps:
+            progress(max(descent.steps / config.max_steps, len(rows) / len(config.unfit_fractions)))
+        if len(rows) == len(config.unfit_fractions) or descent.steps >= config.max_steps:
             break
-        if config.batch_size is None:
-            loss = descend(z)
-            steps += 1
-        else:
-            order = torch.as_tensor(batch_rng.permutation(config.train_size))
-            for batch in order.split(config.batch_size)[: config.max_steps - steps]:
-                loss = descend(margins(batch))
-                steps += 1
+        descent.advance(z)
     missing = len(config.unfit_fractions) - len(rows)
     if not rows:
         raise InputError("max_steps", config.max_steps, f"ended at unfit fraction {unfit:.3g}, before any record")
     if missing:
         warnings.warn(
-            f"P = {config.train_size}, seed {config.seed}: {missing} unfit fractions not reached in {steps} steps",
+            f"P = {config.train_size}, seed {config.seed}: {missing} unfit fractions not reached in"
+            f" {descent.steps} steps",
             RuntimeWarning,
             stacklevel=2,
         )
     seconds = time.perf_counter() - began
     rows[-1]["seconds"] = seconds
-    return Run(config, curve_table(rows), model, loss, seconds)
-
-
-def _in_double(model: OneHiddenLayer) -> OneHiddenLayer:
-    """A copy in double precision: R_f is a ratio of small differences of outputs."""
-    twin = OneHiddenLayer(model.weight.shape[1], len(model.output), model.scale, torch.Generator())
-    twin.load_state_dict(model.state_dict())
-    return twin.double()
+    return Run(config, curve_table(rows), model, descent.loss, seconds)

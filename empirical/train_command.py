@@ -41,20 +41,21 @@ def _show(terminal: Terminal, title: str, table: pd.DataFrame) -> None:
 
 @dataclass(frozen=True)
 class Train:
-    """Train one net on images, or the one-hidden-layer net on the stripe, and measure its relative stability.
+    """Train one net on images, or a fully connected one on the stripe, and measure its relative stability.
 
     For example:
     - `relstab train --dataset digits --train-size 512`
     - `relstab train --dataset fashion-mnist --data DATA --architecture resnet-small --train-size 1024`
     - `relstab train --architecture resnet18 --dataset cifar10 --data DATA --device cuda --keep-weights net.safetensors`
     - `relstab train --dataset stripe --train-size 1024 --json`
+    - `relstab train --dataset stripe --hidden-layers 2 --width 256 --scale 0.01 --optimizer adam --batch-size 64`
     """
 
     dataset: str = "digits"
     """fashion-mnist, mnist, cifar10, svhn, digits, images:FOLDER, or stripe."""
     architecture: str = "lenet"
     """fully-connected, fc2, fc4, fc6, lenet, resnet-small, alexnet, vgg11 ... vgg19-bn, resnet18, resnet34, resnet50,
-    efficientnet-b0, mobilenet-v2, densenet121, vit-small or convnext-small; the stripe's net is one hidden layer."""
+    efficientnet-b0, mobilenet-v2, densenet121, vit-small or convnext-small; the stripe's net has hidden-layers."""
     train_size: int = 512
     """P, number of training points."""
     seed: int = 0
@@ -68,9 +69,11 @@ class Train:
     batch_size: int | None = None
     """Points in a step, at most; 128 for images, all of them for the stripe."""
     optimizer: str = "auto"
-    """auto, sgd or adam; auto is Adam for nets without convolutions, SGD with momentum 0.9 for all others."""
+    """auto, sgd or adam; auto is Adam for nets without convolutions, SGD with momentum 0.9 for all others, and plain
+    descent (sgd) on the stripe."""
     learning_rate: float | None = None
-    """At the start; a cosine takes it to zero. By default 0.1 for SGD with batch norm, 0.01 without, 0.001 for Adam."""
+    """At the start; a cosine takes it to zero. By default 0.1 for SGD with batch norm, 0.01 without, 0.001 for Adam.
+    On the stripe Adam's alone, and constant; see time-step."""
     weight_decay: float | None = None
     """Not on biases and norms; by default 5e-4 for SGD, 0 for Adam."""
     augmentation: str = "auto"
@@ -93,10 +96,16 @@ class Train:
     """d of the stripe."""
     width: int = 1000
     """h of the stripe's net."""
+    hidden_layers: int = 1
+    """Of the stripe's net: 1, 2 or 3."""
     scale: float = 1e-6
     """alpha of the stripe's net."""
     time_step: float = StripeConfig().time_step
-    """Step of the stripe's net; its learning rate is h times this."""
+    """Step of the stripe's net under sgd; its learning rate is h times this."""
+    weight_change: float | None = None
+    """Largest part of a layer's weights in the stripe's net that an sgd step may change, 0.03 say; else no bound."""
+    check_steps: int | None = None
+    """Look at the stripe's unfit fraction after so many steps on batches, not only after an epoch."""
     data: Path | None = None
     """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
     download: bool = False
@@ -125,6 +134,8 @@ class Train:
             raise InputError("held_out", self.held_out, "is read with weights best only")
         if given["batch_size"] is None:
             del given["batch_size"]
+        if kind is StripeConfig and given["optimizer"] == "auto":
+            del given["optimizer"]
         if kind is ImageConfig:
             given["image_size"] = image_side(self.dataset, self.image_size)
         config: ImageConfig | StripeConfig = kind(**given)
