@@ -2,8 +2,9 @@
 
     python paper/displacement.py STORE DATA
 
-(`--tasks`, `--nets` and `--train-size` choose others than all) reads the runs of `paper/experiments/image_curves.toml` out of the store, rebuilds each net and its start, and writes
-`paper/data/displacement.csv`. At one pixel every value must be that of the run's own record: it is checked.
+reads the runs of `paper/experiments/image_curves.toml` out of the store (`--tasks`, `--nets` and `--train-size` choose
+others than the usual ones), rebuilds each net and its start, and writes `paper/data/displacement.csv`. At one pixel
+every value must be that of the run's own record: it is checked.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def chosen(
         and config.architecture in nets and config.train_size == train_size
     ]  # fmt: skip
     if not found:
-        raise InputError("tasks, nets, train-size", (*tasks, *nets, train_size), f"no run of {EXPERIMENT.name} has them")
+        asked = " ".join((*tasks, *nets, str(train_size)))
+        raise InputError("tasks, nets, train-size", asked, f"no run of {EXPERIMENT.name} has them")
     return found
 
 
