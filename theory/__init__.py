@@ -14,6 +14,7 @@ from theory.curves import curve
 from theory.diffeo import MaxEntropyEnsemble
 from theory.errors import InputError
 from theory.estimate import Estimate
+from theory.executors import InProcess, Processes, RayCluster
 from theory.fixedpoints import FixedPoint, fixed_points
 from theory.flow import simulate, simulate_many
 from theory.maxent import MaxEntropyReport, check_fields, check_sampler
@@ -29,12 +30,15 @@ __all__ = [
     "Estimate",
     "FixedPoint",
     "FlowConfig",
+    "InProcess",
     "InputError",
     "MaxEntropyEnsemble",
     "MaxEntropyReport",
     "Network",
     "PredictedRecord",
     "Prediction",
+    "Processes",
+    "RayCluster",
     "Record",
     "Stripe",
     "Task",

@@ -15,6 +15,7 @@ from theory.configuration import FlowConfig
 from theory.curves import curve
 from theory.errors import require_integer
 from theory.estimate import Estimate, geometric_mean, mean
+from theory.executors import chosen_executor
 from theory.prediction_commands import Predict
 from theory.store import Finished
 from theory.table import require_table_path, write_table
@@ -77,6 +78,8 @@ class Simulate:
     """Kernel: numpy, numba, cupy (needs a CUDA device) or auto, which is numba."""
     workers: int = 1
     """Processes that share the trajectories."""
+    ray: str | None = None
+    """Share them on a Ray cluster instead: its address, auto, or local for one of this machine; workers bounds them."""
     store: Path | None = None
     """Folder that keeps finished trajectories; what is there is not computed again."""
     output: Path | None = None
@@ -100,7 +103,8 @@ class Simulate:
 
             table = curve(
                 task, self.train_sizes, range(self.seed, self.seed + self.seeds), config,
-                neuron_seed=self.neuron_seed, backend=self.backend, workers=self.workers, store=self.store,
+                neuron_seed=self.neuron_seed, backend=self.backend, workers=chosen_executor(self.workers, self.ray),
+                store=self.store,
                 progress=show,
             )  # fmt: skip
         rows = _by_size_and_stage(table)
@@ -115,7 +119,7 @@ class Simulate:
             ],
         )
         if self.output is not None:
-            comment = command_line("theory simulate", self, ("output", "json", "workers", "store"))
+            comment = command_line("theory simulate", self, ("output", "json", "workers", "ray", "store"))
             write_table(table, self.output, comment=comment)
             terminal.line(f"wrote {self.output}")
         return {

@@ -10,12 +10,13 @@ import pandas as pd
 
 from theory.configuration import FlowConfig
 from theory.errors import MAXIMUM_SEED, InputError, require_integer
+from theory.executors import Executor, as_executor, run_jobs
 from theory.flow import simulate_many
 from theory.kernels import get_kernel
 from theory.store import CurveStore, Finished
 from theory.table import curve_table
 from theory.tasks import Task
-from theory.workers import one_thread, run_jobs
+from theory.work import one_thread
 
 __all__ = ["CurveProgress", "curve"]
 
@@ -66,15 +67,17 @@ def curve(
     *,
     neuron_seed: int | None = None,
     backend: str = "auto",
-    workers: int = 1,
+    workers: int | Executor = 1,
+    retries: int = 1,
     store: str | Path | None = None,
     progress: CurveProgress | None = None,
 ) -> pd.DataFrame:
     """The curve table of `simulate` at every P and seed, ordered by P, then seed, then stage.
 
     A seed's training sets are nested and its neurons the same at every P, so points of one seed are
-    correlated along P: fit seed by seed. `workers` processes share the trajectories, largest P first; the
-    table does not depend on their number. With a folder `store`, every finished trajectory is kept there at once,
+    correlated along P: fit seed by seed. `workers` processes, or an executor such as `theory.RayCluster`, share the
+    trajectories, largest P first; the table depends neither on which nor on their number. A trajectory whose process
+    dies is tried again up to `retries` times. With a folder `store`, every finished trajectory is kept there at once,
     and one that is there is not computed again: after a kill, the same call goes on. A trajectory that ended
     before its last unfit fraction gives the rows it reached, and a warning each time.
 
@@ -89,7 +92,8 @@ def curve(
             raise InputError(name, list(values), "must hold at least one")
         for value in values:
             require_integer(name, value, minimum, maximum)
-    require_integer("workers", workers, 1)
+    executor = as_executor(workers, "workers")
+    require_integer("retries", retries, 0)
     neuron_seed = None if neuron_seed is None else require_integer("neuron_seed", neuron_seed, 0)
     if config.lazy and neuron_seed is not None:
         raise InputError("neuron_seed", neuron_seed, "must be None in the lazy limit, which has infinitely many")
@@ -124,7 +128,7 @@ def curve(
             finish((group[0], seed), one)
 
     calls = {group: (task, *group, config, neuron_seed, backend, kept) for group in groups}
-    run_jobs(_simulate, calls, workers, finish_group, one_thread)
+    run_jobs(_simulate, calls, executor, finish_group, one_thread, retries=retries)
     rows = [row for job in sorted(done) for row in done[job].rows]
     if not rows:
         raise InputError("unfit_fractions", config.unfit_fractions, "no trajectory reached any of them")

@@ -14,6 +14,7 @@ import tyro
 from theory.configuration import SINGLE_PRECISION_SCALE, FlowConfig
 from theory.errors import MAXIMUM_SEED, InputError, require_integer
 from theory.estimate import Estimate, geometric_mean, mean
+from theory.executors import Executor, run_jobs
 from theory.files import require_writable_parent, write_whole
 from theory.fixedpoints import fixed_points
 from theory.predicted import Prediction
@@ -21,7 +22,7 @@ from theory.prediction import predict
 from theory.table import curve_table, require_table_path, write_table
 from theory.tasks import Stripe, Task
 from theory.terminal import Terminal, command_line
-from theory.workers import one_thread, run_jobs
+from theory.work import one_thread
 
 __all__ = ["Predict", "predictions"]
 
@@ -35,10 +36,10 @@ def predictions(
     seeds: range,
     *,
     cells: int = 300,
-    workers: int = 1,
+    workers: int | Executor = 1,
     progress: Callable[[int], None] | None = None,
 ) -> list[Prediction]:
-    """`predict` from the neurons of every seed's `simulate`, in worker processes; their number changes nothing."""
+    """`predict` from the neurons of every seed's `simulate`, in worker processes or by an executor."""
     done: dict[int, Prediction] = {}
 
     def finish(seed: int, result: tuple[Prediction, list[str]]) -> None:

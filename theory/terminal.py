@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleRenderable
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-__all__ = ["Report", "Terminal", "command_line"]
+__all__ = ["Report", "Terminal", "command_line", "duration"]
 
 #: Called with the part done, in [0, 1], and a word on what was done last.
 Report = Callable[[float, str], None]
@@ -32,6 +33,14 @@ def command_line(name: str, command: Any, left_out: tuple[str, ...]) -> str:
         words.append(f"--{option}")
         words += map(str, value if isinstance(value, tuple) else (value,))
     return " ".join(words)
+
+
+def duration(seconds: float) -> str:
+    """In the unit that one would say it in."""
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 class Terminal:
@@ -60,6 +69,16 @@ class Terminal:
         for row in rows:
             table.add_row(*row)
         self._out.print(table)
+
+    @contextmanager
+    def live(self, render: Callable[[], ConsoleRenderable]) -> Iterator[bool]:
+        """On a terminal, what `render` gives, drawn anew twice a second; whether this is one."""
+        console = Console(stderr=True, highlight=False)
+        if not console.is_terminal:
+            yield False
+            return
+        with Live(get_renderable=render, console=console, refresh_per_second=2):
+            yield True
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Report]:

@@ -124,3 +124,13 @@ def test_a_bad_table_leaves_the_old_file(tmp_path: Path) -> None:
         write_table(pd.DataFrame([{**ROW, "train_size": 0}]), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_seventeen_digits_give_every_bit_back(tmp_path: Path) -> None:
+    """A store's tables are read back as they were; control: with 15 digits they are not."""
+    numbers = np.random.default_rng(0).lognormal(size=200)
+    drawn = [{**ROW, "seed": seed, "relative_stability": float(number)} for seed, number in enumerate(numbers)]
+    path = write_table(curve_table(drawn), tmp_path / "table.csv", digits=17)
+    assert list(read_table(path)["relative_stability"]) == list(numbers)
+    write_table(curve_table(drawn), path, digits=15)
+    assert list(read_table(path)["relative_stability"]) != list(numbers)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from theory.errors import InputError
-from theory.workers import WorkerDied, run_jobs
+from theory.executors import Processes, run_jobs
+from theory.work import WorkerDied
 
 ROOT = Path(__file__).parents[2]
 
@@ -129,7 +130,7 @@ def test_workers_do_not_outlive_a_first_process_that_is_killed(tmp_path: Path) -
     program.write_text(
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from theory.workers import run_jobs\n"
+        "from theory.executors import Processes, run_jobs\n"
         "def job(folder, k):\n"
         "    (Path(folder) / f'pid{os.getpid()}').touch()\n"
         "    time.sleep(60)\n"
@@ -147,3 +148,25 @@ def test_workers_do_not_outlive_a_first_process_that_is_killed(tmp_path: Path) -
     while any(map(_alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(_alive, workers))
+
+
+def gpu(value: int) -> str:
+    time.sleep(0.5)  # so that both workers get jobs
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+
+
+def test_gpus_are_dealt_out_to_the_workers() -> None:
+    """Each sees one; a single job, too, does not see all. Without, what the first process sees is left as it is."""
+    found: list[str] = []
+    run_jobs(gpu, {k: (k,) for k in range(6)}, Processes(2, ("3", "5")), lambda key, seen: found.append(seen))
+    assert set(found) == {"3", "5"}
+    run_jobs(gpu, {0: (0,)}, Processes(2, ("3", "5")), lambda key, seen: found.append(seen))
+    assert found[-1] == "3"
+    run_jobs(gpu, {0: (0,)}, Processes(2), lambda key, seen: found.append(seen))
+    assert found[-1] == os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "two", None])
+def test_what_is_no_executor(wrong: object) -> None:
+    with pytest.raises(InputError, match=r"workers = .*: must be a whole number, at least 1"):
+        run_jobs(square, {0: (0,)}, wrong, lambda key, value: None)  # type: ignore[arg-type]
