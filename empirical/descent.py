@@ -43,7 +43,7 @@ class Descent:
         self.optimizer, self.schedule = self.recipe.make(model)
         self.done = 0
 
-    def state(self, rows: list[dict[str, Any]], seconds: float) -> Checkpoint:
+    def state(self, rows: list[dict[str, Any]], seconds: float, log: list[dict[str, float]]) -> Checkpoint:
         """All that the epochs to come depend on, and what was measured so far."""
         optimizer = optimizer_state(self.optimizer)
         best: dict[str, Tensor] = {} if self._best is None else self._best[1]
@@ -57,7 +57,8 @@ class Descent:
         if self.images.device.type == "cuda":
             tensors["random/cuda"] = torch.cuda.get_rng_state(self.images.device)
         facts = {
-            "config": config_hash(self.config), "rows": rows, "seconds": seconds, "done": self.done, "loss": self.loss,
+            "config": config_hash(self.config), "rows": rows, "log": log, "seconds": seconds,
+            "done": self.done, "loss": self.loss,
             "epoch": self.epoch, "score": None if self._best is None else self._best[0],
             "groups": optimizer.facts["groups"], "schedule": self.schedule.state_dict(),
         }  # fmt: skip
@@ -80,6 +81,11 @@ class Descent:
             torch.cuda.set_rng_state(random["cuda"], self.images.device)
         self.done, self.loss, self.epoch = facts["done"], facts["loss"], facts["epoch"]
         return float(facts["seconds"])
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the next step."""
+        return float(self.optimizer.param_groups[0]["lr"])
 
     def epochs(self, progress: Progress | None) -> Iterator[int]:
         """Train, and stop after every epoch for the caller to look at the model."""

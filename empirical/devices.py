@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from theory.errors import InputError
 
-__all__ = ["require_device"]
+__all__ = ["require_device", "visible_gpus"]
 
 
 def require_device(device: str | torch.device) -> torch.device:
@@ -19,3 +21,11 @@ def require_device(device: str | torch.device) -> torch.device:
     if found.type == "meta":
         raise InputError("device", str(device), "holds no numbers")
     return found
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; none where there are none."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return tuple(name.strip() for name in named.split(",") if name.strip())
+    return tuple(map(str, range(torch.cuda.device_count())))

@@ -1,7 +1,8 @@
 """The store of a sweep's runs: one folder for each, whole or not there, checked when it is read.
 
-    HASH/                   a finished run, named by the hash of its configuration: config.json, record.csv,
+    HASH/                   a finished run, named by the hash of its configuration: config.json, record.csv, log.csv,
                             environment.json, weights.safetensors, and checksums.json over these
+    .logs/HASH.csv          what a run that is going on, or failed, says of its training
     .failures/HASH.json     why the run of that configuration failed, and how often it was tried
     .checkpoints/HASH       the state of one that was cut
     .locks/HASH             held by the process that is at it; the system lets go when that process ends
@@ -70,6 +71,10 @@ class RunStore:
         """Where the state of the run is kept while it goes on."""
         return self.folder / ".checkpoints" / config_hash(config)
 
+    def log(self, config: Config) -> Path:
+        """Where the run can be watched while it goes on."""
+        return self.folder / ".logs" / f"{config_hash(config)}.csv"
+
     def read(self, config: Config) -> pd.DataFrame | None:
         """The rows of a finished run; None if there is none.
 
@@ -98,6 +103,8 @@ class RunStore:
             (aside / "config.json").write_text(json.dumps(config_to_dict(run.config), indent=1) + "\n")
             (aside / "environment.json").write_text(json.dumps(_environment(device), indent=1) + "\n")
             write_table(run.table, aside / "record.csv", digits=17)
+            if len(run.log):
+                run.log.to_csv(aside / "log.csv", index=False, lineterminator="\n")
             if weights:
                 save_weights(run.model, aside / "weights.safetensors")
             sums = {file.name: _digest(file) for file in sorted(aside.iterdir())}
@@ -110,7 +117,8 @@ class RunStore:
                 raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-        self._failure_path(run.config).unlink(missing_ok=True)
+        for left in (self._failure_path(run.config), self.log(run.config)):
+            left.unlink(missing_ok=True)
 
     @contextmanager
     def lock(self, config: Config, *, wait: bool) -> Iterator[bool]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,8 +15,9 @@ import tyro
 from empirical.experiments import Config, read_experiments
 from empirical.measure_command import require_torch
 from theory.errors import InputError, require_integer
+from theory.executors import chosen_executor
 from theory.table import require_table_path, write_table
-from theory.terminal import Terminal
+from theory.terminal import Terminal, duration
 
 if TYPE_CHECKING:
     from empirical.store import RunState, RunStore
@@ -40,6 +41,8 @@ class Sweep:
 
     For example:
     - `relstab sweep experiment.toml --data DATA --store runs --workers 2 --output curve.csv`
+    - `relstab sweep experiment.toml --ray local`
+    - `relstab sweep experiment.toml --ray auto --device cuda --gpus-per-run 0.25 --store /shared/runs`
     - `relstab sweep experiment.toml --dry-run`
     - `relstab sweep experiment.toml --store runs --status`
     - `relstab sweep experiment.toml --store runs --export so_far.parquet`
@@ -52,7 +55,14 @@ class Sweep:
     store: Path = Path("runs")
     """Folder of finished runs."""
     workers: int = 1
-    """Processes that share the runs."""
+    """Processes that share the runs; with device cuda the GPUs are dealt out to them."""
+    threads: int = 1
+    """Of each run; tables made with other numbers differ by rounding and its growth."""
+    ray: str | None = None
+    """Share the runs on a Ray cluster instead: its address, auto for the one that this machine is part of, or local for
+    one of this machine. Workers above 1 bounds the runs at a time. The store must be a folder that all machines see."""
+    gpus_per_run: float = 0.0
+    """GPUs that a run takes on the cluster; 0.25 lets four runs share one."""
     data: Path | None = None
     """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
     download: bool = False
@@ -77,13 +87,17 @@ class Sweep:
     def run(self) -> dict[str, Any]:
         experiments = read_experiments(self.file)
         require_integer("workers", self.workers, 1)
+        if self.gpus_per_run and self.ray is None:
+            raise InputError("gpus_per_run", self.gpus_per_run, "is read with ray only")
+        executor = chosen_executor(self.workers, self.ray, cpus_each=self.threads, gpus_each=self.gpus_per_run)
         chosen = [name for name in ("status", "dry_run", "export") if getattr(self, name)]
         if len(chosen) > 1:
             raise InputError(chosen[1], True, f"must not be given with {chosen[0]}")
         require_table_path("output", self.output)
         require_torch()
         from empirical.store import RunStore
-        from empirical.sweeps import SweepIncomplete, all_configs, sweep
+        from empirical.sweep_view import SweepView
+        from empirical.sweeps import SweepIncomplete, SweepState, all_configs, sweep
 
         terminal = Terminal(self.json)
         configs = all_configs(experiments)
@@ -98,20 +112,24 @@ class Sweep:
                 assert store is not None
                 return self._export(terminal, configs, store, self.export)
             return self._dry_run(terminal, configs, store)
-        began = time.monotonic()
         missing: SweepIncomplete | None = None
-        with terminal.progress("sweep") as report:
+        keep = RunStore(self.store)
+        view = SweepView(keep)
+        with terminal.live(view.render) as drawn, ExitStack() as stack:
+            report = None if drawn else stack.enter_context(terminal.progress("sweep"))
 
-            def told(done: int, total: int, config: Config) -> None:
-                left = (time.monotonic() - began) / max(done - held, 1) * (total - done)
-                report(done / total, f"{done} of {total}, about {_duration(left)} left")
+            def watch(state: SweepState) -> None:
+                view(state)
+                if report is not None:
+                    ended = state.done + state.failed
+                    left = f", {view.left()} left" if view.left() else ""
+                    report(ended / state.runs, f"{ended} of {state.runs}{left}")
 
-            held = sum(RunStore(self.store).state(config) == "done" for config in configs)
             try:
                 table = sweep(
-                    experiments, self.store, self.workers, data_folder=self.data, download=self.download,
+                    experiments, keep, executor, threads=self.threads, data_folder=self.data, download=self.download,
                     device=self.device, keep_weights=self.keep_weights, retries=self.retries,
-                    retry_failed=self.retry_failed, progress=told,
+                    retry_failed=self.retry_failed, watch=watch,
                 )  # fmt: skip
             except SweepIncomplete as error:
                 table, missing = error.table, error
@@ -164,17 +182,10 @@ class Sweep:
         if costs:
             total = sum(costs.values())
             terminal.line(
-                f"{len(costs)} image nets: about {_duration(total)} on one core, "
-                f"{_duration(max(total / self.workers, *costs.values(), 0.0))} with workers = {self.workers}"
+                f"{len(costs)} image nets: about {duration(total)} on one core, "
+                f"{duration(max(total / self.workers, *costs.values(), 0.0))} with workers = {self.workers}"
             )
         if unknown:
             terminal.line(f"{unknown} stripe nets: not known before they have run")
         return {"runs": len(configs), "to_do": len(to_do), "seconds": sum(costs.values()), "unknown": unknown}
 
-
-def _duration(seconds: float) -> str:
-    """In the unit that one would say it in."""
-    for unit, size in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"

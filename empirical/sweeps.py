@@ -1,4 +1,4 @@
-"""A grid of runs on this machine: worker processes, a store of what is finished, one curve table.
+"""A grid of runs, in this process, in several, or on a cluster: a store of what is finished, one curve table.
 
 A sweep that is cut goes on where it stopped when it is called again: finished runs are not done again, and one that was
 cut goes on from its last checkpoint. Several sweeps may share a store at the same time.
@@ -14,19 +14,35 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from empirical.config import ImageConfig
-from empirical.devices import require_device
+from empirical.config import ImageConfig, StripeConfig
+from empirical.devices import require_device, visible_gpus
 from empirical.experiments import Config, Experiment
 from empirical.store import Failure, RunStore
 from empirical.training import Run, check, train
 from theory.errors import Incomplete, InputError, require_integer, require_real
+from theory.executors import Executor, Processes, as_executor, run_jobs
 from theory.table import curve_table, validate_table
-from theory.workers import run_jobs
 
-__all__ = ["Experiment", "RunStore", "SweepIncomplete", "SweepProgress", "all_configs", "named", "sweep"]
+__all__ = [
+    "Experiment", "RunStore", "SweepIncomplete", "SweepProgress", "SweepState", "SweepWatch", "all_configs", "named",
+    "sweep",
+]  # fmt: skip
 
 #: Called after every run with (runs done or failed, runs in all, the run's configuration).
 SweepProgress = Callable[[int, int, Config], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepState:
+    """How a sweep stands: of `runs` how many are done and have failed, and which are at work for it."""
+
+    runs: int
+    done: int
+    failed: int
+    running: tuple[Config, ...]
+
+
+SweepWatch = Callable[[SweepState], None]
 
 
 class SweepIncomplete(Incomplete):
@@ -67,13 +83,14 @@ class _Options:
     data_folder: str | None
     download: bool
     device: str
+    threads: int
     store: RunStore | None
     keep_weights: bool
     checkpoint_seconds: float
 
 
 def _run(config: Config, options: _Options, wait: bool) -> pd.DataFrame | None:
-    """Train on one thread, whoever the caller: the same table from one process as from many.
+    """Train on as many threads as are asked for, whoever the caller: the same table from one process as from many.
 
     None if another process is at this run and is not to be waited for.
     """
@@ -82,10 +99,11 @@ def _run(config: Config, options: _Options, wait: bool) -> pd.DataFrame | None:
         return train(
             config, data_folder=options.data_folder, download=options.download, device=options.device,
             checkpoint=checkpoint, checkpoint_seconds=options.checkpoint_seconds,
+            log=None if options.store is None else options.store.log(config),
         )  # fmt: skip
 
     store = options.store
-    with _threads(1):
+    with _threads(options.threads):
         if store is None:
             return train_here().table
         with store.lock(config, wait=wait) as mine:
@@ -104,8 +122,9 @@ def _require_distinct_rows(configs: list[Config]) -> None:
     seen: dict[tuple[object, ...], Config] = {}
     for config in configs:
         names = ("dataset", "image_size", "architecture", "dim", "width", "train_size", "seed",
-                 "average", "cutoff", "displacement", "noise_norm", "loss", "scale")  # fmt: skip
-        key = (type(config).__name__, *(getattr(config, name, None) for name in names))
+                 "average", "cutoff", "displacement", "noise_norm", "loss", "scale", "hidden_layers")  # fmt: skip
+        told = ("optimizer", "batch_size") if isinstance(config, StripeConfig) else ()  # by the stripe's variant
+        key = (type(config).__name__, *(getattr(config, name, None) for name in (*names, *told)))
         if key in seen:
             raise InputError(
                 "experiments", f"{len(configs)} runs",
@@ -117,8 +136,9 @@ def _require_distinct_rows(configs: list[Config]) -> None:
 def sweep(
     experiments: Experiment | Iterable[Experiment],
     store: str | Path | RunStore | None = None,
-    executor: int = 1,
+    executor: int | Executor = 1,
     *,
+    threads: int = 1,
     data_folder: str | Path | None = None,
     download: bool = False,
     device: str = "cpu",
@@ -127,14 +147,17 @@ def sweep(
     retry_failed: bool = False,
     checkpoint_seconds: float = 60.0,
     progress: SweepProgress | None = None,
+    watch: SweepWatch | None = None,
 ) -> pd.DataFrame:
     """Run every configuration of `experiments` that the store does not hold; the curve table of them all.
 
     Parameters
     ----------
     store : folder (or `RunStore`) of finished runs, read and added to; None keeps nothing
-    executor : number of worker processes; 1 runs in this process. Every run takes one thread, and the table
-        is the same, row for row, whatever their number
+    executor : number of worker processes, 1 being this one, or an executor: `theory.InProcess`, `theory.Processes`,
+        `theory.RayCluster`. The table is the same from each, to the bit on one kind of machine. Several processes with
+        device "cuda" have the GPUs dealt out to them
+    threads : of a run; sums depend on it, so that tables made with other numbers differ by rounding and its growth
     data_folder, download : see `empirical.load_data`
     keep_weights : whether the store also keeps the trained nets, as weights.safetensors; a run that was finished
         without is not done again for them
@@ -143,6 +166,7 @@ def sweep(
     retry_failed : also try what failed in an earlier sweep for a reason that would come again, such as a loss that is
         not finite; by default those count as missing
     checkpoint_seconds : image nets leave their state in the store so often, and go on from there
+    watch : called when a run starts, ends or fails
 
     Raises
     ------
@@ -151,7 +175,8 @@ def sweep(
     SweepIncomplete
         At the end, if runs failed. The others are done, kept, and in the error's table.
     """
-    require_integer("executor", executor, 1)
+    place = as_executor(executor)
+    require_integer("threads", threads, 1)
     require_integer("retries", retries, 0)
     require_real("checkpoint_seconds", checkpoint_seconds, minimum=0)
     configs = all_configs(experiments)
@@ -161,7 +186,9 @@ def sweep(
     _require_distinct_rows(configs)
     keep = RunStore(store) if isinstance(store, str | Path) else store
     folder = None if data_folder is None else str(data_folder)
-    options = _Options(folder, download, device, keep, keep_weights, checkpoint_seconds)
+    options = _Options(folder, download, device, threads, keep, keep_weights, checkpoint_seconds)
+    if isinstance(place, Processes) and device == "cuda" and not place.gpus:
+        place = Processes(place.workers, visible_gpus())
     tables: dict[Config, pd.DataFrame] = {}
     failures: dict[Config, Failure] = {}
     for config in configs:
@@ -172,10 +199,17 @@ def sweep(
         elif known is not None and known.final:  # it would fail again
             failures[config] = known
     elsewhere: list[Config] = []
+    running: dict[Config, None] = {}
+
+    def start(config: Config) -> None:
+        running[config] = None
+        show()
 
     def finish(config: Config, table: pd.DataFrame | None) -> None:
+        running.pop(config, None)
         if table is None:
             elsewhere.append(config)
+            show()
             return
         tables[config] = table
         report(config)
@@ -187,14 +221,21 @@ def sweep(
             keep.keep_failure(config, failures[config])
         report(config)
 
+    def show() -> None:
+        if watch is not None:
+            watch(SweepState(len(configs), len(tables), len(failures), tuple(running)))
+
     def report(config: Config) -> None:
+        running.pop(config, None)
+        show()
         if progress is not None:
             progress(len(tables) + len(failures), len(configs), config)
 
     waiting = [config for config in configs if config not in tables and config not in failures]
+    show()
     for wait in (False, True):  # what other processes are at comes last, when they may be done with it
         jobs = {config: (config, options, wait) for config in waiting}
-        run_jobs(_run, jobs, executor, finish, retries=retries, fail=fail)
+        run_jobs(_run, jobs, place, finish, retries=retries, fail=fail, start=start)
         waiting, elsewhere = elsewhere, []
     table = curve_table([])
     if tables:

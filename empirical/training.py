@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from empirical.devices import require_device
 from empirical.evaluation import classification_error, with_statistics
 from empirical.probes import draw_probes
 from empirical.recipe import Recipe
+from empirical.run_log import RunLog
 from empirical.stability import measure_probes
 from empirical.torchvision_nets import require_size
 from theory.errors import InputError, require_choice
@@ -39,8 +40,9 @@ _SETTLING = 500  # training images that batch norm's statistics are taken from, 
 class Run:
     """A trained net and what was measured: the configuration, rows of the curve table, the model.
 
-    `train_loss` is the mean loss over the last epoch; `seconds` the wall time. For image nets, `recipe` is what the
-    configuration came to and `epoch` the one whose weights the model has.
+    `train_loss` is the mean loss of the last epoch; `seconds` the wall time; `log` what was said on the way. For image
+    nets that is epoch, loss, learning rate and seconds, `recipe` is what the configuration came to and `epoch` the one
+    whose weights the model has.
     """
 
     config: ImageConfig | StripeConfig
@@ -50,6 +52,7 @@ class Run:
     seconds: float
     recipe: Recipe | None = None
     epoch: int | None = None
+    log: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready numbers of every stage."""
@@ -110,6 +113,7 @@ def train(
     device: str | torch.device = "cpu",
     checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 60.0,
+    log: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Train and measure the net that `config` describes; the same configuration gives the same numbers, on the
@@ -117,7 +121,8 @@ def train(
 
     With `checkpoint`, a file's path, the state of an image net's training is kept there at the end of an epoch at
     least every `checkpoint_seconds`; a run that finds such a file goes on from it, to the same numbers to the bit, and
-    removes it when it is done. A damaged file counts as none.
+    removes it when it is done. A damaged file counts as none. With `log`, a CSV file, an image net's training can be
+    watched there, an epoch a line.
 
     Returns
     -------
@@ -157,14 +162,17 @@ def train(
         descent = Descent(config, model, images, labels, torch.Generator().manual_seed(batch_seed))
         if saved is not None:
             start -= descent.restore(saved, str(checkpoint))
+        told = RunLog(log, [] if saved is None else saved.facts.get("log", []))
         last = time.perf_counter()
         for epoch in descent.epochs(progress):
             if epoch in descent.recorded:
                 rows.append(measured.row(_settled(model, descent.images), f"epoch={epoch}"))
             now = time.perf_counter()
+            told.add(epoch=epoch, loss=descent.loss, learning_rate=descent.learning_rate, seconds=now - start)
             if checkpoint is not None and now - last >= checkpoint_seconds and epoch < descent.recipe.epochs:
-                write_checkpoint(checkpoint, descent.state(rows, now - start))
+                write_checkpoint(checkpoint, descent.state(rows, now - start, told.rows))
                 last = time.perf_counter()
+        told.flush()
         descent.finish()
     row = measured.row(model, "trained")
     row["train_error"] = classification_error(model, descent.images, descent.labels)
@@ -172,7 +180,9 @@ def train(
     rows.append(row | {"seconds": seconds})
     if checkpoint is not None:
         Path(checkpoint).unlink(missing_ok=True)
-    return Run(config, curve_table(rows), model, descent.loss, seconds, descent.recipe, descent.epoch)
+    return Run(
+        config, curve_table(rows), model, descent.loss, seconds, descent.recipe, descent.epoch, told.table()
+    )
 
 
 def _settled(model: nn.Module, images: Tensor) -> nn.Module:

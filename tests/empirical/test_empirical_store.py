@@ -29,7 +29,7 @@ from empirical.config import config_hash, config_to_dict  # noqa: E402
 TINY = ImageConfig(image_size=16, train_size=16, epochs=1, min_steps=3, probe_size=20)
 
 
-FILES = {"checksums.json", "config.json", "environment.json", "record.csv", "weights.safetensors"}
+FILES = {"checksums.json", "config.json", "environment.json", "log.csv", "record.csv", "weights.safetensors"}
 
 
 def names(folder: Path) -> set[str]:
