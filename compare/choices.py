@@ -21,7 +21,7 @@ class Facet:
     """A column, its values in order, and for each whether its series are seen at first."""
 
     name: str
-    values: tuple[tuple[str, bool], ...]
+    boxes: tuple[tuple[str, bool], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class SampleImage:
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
-        square = self.pixels.ndim in (2, 3) and shape[0] == shape[1] and shape[2:] in ((), (3,))
+        square = len(shape) in (2, 3) and shape[0] == shape[1] and shape[2:] in ((), (3,))
         if self.pixels.dtype != np.uint8 or not square or not 2 <= shape[0] <= _LARGEST:
             raise InputError(
                 "pixels", f"{self.pixels.dtype} of shape {shape}", f"must be bytes n x n (x 3), n from 2 to {_LARGEST}"

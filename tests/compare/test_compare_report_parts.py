@@ -1,0 +1,136 @@
+"""Parts of the report without a browser: what can be toggled, the explorer's images, tables and downloads."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from compare import write_report
+from compare.choices import series_choices
+from compare.interactive import panel_html
+from compare.panels import Line, Panel
+from compare.samples import SampleImage, drawn_pattern, photographs, sample_images
+from compare.sections import curve_download, left_out
+from theory.errors import InputError
+from theory.table import curve_table, read_table, write_table
+
+
+def rows(*keys: tuple[str, str, str, str], variant: str = "") -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    names = ("source", "task", "architecture", "stage")
+    return curve_table(
+        {
+            **dict(zip(names, key, strict=True)),
+            "variant": variant,
+            "train_size": size,
+            "seed": 0,
+            "relative_stability": random.random() / 3,
+            "test_error": random.random(),
+        }
+        for key in keys
+        for size in (100, 1000, 10000)
+    )
+
+
+def test_choices_are_the_columns_that_differ() -> None:
+    table = rows(("theory", "stripe-d30", "h1000", "q=0.3"), ("image-net", "stripe-d30", "h1000", "trained"))
+    choices = series_choices(table)
+    assert {facet.name: facet.boxes for facet in choices.facets} == {
+        "source": (("theory", True), ("image-net", True)),
+        "stage": (("q=0.3", True), ("trained", True)),
+    }
+    assert list(choices.numbers.values()) == [0, 1]
+    assert choices.series[choices.numbers["image-net stripe-d30 h1000 trained"]]["source"] == "image-net"
+    hinge = rows(("theory", "stripe-d30", "h1000", "q=0.3"), variant="hinge")
+    assert [f.name for f in series_choices(pd.concat([table, hinge])).facets] == ["source", "variant", "stage"]
+
+
+def test_stages_inside_training_start_hidden_only_among_many_series() -> None:
+    stages = ["initial", "epoch=16", "epoch=3", "trained"]
+    few = series_choices(rows(*(("image-net", "digits", "lenet", stage) for stage in stages)))
+    assert dict(few.facets[0].boxes) == dict.fromkeys(stages, True)
+    nets = [f"net{i}" for i in range(7)]
+    many = series_choices(rows(*(("image-net", "digits", net, stage) for stage in stages for net in nets)))
+    stage = many.facets[-1]
+    assert stage.boxes == (("initial", True), ("trained", True), ("epoch=3", False), ("epoch=16", False))
+    keys = [("image-net", "digits", f"net{i}", f"epoch={epoch}") for epoch in (1, 2) for i in range(13)]
+    inside = series_choices(rows(*keys))
+    assert all(seen for _, seen in inside.facets[-1].boxes)  # else nothing would be seen at all
+
+
+def test_sample_images() -> None:
+    pattern = drawn_pattern(40)
+    embedded = pattern.embedded()
+    assert json.dumps(embedded)
+    read = np.frombuffer(base64.b64decode(embedded["pixels"]), np.uint8).reshape(embedded["size"], -1)
+    assert np.array_equal(read, pattern.pixels)
+    assert pattern.pixels.std() > 40
+    with pytest.raises(InputError, match="pixels"):
+        SampleImage("no bytes", np.zeros((4, 4)))
+    for shape in ((3, 4), (1, 1), (4, 4, 2), (600, 600), (4,)):
+        with pytest.raises(InputError, match="pixels"):
+            SampleImage("bad", np.zeros(shape, np.uint8))
+
+
+def test_photographs_are_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn", reason="needs scikit-learn, which ships the photographs")
+    coloured = photographs(64)
+    assert [image.pixels.shape for image in coloured] == [(64, 64, 3)] * 2
+    assert [image.label for image in sample_images()][-1] == "test pattern"
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)  # as if it were not installed
+    assert [image.label for image in sample_images()] == ["test pattern"]
+
+
+def test_samples_of_a_data_set() -> None:
+    pytest.importorskip("torch", reason="needs torch, which reads the data sets")
+    from compare.explorer import data_set_samples
+
+    images = data_set_samples("digits", count=3)
+    assert [image.pixels.shape for image in images] == [(16, 16)] * 3
+    assert len({image.pixels.tobytes() for image in images}) == 3
+    assert all(image.label.startswith("digits: ") for image in images)
+
+
+def test_the_page_holds_the_table_to_the_last_bit(tmp_path: Path) -> None:
+    table = rows(("theory", "007, \"a\" # b", "h", "q=0.3"), ("image-net", "NA", "lenet", "trained"))
+    page = write_report(table, tmp_path / "r.html", samples=[drawn_pattern()], command="one\ntwo").read_text("utf-8")
+    (encoded,) = re.findall(r'download="curves.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"', page)
+    text = base64.b64decode(encoded)
+    (tmp_path / "back.csv").write_bytes(text)
+    assert text.startswith(b"# one\n# two\n")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "back.csv"), table, check_exact=True)
+    rounded = read_table(write_table(table, tmp_path / "rounded.csv"))  # seven digits are not enough
+    assert (rounded["relative_stability"] != table["relative_stability"]).any()
+    assert curve_download(table, "one\ntwo").text.encode() == text
+
+
+def test_what_is_left_out_is_grouped_by_reason() -> None:
+    assert left_out([("a", "a = 2 points: too few"), ("b", "b = 2 points: too few"), ("c", "other")]) == [
+        ("2 points: too few", ["a", "b"]),
+        ("other", ["c"]),
+    ]
+
+
+def test_a_power_law_is_drawn_bent_and_others_as_they_are() -> None:
+    lines = (Line("law", (1.0, 100.0), (1.0, 0.01)), Line("own", (1.0, 2.0, 3.0), (1.0, 5.0, 2.0)))
+    page = panel_html(Panel("name", "title", "training-set size P", "relative stability R_f", (), lines, ()))
+    call = page.split("Plotly.newPlot(")[1]
+    data, _ = json.JSONDecoder().raw_decode(call[call.index("[") :])
+    law, own = ([np.array(trace[axis], dtype=float) for axis in "xy"] for trace in data)
+    assert len(law[0]) == 60
+    assert law[1] == pytest.approx(1 / law[0])
+    assert own[1].tolist() == [1.0, 5.0, 2.0]
+
+
+def test_a_report_needs_an_image_to_deform(tmp_path: Path) -> None:
+    table = rows(("theory", "stripe-d30", "h", "q=0.3"))
+    with pytest.raises(InputError, match="samples"):
+        write_report(table, tmp_path / "r.html", samples=[])
+    assert list(tmp_path.iterdir()) == []
