@@ -60,6 +60,8 @@ def collapse_panel(table: pd.DataFrame, scales: Scales) -> Panel:
         ends = np.exp([curve.log_sizes[0], curve.log_sizes[-1]])
         grid = np.geomspace(min(*xs, ends[0]), max(*xs, ends[1]), 120)
         lines.append(Line(label, tuple(grid.tolist()), tuple(np.exp(curve.log_at(np.log(grid))).tolist())))
+    if lines:
+        notes.append("Beyond the theory's own points, its line goes on along the slope of its last pair of points.")
     return Panel(
         name="collapse-on-theory",
         title="Measured curves on the theory's",

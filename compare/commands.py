@@ -13,8 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from compare.contrast import Contrast, contrast
+from compare.correlations import correlations
 from compare.fits import Fits, fit_all
+from compare.law_choice import choose_laws
 from compare.report import gather, write_report
+from compare.scales import effective_scales
+from compare.verdict import Verdict, write_verdict
 from compare.wording import WIDTH, wrapped
 from theory.errors import InputError
 from theory.files import require_writable_parent, write_whole
@@ -32,6 +36,7 @@ class Compare:
     For example:
     - `relstab compare theory.csv images.csv`
     - `relstab compare theory.csv nets.parquet --stage q=0.1 --output fits.csv`
+    - `relstab compare theory.csv nets.csv --laws --correlations`
     - `relstab compare curves.csv --json`
     """
 
@@ -40,6 +45,11 @@ class Compare:
     and relative_stability."""
     stage: str | None = None
     """Stage of the theory beside which measured series without a shared stage are laid (q=0.3 if there)."""
+    laws: bool = False
+    """Fit each measured series with a power law, one with a floor, a broken one and the theory's own curve moved in
+    P (and scaled); choose by AICc, test the residuals, and give the effective scale of P."""
+    correlations: bool = False
+    """Correlate the trained nets' test error with R_f, D_f and G_f, across nets and along P, with exact tests."""
     output: Path | None = None
     """CSV file to write the table of fits and differences to."""
     json: bool = False
@@ -60,17 +70,31 @@ class Compare:
             require_writable_parent("output", self.output)
             numbers = _fits_table(found)
             write_whole(self.output, lambda aside: numbers.to_csv(aside, index=False, lineterminator="\n"))
+        predicted, measured = table[theory], table[~theory]
+        choices = scales = related = conclusion = None
+        if self.laws:
+            choices = choose_laws(measured if both else table, predicted if both else None, stage=self.stage)
+            scales = effective_scales(predicted, measured, stage=self.stage) if both else None
+        if self.correlations:
+            related = correlations(measured)
+        if self.laws or self.correlations:
+            conclusion = write_verdict(found if isinstance(found, Contrast) else None, choices, scales, related)
         if not self.json:
-            self._print(found, has_theory=bool(theory.any()))
+            parts = [part.lines() for part in (choices, scales, related) if part is not None]
+            self._print(found, bool(theory.any()), parts, conclusion)
+        results = {"laws": choices, "scales": scales, "correlations": related, "conclusion": conclusion}
         return {
             "command": "compare",
             "files": [str(path) for path in self.files],
             "rows": len(table),
             **found.summary(),
+            **{name: part.summary() for name, part in results.items() if part is not None},
             "output": None if self.output is None else str(self.output),
         }
 
-    def _print(self, found: Contrast | Fits, has_theory: bool) -> None:
+    def _print(
+        self, found: Contrast | Fits, has_theory: bool, parts: list[list[str]], conclusion: Verdict | None
+    ) -> None:
         console = _console()
         if isinstance(found, Contrast):
             lines = found.lines()
@@ -85,6 +109,10 @@ class Compare:
         console.print()
         for line in wrapped(verdict, indent=""):
             console.print(f"[bold]{escape(line)}[/bold]", soft_wrap=True)
+        for part in [*parts, *([] if conclusion is None else [conclusion.lines()])]:
+            console.print()
+            for line in part:
+                console.print(escape(line), soft_wrap=True)
         if self.output is not None:
             console.print(f"wrote {escape(str(self.output))}", soft_wrap=True)
 

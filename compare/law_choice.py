@@ -15,7 +15,7 @@ from compare.fitted_law import LawFit, LawParameter
 from compare.law_fits import fit_rows, one_series
 from compare.laws import LAWS, LawName, TheoryCurve
 from compare.series import series
-from compare.wording import WIDTH, format_estimate, format_interval, wrapped
+from compare.wording import WIDTH, format_estimate, format_interval, skipped_lines, wrapped
 from theory.errors import InputError, require_integer, require_real
 from theory.table import validate_table
 
@@ -161,7 +161,7 @@ class LawChoices:
     def lines(self) -> list[str]:
         """The tables of all series, of at most 79 columns."""
         lines = [line for choice in self.choices for line in choice.lines()]
-        return lines + [line for label, why in self.skipped for line in wrapped(f"no law: {label}: {why}")]
+        return lines + skipped_lines("no law", self.skipped)
 
 
 def choose_law(

@@ -16,7 +16,7 @@ from compare.fitted_law import LawFit
 from compare.law_fits import fit_rows
 from compare.laws import TheoryCurve
 from compare.series import series
-from compare.wording import format_estimate, format_interval, wrapped
+from compare.wording import format_estimate, format_interval, skipped_lines, wrapped
 from theory.errors import InputError, require_real
 from theory.table import validate_table
 
@@ -139,7 +139,7 @@ class Scales:
     def lines(self) -> list[str]:
         """Lines of at most 79 columns."""
         lines = [line for scale in self.scales for line in wrapped(f"{scale.label} on {scale.theory}: {scale.words()}")]
-        return lines + [line for label, why in self.skipped for line in wrapped(f"no scale: {label}: {why}")]
+        return lines + skipped_lines("no scale", self.skipped)
 
 
 def effective_scales(

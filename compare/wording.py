@@ -8,7 +8,16 @@ from collections.abc import Sequence
 
 from theory.estimate import Estimate
 
-__all__ = ["SYMBOLS", "WIDTH", "format_estimate", "format_interval", "format_number", "listing", "wrapped"]
+__all__ = [
+    "SYMBOLS",
+    "WIDTH",
+    "format_estimate",
+    "format_interval",
+    "format_number",
+    "listing",
+    "skipped_lines",
+    "wrapped",
+]
 
 #: The symbol of a column, as the papers write it.
 SYMBOLS = {
@@ -60,6 +69,14 @@ def listing(names: Sequence[str], most: int = 3) -> str:
     """``a, b, c and 4 more``: the first `most` of `names`, and how many there are beyond them."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def skipped_lines(what: str, skipped: Sequence[tuple[str, str]]) -> list[str]:
+    """Lines that say what was skipped, the series of one reason together: ``no law: a, b and 4 more: reason``."""
+    by_reason: dict[str, list[str]] = {}
+    for label, reason in skipped:
+        by_reason.setdefault(reason, []).append(label)
+    return [line for why, labels in by_reason.items() for line in wrapped(f"{what}: {listing(labels)}: {why}")]
 
 
 def wrapped(line: str, indent: str = "    ") -> list[str]:

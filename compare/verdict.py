@@ -1,0 +1,211 @@
+"""The verdict: how far the simple model explains the measured curves, in sentences written from the numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from compare.contrast import Comparison, Contrast
+from compare.correlations import LEVEL, Correlations
+from compare.law_choice import CLOSE, LawChoices
+from compare.laws import LAWS, LawName
+from compare.powerlaw import PowerLawFit
+from compare.scales import Scales
+from compare.strata import MEASURES
+from compare.wording import SYMBOLS, format_estimate, format_interval, listing, wrapped
+
+__all__ = ["Verdict", "write_verdict"]
+
+#: Series that a sentence names one by one.
+_NAMED = 8
+#: A shifted theory that misses by less than this factor (root mean square over P) describes a curve.
+NEAR = 1.25
+_WORDS: dict[LawName, str] = {
+    "power": "a power law",
+    "theory-shifted": "the theory's own curve shifted in P",
+    "theory-scaled": "the theory's curve shifted and scaled",
+    "floor": "a power law with a floor",
+    "broken": "a broken power law",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Sentences, each with its numbers, errors and n; they change with the numbers."""
+
+    sentences: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join(self.sentences)
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"sentences": list(self.sentences)}
+
+    def lines(self) -> list[str]:
+        """One sentence after another, in lines of at most 79 columns."""
+        return [line for sentence in self.sentences for line in wrapped(sentence, indent="  ")]
+
+
+def write_verdict(
+    contrast: Contrast | None = None,
+    laws: LawChoices | None = None,
+    scales: Scales | None = None,
+    correlations: Correlations | None = None,
+) -> Verdict:
+    """Up to eight sentences, from what is given: exponents side by side, how many agree with the theory's, the laws
+    chosen, how near the theory's own curve comes, the effective scale of P, where the curves part, and whether
+    R_f, D_f and G_f go with the test error."""
+    sentences: list[str] = []
+    if contrast is not None:
+        sentences += _exponents(contrast)
+    if laws is not None and len(laws):
+        sentences += _laws(laws)
+    if scales is not None and len(scales):
+        sentences += _scales(scales)
+    if correlations is not None:
+        sentences += _errors(correlations)
+    return Verdict(tuple(sentences) or ("There is nothing to judge: no curve was fitted.",))
+
+
+def _exponents(contrast: Contrast) -> list[str]:
+    """The theory's exponent and the measured ones, and how many of them agree."""
+    if not contrast.comparisons:
+        return ["No measured series could be compared with the theory."]
+    used: dict[str, PowerLawFit] = {item.theory.label: item.theory for item in contrast.comparisons}
+    laws = [f"{fit.law()} (n={fit.n_points}, {_seeds(fit.n_seeds)}; {label})" for label, fit in used.items()]
+    measured = [f"{_short(item.measured.label)} {_power(item.measured)}" for item in contrast.comparisons]
+    first = f"The simple model gives {listing(laws, 2)}; measured exponents of R_f against P are "
+    sentences = [f"{first}{listing(measured, _NAMED)}."]
+    groups: dict[str, list[Comparison]] = {}
+    for item in contrast.comparisons:
+        groups.setdefault(item.relation, []).append(item)
+    total = len(contrast.comparisons)
+    words = {
+        "agrees with": "fall as the theory does",
+        "slower than": "fall more slowly",
+        "steeper than": "fall more steeply",
+        "cannot be told from": "are too uncertain to tell",
+    }
+    parts = []
+    for relation, text in words.items():
+        own = groups.get(relation, [])
+        if own:
+            differences = [f"{format_estimate(item.difference, sign=True)}" for item in own]
+            parts.append(f"{len(own)} {text} (difference of exponents {listing(differences, 4)})")
+    tail = ""
+    ratios = [item for item in contrast.comparisons if item.ratio and math.isfinite(item.ratio.estimate.error)]
+    if ratios:
+        named = [
+            f"{format_estimate(item.ratio.estimate)} for {_short(item.measured.label)} (n={item.ratio.estimate.n})"
+            for item in ratios
+            if item.ratio
+        ]
+        tail = f"; where task and stage are the theory's, measured over predicted R_f is {listing(named, 4)}"
+    return [*sentences, f"Of {total} measured series, {_joined(parts)}{tail}."]
+
+
+def _laws(laws: LawChoices) -> list[str]:
+    """Which law describes how many series, and how many of those laws pass their tests."""
+    chosen: dict[LawName, list[str]] = {}
+    for choice in laws:
+        chosen.setdefault(choice.chosen.name, []).append(_short(choice.label))
+    parts = [f"{_WORDS[name]} for {len(chosen[name])} ({listing(chosen[name], 2)})" for name in LAWS if name in chosen]
+    tested = [choice for choice in laws if choice.passes is not None]
+    passing = sum(bool(choice.passes) for choice in tested)
+    unsure = sum(bool(choice.close()) for choice in laws)
+    text = f"Of the laws tried on {len(laws)} series, AICc chooses {_joined(parts)}"
+    text += f"; in {unsure} another law is within {CLOSE:g} of it, and {passing} of {len(tested)} that could be tested"
+    sentences = [f"{text} pass their residual tests."]
+    model = [choice for choice in laws if any(fit.name.startswith("theory") for fit in choice)]
+    if model:
+        near = [
+            _short(choice.label)
+            for choice in model
+            if any(
+                fit.name.startswith("theory") and fit.goodness.aicc - choice.chosen.goodness.aicc < CLOSE
+                for fit in choice
+            )
+        ]
+        text = f"The theory's own curve, shifted or scaled, is the best law or within {CLOSE:g} in AICc of it for"
+        sentences.append(f"{text} {len(near)} of {len(model)} series{f' ({listing(near, 3)})' if near else ''}.")
+    return sentences
+
+
+def _scales(scales: Scales) -> list[str]:
+    """How many times as many points a net needs, and where the curves part."""
+    described = [scale for scale in scales if scale.miss < NEAR]
+    missed = [scale for scale in scales if scale.miss >= NEAR]
+    text = ""
+    if described:
+        values = [f"{format_interval(s.shifted['shift'].estimate)} for {_short(s.label)}" for s in described]
+        text = f"Shifted in P, the theory describes {len(described)} of {len(scales)} series to a factor {NEAR:g}, "
+        text += f"with an effective scale s (points needed over the theory's) of {listing(values, _NAMED)}"
+    if missed:
+        factors = [scale.miss for scale in missed]
+        low, high = f"{min(factors):.2g}", f"{max(factors):.2g}"
+        span = f"a factor {low}" if low == high else f"factors of {low} to {high}"
+        values = [f"s = {format_interval(s.shifted['shift'].estimate)}, {_short(s.label)}" for s in missed]
+        words = f"no shift in P lays {len(missed)} of {len(scales)} series on the theory: the best, "
+        words += f"{listing(values, 3)}, {'leaves' if len(missed) == 1 else 'leave'} {span} (root mean square over P), "
+        words += "so that an effective scale means little there"
+        text = f"{text}; {words}" if text else words[0].upper() + words[1:]
+    sentences = [text + "."]
+    tested = [scale for scale in scales if scale.tested]
+    if tested:
+        parted = [
+            f"{_short(s.label)} at P = {s.parting.train_size} ({s.parting.side}, {s.parting.factor:.2g} times)"
+            for s in tested
+            if s.parting is not None
+        ]
+        text = f"{len(parted)} of {len(tested)} series with intervals part from the shifted theory"
+        sentences.append(f"{text}{': ' + listing(parted, 4) if parted else ''}.")
+    return sentences
+
+
+def _errors(correlations: Correlations) -> list[str]:
+    """The pooled correlations and the tests between them, over all data sets together where there are several."""
+    wheres = correlations.wheres()
+    if not wheres:
+        return ["No data set has three nets or more: nothing can be said on R_f and the test error across nets."]
+    where = wheres[-1]
+    rows = [row for x in MEASURES for row in correlations.pick("pooled", x, where)]
+    goes = [row for row in rows if row.p_pearson < LEVEL]
+    not_seen = [row for row in rows if row.p_pearson >= LEVEL]
+    numbers = "; ".join(
+        f"log {SYMBOLS[row.x]}: r = {format_interval(row.pearson)}, p = {row.p_pearson:.2g}, "
+        f"n = {row.n} nets at {row.strata} P"
+        for row in rows
+    )
+    parts = []
+    if goes:
+        parts.append(f"{_joined([SYMBOLS[row.x] for row in goes])} {'goes' if len(goes) == 1 else 'go'} with it")
+    if not_seen:
+        verb = "is" if len(not_seen) == 1 else "are"
+        parts.append(f"{_joined([SYMBOLS[row.x] for row in not_seen])} {verb} not seen to go with it")
+    sentences = [f"Across nets ({where}), of the logarithm of the test error {numbers}: {' and '.join(parts)}."]
+    tests = [test for right in MEASURES[1:] if (test := correlations.test(right, where)) is not None]
+    if tests:
+        words = "; ".join(test.verdict(LEVEL) for test in tests)
+        sentences.append(f"{words[0].upper()}{words[1:]}.")
+    return sentences
+
+
+def _power(fit: PowerLawFit) -> str:
+    return f"{format_estimate(fit.exponent)} (n={fit.n_points}, {_seeds(fit.n_seeds)})"
+
+
+def _short(label: str) -> str:
+    """A label without the stage of nets trained to the end, as most are."""
+    return label.replace(" trained", "")
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed" + "s" * (count != 1)
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
