@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from empirical.config import StripeConfig
+from empirical.run_log import RunLog
 from empirical.stability import Outputs, Stability, measure_outputs
 from empirical.stripe_nets import StripeNet
 from empirical.training import Progress, Run
@@ -35,6 +37,8 @@ __all__ = ["make_optimizer", "margin_loss", "measure_stripe", "train_stripe"]
 _TEST_SIZE = 10_000
 #: Points evaluated at once, where no gradient is wanted.
 _PART = 16_384
+#: Each logged step is at least so many times the one before: a run has some hundred lines.
+_LOG_SPACING = 1.05
 
 
 def margin_loss(name: str, z: Tensor) -> Tensor:
@@ -157,12 +161,15 @@ class _Descent:
         self.steps += 1
 
 
-def train_stripe(config: StripeConfig, *, progress: Progress | None = None) -> Run:
+def train_stripe(
+    config: StripeConfig, *, log: str | Path | None = None, progress: Progress | None = None
+) -> Run:
     """Descend (1/alpha) mean l(y F), and measure at the unfit fractions.
 
     The unfit fraction is that of the whole training set: known at every full-batch step, and looked at after
     every epoch, or `check_steps`, of SGD and Adam. A run that does not reach the last fraction in `max_steps` warns
-    and lacks its rows.
+    and lacks its rows. `log` is a CSV file where it can be watched: step, loss, unfit fraction and seconds, at steps
+    that grow further and further apart.
 
     Raises
     ------
@@ -181,6 +188,7 @@ def train_stripe(config: StripeConfig, *, progress: Progress | None = None) -> R
     descent = _Descent(config, model, x, y, np.random.default_rng(batch_seed))
     rows: list[dict[str, Any]] = []
     unfit = 1.0
+    told, next_told = RunLog(log), 0
 
     def record(target: float, unfit: float) -> dict[str, Any]:
         exact = model.in_double()
@@ -212,11 +220,16 @@ def train_stripe(config: StripeConfig, *, progress: Progress | None = None) -> R
         unfit = float((z.detach() < 1).double().mean())
         while len(rows) < len(config.unfit_fractions) and unfit <= config.unfit_fractions[len(rows)]:
             rows.append(record(config.unfit_fractions[len(rows)], unfit))
+        if descent.steps >= next_told:
+            seconds = time.perf_counter() - began
+            told.add(step=descent.steps, loss=descent.loss, unfit_fraction=unfit, seconds=seconds)
+            next_told = math.ceil(_LOG_SPACING * descent.steps)
         if progress is not None:
             progress(max(descent.steps / config.max_steps, len(rows) / len(config.unfit_fractions)))
         if len(rows) == len(config.unfit_fractions) or descent.steps >= config.max_steps:
             break
         descent.advance(z)
+    told.flush()
     missing = len(config.unfit_fractions) - len(rows)
     if not rows:
         raise InputError("max_steps", config.max_steps, f"ended at unfit fraction {unfit:.3g}, before any record")
@@ -229,4 +242,4 @@ def train_stripe(config: StripeConfig, *, progress: Progress | None = None) -> R
         )
     seconds = time.perf_counter() - began
     rows[-1]["seconds"] = seconds
-    return Run(config, curve_table(rows), model, descent.loss, seconds)
+    return Run(config, curve_table(rows), model, descent.loss, seconds, log=told.table())

@@ -121,8 +121,8 @@ def train(
 
     With `checkpoint`, a file's path, the state of an image net's training is kept there at the end of an epoch at
     least every `checkpoint_seconds`; a run that finds such a file goes on from it, to the same numbers to the bit, and
-    removes it when it is done. A damaged file counts as none. With `log`, a CSV file, an image net's training can be
-    watched there, an epoch a line.
+    removes it when it is done. A damaged file counts as none. With `log`, a CSV file, the training can be watched
+    there, for images an epoch a line.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def train(
     if isinstance(config, StripeConfig):
         from empirical.stripes import train_stripe
 
-        return train_stripe(config, progress=progress)
+        return train_stripe(config, log=log, progress=progress)
     check(config, data_folder, download)
     place = require_device(device)
     start = time.perf_counter()

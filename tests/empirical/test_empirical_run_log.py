@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from rich.console import Console  # noqa: E402
 
-from empirical import Experiment, ImageConfig, RunStore, SweepIncomplete, sweep, train  # noqa: E402
+from empirical import Experiment, ImageConfig, RunStore, StripeConfig, SweepIncomplete, sweep, train  # noqa: E402
 from empirical.run_log import RunLog  # noqa: E402
 from empirical.sweep_view import SweepView  # noqa: E402
 from empirical.sweeps import SweepState  # noqa: E402
@@ -63,6 +63,17 @@ def test_a_cut_run_logs_every_epoch_once(tmp_path: Path) -> None:
     log = train(TINY, **files).log  # type: ignore[arg-type]
     pd.testing.assert_frame_equal(log.drop(columns="seconds"), whole.drop(columns="seconds"), check_exact=True)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "log.csv"), log)
+
+
+def test_a_stripe_net_logs_ever_rarer_steps(tmp_path: Path) -> None:
+    config = StripeConfig(dim=3, width=20, train_size=32, unfit_fractions=(0.5,), probe_size=50)
+    run = train(config, log=tmp_path / "log.csv")
+    table = pd.read_csv(tmp_path / "log.csv")
+    assert list(table.columns) == ["step", "loss", "unfit_fraction", "seconds"]
+    assert table.step.is_monotonic_increasing
+    assert table.unfit_fraction.iloc[0] == 1
+    assert len(table) < 0.5 * table.step.iloc[-1]
+    assert len(run.log) == len(table)
 
 
 def test_the_log_goes_into_the_store_and_that_of_a_failed_run_stays(tmp_path: Path) -> None:

@@ -1,0 +1,322 @@
+"""What a sweep survives: each fault for real, many times, and what was lost or came twice.
+
+    python tests/benchmarks/fault_table.py [--times 20] [--only NAME ...] [--output faults.csv]
+
+Every fault ends with a sweep that goes on to its end; its table must be that of an undisturbed one, to the last bit but
+for wall times. `lost` counts rows that are missing or differ, `duplicated` rows that come twice and finished runs that
+were trained again. Takes some 20 minutes on two cores with 20 times each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from empirical import Experiment, ImageConfig, RunStore, SweepIncomplete, sweep
+from empirical.config import config_hash
+from empirical.sweeps import all_configs
+from theory import InProcess, RayCluster, read_table, write_table
+from theory.executors import as_executor
+
+__all__ = ["FAULTS", "Outcome", "Trial"]
+
+ROOT = Path(__file__).parents[2]
+NET = ImageConfig(image_size=16, train_size=16, epochs=1, min_steps=150, batch_size=16, probe_size=20)
+GRID = Experiment(NET, (16, 32), (0, 1, 2, 3))
+DIVERGING = Experiment(replace(NET, learning_rate=1e20, train_size=24), (24,), (0,))
+KEYS = ["source", "task", "architecture", "train_size", "seed", "stage"]
+_PATIENCE = 600.0  # seconds after which a sweep counts as hanging
+
+
+@dataclass
+class Outcome:
+    """Counts over all times that a fault was tried."""
+
+    times: int = 0
+    lost: int = 0
+    duplicated: int = 0
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(self.times + other.times, self.lost + other.lost, self.duplicated + other.duplicated)
+
+
+class Trial:
+    """A store, sweeps on it in processes of their own, and the comparison with an undisturbed sweep."""
+
+    def __init__(self, quiet: pd.DataFrame, rng: np.random.Generator) -> None:
+        self.quiet, self.rng = quiet, rng
+        self.folder = Path(tempfile.mkdtemp(prefix="relstab-faults-"))
+        self.store = self.folder / "runs"
+        self._finished: dict[str, int] = {}
+        self._again = 0
+
+    def __enter__(self) -> Trial:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self, executor: str = "2", output: str = "table.csv") -> subprocess.Popen[bytes]:
+        """A sweep of the grid, with checkpoints after every epoch."""
+        path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+        command = [sys.executable, __file__, "--drive", str(self.store), executor, str(self.folder / output)]
+        return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.DEVNULL)
+
+    def note(self, damaged: frozenset[str] = frozenset()) -> None:
+        """Look which runs are finished; one that was, undamaged, and is another file now was trained again."""
+        places = [self.store / config_hash(config) for config in GRID.configs()]
+        now = {place.name: (place / "record.csv").stat().st_ino for place in places if place.is_dir()}
+        for name, file in self._finished.items():
+            self._again += name not in damaged and now.get(name) != file
+        self._finished = now
+
+    def end(self, output: str = "table.csv", executor: str = "2") -> Outcome:
+        """Go on to the end, and compare."""
+        if self.start(executor, output).wait(_PATIENCE) != 0:
+            return Outcome(0, len(self.quiet), 0)
+        return self.compare(output)
+
+    def compare(self, output: str = "table.csv") -> Outcome:
+        """Rows that are missing, differ, or come twice."""
+        self.note()
+        found = pd.read_csv(self.folder / output, comment="#", usecols=list(KEYS))
+        twice = int(found.duplicated(subset=KEYS).sum())
+        if twice:  # no curve table
+            return Outcome(0, 0, twice + self._again)
+        found = read_table(self.folder / output)
+        both = self.quiet.merge(found, how="left", on=list(self.quiet.columns), indicator=True)
+        return Outcome(0, int((both["_merge"] != "both").sum()), twice + self._again)
+
+
+def _moment(trial: Trial, process: subprocess.Popen[bytes], longest: float) -> bool:
+    """Wait for a random time; whether the sweep is still going on then."""
+    try:
+        process.wait(float(trial.rng.uniform(0, longest)))
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def driver_killed(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> Outcome:
+    """kill -9 of the first process at random moments; its workers must end by themselves."""
+    total = Outcome()
+    while total.times < times:
+        with Trial(quiet, rng) as trial:
+            killed = 0
+            while total.times + killed < times:
+                process = trial.start()
+                if not _moment(trial, process, 25.0):
+                    break
+                process.kill()
+                process.wait()
+                killed += 1
+                trial.note()
+            total += trial.end() + Outcome(killed)
+    return total
+
+
+def worker_killed(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> Outcome:
+    """kill -9 of a worker at random moments, while the sweep goes on."""
+    total = Outcome()
+    while total.times < times:
+        with Trial(quiet, rng) as trial:
+            process = trial.start()
+            killed = 0
+            while total.times + killed < times and _moment(trial, process, 8.0):
+                workers = _workers(process.pid)
+                if workers:
+                    os.kill(int(rng.choice(workers)), signal.SIGKILL)
+                    killed += 1
+            total += (trial.compare() if process.wait(_PATIENCE) == 0 else Outcome(0, len(quiet))) + Outcome(killed)
+    return total
+
+
+def _workers(parent: int) -> list[int]:
+    """The processes that a process has spawned."""
+    command = ["pgrep", "-P", str(parent), "-f", "spawn_main"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [int(line) for line in listed.stdout.split()]
+
+
+def disk_full(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> Outcome:
+    """A store on a file system of 600 kB, on which two runs find room; then one that is large enough."""
+    total = Outcome()
+    for _ in range(times):
+        with Trial(quiet, rng) as trial:
+            trial.store.mkdir()
+            mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(trial.store)]
+            subprocess.run(mount, check=True, capture_output=True)
+            try:
+                status = trial.start().wait(_PATIENCE)
+                full = Outcome(1, 0 if status == 1 else len(quiet))  # it must end and say that runs are missing
+                trial.note()
+                subprocess.run(["mount", "-o", "remount,size=64m", str(trial.store)], check=True)
+                total += trial.end() + full
+            finally:
+                subprocess.run(["umount", "-l", str(trial.store)], check=False)
+    return total
+
+
+def checkpoint_damaged(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> Outcome:
+    """The sweep is killed, one bit of a checkpoint changes, the sweep goes on."""
+    total = Outcome()
+    while total.times < times:
+        with Trial(quiet, rng) as trial:
+            process = trial.start()
+            checkpoints: list[Path] = []
+            while process.poll() is None and not checkpoints:
+                time.sleep(float(rng.uniform(0.2, 2.0)))
+                checkpoints = [path for path in trial.store.glob(".checkpoints/*") if len(path.name) == 16]
+            process.kill()
+            process.wait()
+            trial.note()
+            there = [path for path in checkpoints if path.is_file()]
+            for path in there:
+                content = bytearray(path.read_bytes())
+                content[int(rng.integers(len(content)))] ^= 1 << int(rng.integers(8))
+                path.write_bytes(bytes(content))
+            total += trial.end() + Outcome(min(len(there), 1))
+    return total
+
+
+def record_truncated(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> Outcome:
+    """A finished run's table loses its end: the run is put aside and done again, no other is."""
+    total = Outcome()
+    with Trial(quiet, rng) as trial:
+        total += trial.end()
+        for _ in range(times):
+            config = all_configs(GRID)[int(rng.integers(len(GRID.configs())))]
+            record = RunStore(trial.store).path(config) / "record.csv"
+            os.truncate(record, int(rng.integers(record.stat().st_size)))
+            process = trial.start()
+            lost = 0 if process.wait(_PATIENCE) == 0 else len(quiet)
+            trial.note(frozenset({config_hash(config)}))
+            total += trial.compare() + Outcome(1, lost)
+    return total
+
+
+def two_drivers(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> Outcome:
+    """Two sweeps on one store at the same time, the second some seconds later; both end with the whole table."""
+    total = Outcome()
+    for _ in range(times):
+        with Trial(quiet, rng) as trial:
+            first = trial.start(output="first.csv")
+            time.sleep(float(rng.uniform(0, 8)))
+            second = trial.start(output="second.csv")
+            ended = [process.wait(_PATIENCE) == 0 for process in (first, second)]
+            if not all(ended):
+                total += Outcome(1, len(quiet))
+                continue
+            tables = [read_table(trial.folder / name) for name in ("first.csv", "second.csv")]
+            same = tables[0].equals(tables[1])  # wall times, too: each run was trained once
+            total += trial.compare("first.csv") + Outcome(1, 0, int(not same))
+    return total
+
+
+def ray_node_lost(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> Outcome:
+    """The second machine of a local Ray cluster goes away while it is at its runs."""
+    total = Outcome()
+    for _ in range(times):
+        with Trial(quiet, rng) as trial:
+            total += trial.end(executor="ray-lost") + Outcome(1)
+    return total
+
+
+def diverging_run(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> Outcome:
+    """A run whose loss stops being finite: written down as such, the others are done."""
+    total = Outcome()
+    for _ in range(times):
+        with Trial(quiet, rng) as trial:
+            told = trial.start("diverging").wait(_PATIENCE) == 1
+            failure = RunStore(trial.store).failure(DIVERGING.configs()[0])
+            written = told and failure is not None and failure.final and "the loss became" in failure.message
+            total += trial.compare() + Outcome(1, 0 if written else 1)
+    return total
+
+
+FAULTS: dict[str, Callable[[pd.DataFrame, int, np.random.Generator], Outcome]] = {
+    "first process killed": driver_killed,
+    "worker killed": worker_killed,
+    "two sweeps on one store": two_drivers,
+    "checkpoint damaged": checkpoint_damaged,
+    "record truncated": record_truncated,
+    "disk full": disk_full,
+    "Ray machine lost": ray_node_lost,
+    "loss not finite": diverging_run,
+}
+
+
+def _drive(store: str, executor: str, output: str) -> int:
+    """In a process of its own: one sweep; status 1 where runs are missing."""
+    grids = [DIVERGING, GRID] if executor == "diverging" else [GRID]
+    status = 0
+    place = as_executor(int(executor)) if executor.isdigit() else InProcess()
+    if executor == "ray-lost":
+        place = _cluster_that_shrinks(Path(store))
+    try:
+        table = sweep(grids, store, place, checkpoint_seconds=0.0, retries=40)
+    except SweepIncomplete as error:
+        table, status = error.table, 1
+    write_table(table, output, digits=17)
+    return status
+
+
+def _cluster_that_shrinks(store: Path) -> RayCluster:
+    """A cluster of two machines, of which the second, with two cores, goes away once it has checkpoints."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    second = nodes.add_node(num_cpus=2)
+    path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": path})
+
+    def leave() -> None:
+        while len(list(store.glob(".checkpoints/*"))) < 3:  # all three cores are at work
+            time.sleep(0.05)
+        nodes.remove_node(second, allow_graceful=False)
+
+    threading.Thread(target=leave, daemon=True).start()
+    return RayCluster()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--only", nargs="*", choices=list(FAULTS), default=list(FAULTS))
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--drive", nargs=3, metavar=("STORE", "EXECUTOR", "OUTPUT"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.drive:
+        sys.exit(_drive(*given.drive))
+    quiet = sweep(GRID).drop(columns="seconds")
+    shown = Table("fault", "times", "lost", "duplicated", box=None)
+    rows = []
+    for name in given.only:
+        began = time.monotonic()
+        outcome = FAULTS[name](quiet, given.times, np.random.default_rng(0))
+        rows.append({"fault": name, "times": outcome.times, "lost": outcome.lost, "duplicated": outcome.duplicated})
+        shown.add_row(*map(str, rows[-1].values()))
+        print(f"{name}: {outcome}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        if given.output:
+            pd.DataFrame(rows).to_csv(given.output, index=False)
+    Console().print(shown)
+
+
+if __name__ == "__main__":
+    main()
