@@ -55,4 +55,4 @@ figures: $(VENV)/.nets
 
 # The manuscript, build/relstab.pdf, from the committed tables alone; refuses when the text asks for what is missing.
 paper: $(VENV)/.paper
-	$(BIN)/python paper/build.py
+	$(BIN)/python paper/build_manuscript.py

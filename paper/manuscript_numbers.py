@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numbers_of_errors
 import numbers_of_images
+import numbers_of_laws
 import numbers_of_methods
 import numbers_of_scale
 import numbers_of_stripe_nets
@@ -18,7 +20,10 @@ import numbers_of_theory
 from theory.files import write_whole
 
 TARGET = Path(__file__).parent.parent / "build" / "paper" / "numbers.json"
-PARTS = (numbers_of_theory, numbers_of_methods, numbers_of_stripe_nets, numbers_of_images, numbers_of_scale)
+PARTS = (
+    numbers_of_theory, numbers_of_methods, numbers_of_stripe_nets, numbers_of_images, numbers_of_laws,
+    numbers_of_errors, numbers_of_scale,
+)  # fmt: skip
 
 
 def all_numbers() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Numbers of nets on images: exponents, values, laws of the test error, layers; and the sentences that turn on them."""
+"""Numbers of nets on images: exponents, values, displacements, layers; and the sentences that turn on them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from figure_displacement import displacement_table
 from figure_layers import layer_table
 from figure_stripe import flow_table
 from image_table import NETS, TASKS, averaged, image_table, means, published
-from number_format import full, names, plain, short, signed, span
+from number_format import names, plain, short, span
 from numbers_of_theory import FROM
-from scipy import stats
 
-from compare import contrast, fit_error_law, fit_power_law
+from compare import contrast, fit_power_law
 from compare.contrast import Comparison
 from theory import Estimate, InputError
 from theory.estimate import geometric_mean
@@ -79,7 +78,7 @@ def _task(table: pd.DataFrame, task: str) -> dict[str, str]:
         fit = fit_power_law(rows)
         found[f"{task}.published.{name}"] = short(fit.exponent) + ("*" if fit.bent else "")
         found[f"{task}.published.{name}.sizes"] = f"{fit.x_range[0]:.0f} to {fit.x_range[1]:.0f}"
-    return found | _errors(table, task)
+    return found
 
 
 def _estimate(row: pd.Series, name: str) -> Estimate:
@@ -116,25 +115,6 @@ def below_start(table: pd.DataFrame, task: str) -> str:
         place = 0 if ratio.high < 1 else 1 if ratio.low > 1 else 2
         groups[keys[place]].append(NETS[net])
     return _clauses(groups)
-
-
-def _errors(table: pd.DataFrame, task: str) -> dict[str, str]:
-    """The law eps_t = a R_f^b, and rank correlations over nets at each P, averaged over P."""
-    rows = means(table, task)
-    trained = table[(table["task"] == task) & (table["stage"] == "trained")]
-    fit = fit_error_law(trained)
-    found = {f"{task}.law.exponent": full(fit.exponent), f"{task}.law.amplitude": short(fit.amplitude)}
-    for name, symbol in (("relative_stability", "R_f"), ("diffeo_stability", "D_f")):
-        tests = [
-            stats.spearmanr(part["test_error"], part[name])
-            for _, part in rows.groupby("train_size") if len(part) == len(NETS)
-        ]  # fmt: skip
-        values = [float(test.statistic) for test in tests]
-        found[f"{task}.rank.{symbol}"] = signed(f"{sum(values) / len(values):.2f}")
-        found[f"{task}.rank.{symbol}.span"] = signed(f"{min(values):.2f} to {max(values):.2f}")
-        found[f"{task}.rank.{symbol}.significant"] = str(sum(float(test.pvalue) < 0.05 for test in tests))
-        found[f"{task}.rank.sizes"] = str(len(tests))
-    return found
 
 
 def _both(trained: pd.DataFrame) -> dict[str, str]:

@@ -20,7 +20,7 @@ from theory.files import write_whole
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 TARGET = ROOT / "build" / "relstab.pdf"
-_NUMBER, _FIGURE = re.compile(r'(?:num|say)\("([^"]+)"\)'), re.compile(r'plot\(\s*"([^"]+)"')
+NUMBER, FIGURE = re.compile(r'(?:num|say)\("([^"]+)"\)'), re.compile(r'plot\(\s*"([^"]+)"')
 
 
 class Missing(RuntimeError):
@@ -43,7 +43,7 @@ def asked(pattern: re.Pattern[str], files: list[Path]) -> dict[str, Path]:
 
 def require(files: list[Path], numbers: dict[str, str]) -> None:
     """`Missing` if the text asks for a number or figure that is not made, or a number is not finite."""
-    for kind, pattern, known in (("number", _NUMBER, numbers), ("figure", _FIGURE, manuscript_figures.FIGURES)):
+    for kind, pattern, known in (("number", NUMBER, numbers), ("figure", FIGURE, manuscript_figures.FIGURES)):
         for key, file in asked(pattern, files).items():
             if key not in known:
                 raise Missing(f"{kind} {key}: {file.name} asks for it, and it is not computed")
@@ -64,7 +64,7 @@ def build(target: Path = TARGET) -> Path:
     numbers = manuscript_numbers.all_numbers()
     require(files, numbers)
     manuscript_numbers.write_numbers(numbers)
-    for name in asked(_FIGURE, files):
+    for name in asked(FIGURE, files):
         manuscript_figures.draw(name)
     return write_whole(target, lambda aside: aside.write_bytes(compiled(files[0])))
 

@@ -1,0 +1,49 @@
+"""Which law describes R_f(P) of each net: a power, one with a floor or a bend, or the theory's own curve."""
+
+from __future__ import annotations
+
+from figure_stripe import flow_table
+from image_table import NETS, TASKS, image_table
+from number_format import names
+from numbers_of_images import STAGE
+
+from compare.law_choice import LawChoice, choose_law
+
+_WORDS = {
+    "power": "a power", "floor": "a power with a floor", "broken": "a broken power",
+    "theory-shifted": "the theory's curve, shifted in $P$",
+    "theory-scaled": "the theory's curve, shifted in $P$ and scaled",
+}  # fmt: skip
+#: A law whose AICc weight is below this is said to have no support.
+LEAST = 0.05
+
+
+def numbers() -> dict[str, str]:
+    table, flow = image_table(), flow_table()
+    flow = flow[flow["stage"] == STAGE]
+    found = {"laws.least": f"{LEAST:g}"}
+    for task in TASKS:
+        rows = table[(table["task"] == task) & (table["stage"] == "trained")]
+        choices = {net: choose_law(rows[rows["architecture"] == net], flow) for net in NETS}
+        found[f"laws.{task}"] = law_sentence(choices)
+        found[f"laws.{task}.theory"] = theory_sentence(choices)
+    return found
+
+
+def law_sentence(choices: dict[str, LawChoice]) -> str:
+    """The laws that AICc puts first, and the nets whose residuals even these do not pass."""
+    groups = {words: [NETS[n] for n, c in choices.items() if c.chosen.name == law] for law, words in _WORDS.items()}
+    text = "; ".join(f"{words} for {names(nets)}" for words, nets in groups.items() if nets)
+    failing = [NETS[net] for net, choice in choices.items() if choice.passes is False]
+    if failing:
+        text += f" (residuals fail their tests for {names(failing)})"
+    return text
+
+
+def theory_sentence(choices: dict[str, LawChoice]) -> str:
+    """For which nets the theory's curve, shifted in P alone or scaled as well, has any support."""
+    clauses = []
+    for law in ("theory-shifted", "theory-scaled"):
+        nets = [NETS[net] for net, choice in choices.items() if choice.weights().get(law, 0) >= LEAST]
+        clauses.append(f"{_WORDS[law]}, has support for {names(nets) if nets else 'no net'}")
+    return " and ".join(clauses)
