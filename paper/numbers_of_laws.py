@@ -42,8 +42,11 @@ def law_sentence(choices: dict[str, LawChoice]) -> str:
 
 def theory_sentence(choices: dict[str, LawChoice]) -> str:
     """For which nets the theory's curve, shifted in P alone or scaled as well, has any support."""
-    clauses = []
-    for law in ("theory-shifted", "theory-scaled"):
-        nets = [NETS[net] for net, choice in choices.items() if choice.weights().get(law, 0) >= LEAST]
-        clauses.append(f"{_WORDS[law]}, has support for {names(nets) if nets else 'no net'}")
-    return " and ".join(clauses)
+    supported = {
+        law: [NETS[net] for net, choice in choices.items() if choice.weights().get(law, 0) >= LEAST]
+        for law in ("theory-shifted", "theory-scaled")
+    }  # fmt: skip
+    if not any(supported.values()):
+        return "the theory's curve has support for no net, shifted alone or scaled as well"
+    clauses = [f"{_WORDS[law]}, for {names(nets) if nets else 'no net'}" for law, nets in supported.items()]
+    return f"there is support for {' and '.join(clauses)}"

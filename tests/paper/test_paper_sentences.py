@@ -65,12 +65,12 @@ def test_the_law_that_made_the_points_is_named(paper: Path) -> None:
     flow = flow[flow["stage"] == "q=0.3"]
     choices = {"fc2": choose_law(planted({"fc2": -0.5}).query("stage == 'trained'"), flow)}
     assert law_sentence(choices).startswith("a power for fc2")
-    assert "has support for fc2" not in theory_sentence(choices)
+    assert theory_sentence(choices) == "the theory's curve has support for no net, shifted alone or scaled as well"
     shifted = flow.query("train_size >= 512").assign(
         source="image-net", task="fashion-mnist", architecture="fc2", stage="trained",
         train_size=lambda rows: rows["train_size"] * 2,
     )  # fmt: skip
-    assert "shifted in $P$, has support for fc2" in theory_sentence({"fc2": choose_law(shifted, flow)})
+    assert "the theory's curve, shifted in $P$, for fc2" in theory_sentence({"fc2": choose_law(shifted, flow)})
 
 
 def test_numbers_carry_their_errors(paper: Path) -> None:
