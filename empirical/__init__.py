@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from empirical.store import RunStore
     from empirical.stripe_nets import OneHiddenLayer, StripeNet
     from empirical.sweeps import SweepIncomplete, sweep
+    from empirical.theory_runs import TheoryConfig
     from empirical.training import Run, train
 
 _HOMES = {
@@ -54,6 +55,7 @@ _HOMES = {
     "store": ("RunStore",),
     "stripe_nets": ("OneHiddenLayer", "StripeNet"),
     "sweeps": ("SweepIncomplete", "sweep"),
+    "theory_runs": ("TheoryConfig",),
     "training": ("Run", "train"),
 }
 
@@ -76,6 +78,7 @@ __all__ = [
     "StripeConfig",
     "StripeNet",
     "SweepIncomplete",
+    "TheoryConfig",
     "build",
     "crop_and_flip",
     "displacement_fields",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
 
@@ -54,6 +55,8 @@ class ImageConfig:
     on a part, `held_out`, of the P training points, which is then not trained on; the test set chooses nothing.
     `precision` is that of the training's products.
     """
+
+    kind: ClassVar[str] = "image"
 
     dataset: str = "digits"
     architecture: str = "lenet"
@@ -112,6 +115,8 @@ class StripeConfig:
 
     With batches the unfit fraction is looked at after every epoch, and at least every `check_steps` steps.
     """
+
+    kind: ClassVar[str] = "stripe"
 
     dim: int = 30
     train_size: int = 1024
@@ -182,13 +187,20 @@ class StripeConfig:
                     raise InputError(item.name, value, "is not read by adam, whose steps are learning_rate long")
 
 
-def config_to_dict(config: ImageConfig | StripeConfig) -> dict[str, Any]:
-    """The configuration as JSON-ready values, its kind included."""
-    kind = {ImageConfig: "image", StripeConfig: "stripe"}[type(config)]
-    return {"kind": kind, **json.loads(json.dumps(asdict(config)))}
+class _Configuration(Protocol):
+    """A frozen dataclass that names its kind."""
+
+    kind: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-def config_hash(config: ImageConfig | StripeConfig) -> str:
+def config_to_dict(config: _Configuration) -> dict[str, Any]:
+    """The configuration as JSON-ready values, its kind included; an infinite one is the string "inf"."""
+    values = {name: "inf" if value == math.inf else value for name, value in asdict(config).items()}
+    return {"kind": config.kind, **json.loads(json.dumps(values, allow_nan=False))}
+
+
+def config_hash(config: _Configuration) -> str:
     """Sixteen hexadecimal digits of the SHA-256 of the configuration's canonical JSON.
 
     A field that came later is in it only where it differs from its default, so that runs made before keep their names.

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from empirical.config import ImageConfig, StripeConfig
+from empirical.theory_runs import TheoryConfig
 from theory.errors import InputError, require_choice, require_integer
 
 __all__ = ["Config", "Experiment", "read_experiments"]
 
-Config = ImageConfig | StripeConfig
-_KINDS: dict[str, type[ImageConfig] | type[StripeConfig]] = {"image": ImageConfig, "stripe": StripeConfig}
+Config = ImageConfig | StripeConfig | TheoryConfig
+_KINDS: dict[str, type[Config]] = {kind.kind: kind for kind in (ImageConfig, StripeConfig, TheoryConfig)}
+_LISTS = ("unfit_fractions", "noise_norms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,13 @@ class Experiment:
         object.__setattr__(self, "architectures", tuple(self.architectures))
         if not all(isinstance(name, str) for name in self.architectures):
             raise InputError("architectures", self.architectures, "must be names")
-        if self.architectures and isinstance(self.base, StripeConfig):
+        if self.architectures and not isinstance(self.base, ImageConfig):
             raise InputError("architectures", self.architectures, "the stripe has one architecture; leave it out")
 
     def configs(self) -> list[Config]:
         """The configurations of all runs, large train sizes first within a seed (they take longest)."""
         sizes = sorted(set(self.train_sizes), reverse=True)
-        if isinstance(self.base, StripeConfig):
+        if not isinstance(self.base, ImageConfig):
             return [replace(self.base, train_size=p, seed=s) for s, p in product(self.seeds, sizes)]
         nets = self.architectures or (self.base.architecture,)
         return [
@@ -63,8 +65,8 @@ class Experiment:
 def read_experiments(path: str | Path) -> list[Experiment]:
     """The ``[[experiment]]`` tables of a TOML file.
 
-    Each has ``kind`` (image or stripe), ``train_sizes``, ``seeds``, for images ``architectures``, and any field
-    of `ImageConfig` or `StripeConfig` that is to differ from its default.
+    Each has ``kind`` (image, stripe or theory), ``train_sizes``, ``seeds``, for images ``architectures``, and any field
+    of `ImageConfig`, `StripeConfig` or `TheoryConfig` that is to differ from its default.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def _experiment(table: dict[str, Any]) -> Experiment:
     for key, value in table.items():
         if key not in own | grid | {"kind"}:
             raise InputError(key, value, "is no key of an experiment; those are " + ", ".join(sorted(own | grid)))
-        if isinstance(value, list) != (key in grid or key == "unfit_fractions"):
+        if isinstance(value, list) != (key in grid or key in _LISTS):
             raise InputError(key, value, "must not be a list" if isinstance(value, list) else "must be a list")
         if key in ("dataset", "architecture", "loss", "average") and not isinstance(value, str):
             raise InputError(key, value, "must be text")

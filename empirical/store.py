@@ -105,7 +105,7 @@ class RunStore:
             write_table(run.table, aside / "record.csv", digits=17)
             if len(run.log):
                 run.log.to_csv(aside / "log.csv", index=False, lineterminator="\n")
-            if weights:
+            if weights and run.model is not None:
                 save_weights(run.model, aside / "weights.safetensors")
             sums = {file.name: _digest(file) for file in sorted(aside.iterdir())}
             (aside / _CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n")

@@ -32,9 +32,9 @@ def _json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Train and measure a grid of nets, described in a TOML file, and write the curve table.
+    """Train and measure a grid of nets, or solve one of flows, described in a TOML file, and write the curve table.
 
-    The file holds [[experiment]] tables with kind = "image" or "stripe", train_sizes, seeds, architectures, and
+    The file holds [[experiment]] tables with kind = "image", "stripe" or "theory", train_sizes, seeds, architectures and
     any other setting that is to differ from its default. Finished runs are kept in the store and not done again; one
     that was cut goes on from its last checkpoint; one that fails does not stop the others. What is missing in the end
     is listed with the reason, and the exit status is 1.
@@ -186,6 +186,6 @@ class Sweep:
                 f"{duration(max(total / self.workers, *costs.values(), 0.0))} with workers = {self.workers}"
             )
         if unknown:
-            terminal.line(f"{unknown} stripe nets: not known before they have run")
+            terminal.line(f"{unknown} stripe nets and flows: not known before they have run")
         return {"runs": len(configs), "to_do": len(to_do), "seconds": sum(costs.values()), "unknown": unknown}
 

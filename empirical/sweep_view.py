@@ -71,7 +71,7 @@ class SweepView:
         return Group(counts, lines)
 
     def _run(self, config: Config) -> tuple[str, ...]:
-        what = config.architecture if isinstance(config, ImageConfig) else f"stripe, d = {config.dim}"
+        what = config.architecture if isinstance(config, ImageConfig) else f"{config.kind}, d = {config.dim}"
         where = f"{config.dataset} " if isinstance(config, ImageConfig) else ""
         at = f"P = {config.train_size}, seed {config.seed}"
         return f"{where}{what}", at, duration(time.monotonic() - self.since[config]), _last(self.store.log(config))

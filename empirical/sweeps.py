@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numba
 import pandas as pd
 import torch
 
@@ -62,18 +63,21 @@ def named(config: Config) -> str:
     at = f"P = {config.train_size}, seed {config.seed}"
     if isinstance(config, ImageConfig):
         return f"{config.dataset}, {config.architecture}, {at}"
-    return f"stripe, d = {config.dim}, {at}"
+    return f"{config.kind}, d = {config.dim}, {at}"
 
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Torch's CPU threads set to `count` inside: sums depend on how they are divided among threads."""
-    before = torch.get_num_threads()
+    """CPU threads set to `count` inside, numba's as far as there are; torch's sums depend on how they are divided."""
+    before, numbas = torch.get_num_threads(), numba.get_num_threads()
+    most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     torch.set_num_threads(count)
+    numba.set_num_threads(min(count, most))
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        numba.set_num_threads(numbas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,8 @@ def _require_distinct_rows(configs: list[Config]) -> None:
     seen: dict[tuple[object, ...], Config] = {}
     for config in configs:
         names = ("dataset", "image_size", "architecture", "dim", "width", "train_size", "seed",
-                 "average", "cutoff", "displacement", "noise_norm", "loss", "scale", "hidden_layers")  # fmt: skip
+                 "average", "cutoff", "displacement", "noise_norm", "loss", "scale", "hidden_layers",
+                 "informative_dim")  # fmt: skip
         told = ("optimizer", "batch_size") if isinstance(config, StripeConfig) else ()  # by the stripe's variant
         key = (type(config).__name__, *(getattr(config, name, None) for name in (*names, *told)))
         if key in seen:

@@ -161,6 +161,7 @@ class Train:
         title = f"{first.task}, {first.architecture}, P = {first.train_size}, seed {first.seed}; {run.seconds:.1f} s"
         _show(terminal, title, run.table)
         if self.keep_weights is not None:
+            assert run.model is not None  # images and stripes have one
             save_weights(run.model, self.keep_weights)
             terminal.line(f"wrote {self.keep_weights}")
         if self.output is not None:

@@ -6,6 +6,7 @@ Reads top to bottom: subset, net, steps, measurement.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,10 +24,12 @@ from empirical.data import ImageData, load_data, training_subset
 from empirical.descent import Descent, Progress
 from empirical.devices import require_device
 from empirical.evaluation import classification_error, with_statistics
+from empirical.experiments import Config
 from empirical.probes import draw_probes
 from empirical.recipe import Recipe
 from empirical.run_log import RunLog
 from empirical.stability import measure_probes
+from empirical.theory_runs import TheoryConfig, run_theory
 from empirical.torchvision_nets import require_size
 from theory.errors import InputError, require_choice
 from theory.table import curve_table
@@ -42,12 +45,12 @@ class Run:
 
     `train_loss` is the mean loss of the last epoch; `seconds` the wall time; `log` what was said on the way. For image
     nets that is epoch, loss, learning rate and seconds, `recipe` is what the configuration came to and `epoch` the one
-    whose weights the model has.
+    whose weights the model has. A flow of the theory has rows alone.
     """
 
-    config: ImageConfig | StripeConfig
+    config: Config
     table: pd.DataFrame
-    model: nn.Module
+    model: nn.Module | None
     train_loss: float
     seconds: float
     recipe: Recipe | None = None
@@ -87,9 +90,9 @@ class Normalised(nn.Module):
         return self.net((images - self.mean) / self.std)
 
 
-def check(config: ImageConfig | StripeConfig, data_folder: str | Path | None = None, download: bool = False) -> None:
+def check(config: Config, data_folder: str | Path | None = None, download: bool = False) -> None:
     """InputError if `config` cannot be run: no such data or net, P above the data set's size, T that folds."""
-    if isinstance(config, StripeConfig):
+    if not isinstance(config, ImageConfig):
         return
     from empirical.architectures import ARCHITECTURES
     from empirical.diffeo import MaxEntropyDiffeo
@@ -106,7 +109,7 @@ def check(config: ImageConfig | StripeConfig, data_folder: str | Path | None = N
 
 
 def train(
-    config: ImageConfig | StripeConfig,
+    config: Config,
     *,
     data_folder: str | Path | None = None,
     download: bool = False,
@@ -138,6 +141,9 @@ def train(
         As `check`, if there is no such device, if the checkpoint is another configuration's, and with
         ``learning_rate`` or ``time_step`` if the training loss stops being finite.
     """
+    if isinstance(config, TheoryConfig):
+        table, seconds = run_theory(config)
+        return Run(config, table, None, math.nan, seconds)
     if isinstance(config, StripeConfig):
         from empirical.stripes import train_stripe
 

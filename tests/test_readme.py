@@ -1,4 +1,4 @@
-"""The README states what the committed tables give, digit by digit."""
+"""The README and docs/results.md state what the committed tables give, digit by digit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DATA = ROOT / "paper" / "data"
 
 
 @pytest.fixture(scope="module")
-def readme() -> str:
-    """The README with its lines joined, so that wrapping does not matter, and its spaces single."""
-    return " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+def results() -> str:
+    """docs/results.md with its lines joined, so that wrapping does not matter, and its spaces single."""
+    return " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
 
 
 def short(estimate: Estimate) -> str:
@@ -37,16 +37,16 @@ def cells(table: pd.DataFrame, size: int) -> list[str]:
 
 
 def test_the_contrast_is_the_commands(
-    readme: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    results: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
     command = "compare paper/data/stripe_theory.csv paper/data/fashion_mnist.csv"
-    assert f"`relstab {command}`" in readme
+    assert f"`relstab {command}`" in results
     assert relstab.main(command.split()) == 0
-    assert " ".join(capsys.readouterr().out.split()) in readme
+    assert " ".join(capsys.readouterr().out.split()) in results
 
 
-def test_the_tables_are_those_of_the_data(readme: str) -> None:
+def test_the_tables_are_those_of_the_data(results: str) -> None:
     lenet, resnet = (trained("fashion_mnist.csv", name) for name in ("lenet", "resnet-small"))
     small_batches = trained("fashion_mnist_batch8.csv", "resnet-small")
     published = load_reference("fashion-mnist", "ResNet", 3, "bilinear").set_index("train_size")
@@ -54,13 +54,13 @@ def test_the_tables_are_those_of_the_data(readme: str) -> None:
         theirs = published.loc[size]
         row = [str(size), *cells(lenet, size), *cells(resnet, size)]
         row += [f"{theirs['relative_stability']:.3g}", f"{theirs['test_error']:.3f}"]
-        assert f"| {' | '.join(row)} |" in readme
+        assert f"| {' | '.join(row)} |" in results
     for size in sorted(set(small_batches["train_size"])):
         row = [str(size), *cells(resnet, size), *cells(small_batches, size)]
-        assert f"| {' | '.join(row)} |" in readme
+        assert f"| {' | '.join(row)} |" in results
 
 
-def test_the_exponents_are_those_of_the_data(readme: str) -> None:
+def test_the_exponents_are_those_of_the_data(results: str) -> None:
     fits = {
         "falls with the exponent {} over its whole range": fit_power_law(
             load_reference("fashion-mnist", "ResNet", 3, "bilinear")
@@ -70,11 +70,11 @@ def test_the_exponents_are_those_of_the_data(readme: str) -> None:
         ),
     }
     for sentence, fit in fits.items():
-        assert sentence.format(short(fit.exponent)) in readme
+        assert sentence.format(short(fit.exponent)) in results
 
 
-def test_the_flows_exponents_are_those_of_its_tables(readme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The committed exponents are what the committed curves give, and the README's table is made of them."""
+def test_the_flows_exponents_are_those_of_its_tables(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The committed exponents are what the committed curves give, and the page's table is made of them."""
     monkeypatch.syspath_prepend(str(ROOT / "paper"))
     import stripe_flow
 
@@ -85,12 +85,12 @@ def test_the_flows_exponents_are_those_of_its_tables(readme: str, monkeypatch: p
     rows = stripe_flow.readme_rows(committed)
     assert len(rows) >= 9
     for row in rows:
-        assert row in readme
+        assert row in results
     for path in DATA.glob("stripe_*.csv"):
         assert path.read_text().startswith("# relstab theory simulate --train-sizes ")
 
 
-def test_the_predictions_tables_are_those_of_the_data(readme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_predictions_tables_are_those_of_the_data(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ratios, learning curves and convergence are recomputed from the committed curves, and the texts quote them."""
     monkeypatch.syspath_prepend(str(ROOT / "paper"))
     import learning_curves
@@ -100,7 +100,7 @@ def test_the_predictions_tables_are_those_of_the_data(readme: str, monkeypatch: 
     derivation = " ".join((ROOT / "theory" / "README.md").read_text(encoding="utf-8").split())
     learnt = learning_curves.exponents(learning_curves.tables())
     for name, computed, rows, text in (
-        ("prediction_ratio", prediction.ratios(), prediction.readme_rows, readme),
+        ("prediction_ratio", prediction.ratios(), prediction.readme_rows, results),
         ("learning_curves", learnt, learning_curves.readme_rows, derivation),
     ):
         committed = pd.read_csv(DATA / "exponents" / f"{name}.csv", comment="#")
@@ -114,17 +114,17 @@ def test_the_predictions_tables_are_those_of_the_data(readme: str, monkeypatch: 
         assert row in derivation
 
 
-def test_the_values_before_training_are_those_of_the_data(readme: str) -> None:
+def test_the_values_before_training_are_those_of_the_data(results: str) -> None:
     table = read_table(DATA / "fashion_mnist.csv")
     rows = table[(table["stage"] == "initial") & (table["train_size"] == 4096)]
     values = [
         short(geometric_mean(rows.loc[rows["architecture"] == name, "relative_stability"]))
         for name in ("lenet", "resnet-small")
     ]
-    assert f"Before training R_f is {values[0]} for LeNet and {values[1]} for the small ResNet" in readme
+    assert f"Before training R_f is {values[0]} for LeNet and {values[1]} for the small ResNet" in results
 
 
-def test_the_table_of_architectures_is_that_of_the_data(readme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_of_architectures_is_that_of_the_data(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The summary is recomputed from the committed runs, which are those of the experiment file."""
     pytest.importorskip("torch", reason="torch is not installed")
     monkeypatch.syspath_prepend(str(ROOT / "paper"))
@@ -141,12 +141,12 @@ def test_the_table_of_architectures_is_that_of_the_data(readme: str, monkeypatch
     rows = image_nets.readme_rows(committed)
     assert len(rows) == 28
     for row in rows:
-        assert row in readme
+        assert row in results
     correlations = image_nets.correlations(found)
     assert (correlations["trained_relative_stability_p"] > 0.05).all()
     largest = correlations.loc[correlations["trained_relative_stability"].idxmax()]
     quoted = f"({largest['trained_relative_stability']:.2f} at most, p = {largest['trained_relative_stability_p']:.2f})"
-    assert quoted in readme
+    assert quoted in results
     configs = [config for experiment in read_experiments(DATA / "image_nets.toml") for config in experiment.configs()]
     keys = ["task", "architecture", "train_size", "seed"]
     expected = {(c.dataset, c.architecture, c.train_size, c.seed) for c in configs}  # type: ignore[union-attr]
