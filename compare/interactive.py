@@ -163,7 +163,7 @@ def _hover(curve: Curve, i: int, panel: Panel) -> str:
     rows = [f"<b>{html.escape(curve.label)}</b>", f"P = {curve.train_size[i]}, n = {curve.n[i]}"]
     axes = (("x", panel.x_label), ("y", panel.y_label))
     for axis, words in axes:
-        symbol = words.split()[-1]
+        symbol = " ".join(words.split()[-3:]) if " / " in words else words.split()[-1]
         if symbol == SYMBOLS["train_size"]:
             continue
         value, low, high = (getattr(curve, f"{axis}{end}")[i] for end in ("", "_low", "_high"))

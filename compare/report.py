@@ -7,7 +7,7 @@ import importlib.metadata
 import importlib.resources
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 
 from compare.choices import series_choices
 from compare.contrast import Contrast, contrast
+from compare.findings import exponents_section, find
 from compare.fits import Fits, fit_all, fit_error_law
 from compare.samples import SampleImage, sample_images
 from compare.sections import Download, curve_download, fits_section, left_out, points_sections
@@ -94,7 +95,8 @@ def write_report(
     table = gather(tables)
     fits = fit_all(table)
     contrasted, reason = _contrast(table, stage)
-    panels = [stability_panel(table, fits), error_panel(table), diffeo_panel(table)]
+    found = find(table, contrasted, reason, stage)
+    panels = [stability_panel(table, fits), *found.panels, error_panel(table), diffeo_panel(table)]
     panels = [panel for panel in panels if panel.curves]
     grid = None
     if images is not None:
@@ -106,19 +108,19 @@ def write_report(
     choices = series_choices(table)
     page = _template().render(
         title=title,
-        verdict=contrasted.verdict() if contrasted else reason,
-        lines=_compared_lines(contrasted) if contrasted else [],
+        verdict=found.verdict,
+        exponents=exponents_section(contrasted),
         panels=[(panel, panel_html(panel, choices.numbers)) for panel in panels],
         choices=choices,
         scripts={name: _resource(name) for name in ("charts.js", "explorer.js")},
         style=_resource("report.css"),
         plotly=plotly_script(),
-        sections=[fits_section(fits, contrasted, _error_law(table))],
+        sections=[fits_section(fits, contrasted, _error_law(table)), *found.sections],
         left_out=left_out(contrasted.skipped if contrasted else fits.skipped),
         image=_base64(grid) if grid is not None else None,
         samples=[sample.embedded() for sample in shown],
         points=points_sections(table),
-        downloads=[curve_download(table, command), _fits_download(fits, contrasted)],
+        downloads=[curve_download(table, command), _fits_download(fits, contrasted), *found.downloads],
         rows=len(table),
         notes=list(notes),
         command=command,
@@ -145,11 +147,6 @@ def _contrast(table: pd.DataFrame, stage: str | None) -> tuple[Contrast | None, 
     if not len(fit_all(table[theory])):
         return None, "No series of the theory can be fitted: there is nothing to contrast with."
     return contrast(table[theory], table[~theory], stage=stage), ""
-
-
-def _compared_lines(contrasted: Contrast) -> list[str]:
-    """The contrast's lines, without those of what is left out, which stand in a list of their own."""
-    return replace(contrasted, skipped=()).lines()
 
 
 def _error_law(table: pd.DataFrame) -> list[str]:

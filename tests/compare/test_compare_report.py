@@ -144,13 +144,16 @@ def test_the_report_is_self_contained_small_and_deterministic(table: pd.DataFram
     assert 'src="http' not in page
     assert "default-src 'none'" in page
     assert page.count("plotly.js v") == 1
-    assert page.count('class="plotly-graph-div"') == 3
+    assert page.count('class="plotly-graph-div"') == 4
     assert "<title>A &amp; B</title>" in page
-    for words in ("A note.", "relstab report x.csv", "as in the theory", "Broken lines", "95 % intervals"):
+    said = ("A note.", "relstab report x.csv", "fall as the theory does", "Broken lines", "95 % intervals")
+    headings = ("Exponents side by side", "Fitted power laws", "Which law", "Effective scale of P")
+    for words in (*said, *(f"<h2>{heading}</h2>" for heading in headings)):
         assert words in page
     assert '"modeBarButtons": [["toImage"' in page
     figures = sorted(figure.name for figure in (path.parent / "report_figures").iterdir())
     assert figures == [
+        "collapse-on-theory.png",
         "deformed-images.png",
         "error-against-diffeo-stability.png",
         "error-against-stability.png",
@@ -260,7 +263,7 @@ def test_report_command(table: pd.DataFrame, tmp_path: Path, capsys: pytest.Capt
     found = tyro.cli(Report, args=[str(curve), "--output", str(output), "--title", "Mine"]).run()
     assert capsys.readouterr().out.startswith(f"wrote {output}")
     assert output.is_file()
-    assert len(list(Path(found["figures"]).iterdir())) == 3
+    assert len(list(Path(found["figures"]).iterdir())) == 4
     assert f"relstab report {curve} --output {output} --title Mine" in output.read_text()
     assert json.loads(json.dumps(found))["report"] == str(output)
 

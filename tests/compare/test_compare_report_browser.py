@@ -166,7 +166,7 @@ def _array(browser: Any, code: str, *arguments: Any) -> np.ndarray:
 
 
 def test_no_error_and_nothing_is_fetched(page: Any, report: Path) -> None:
-    assert len(page.execute_script(f"{EACH}function (gd) {{ return gd.id; }})")) == 3
+    assert len(page.execute_script(f"{EACH}function (gd) {{ return gd.id; }})")) == 4
     assert _console(page) == []
     assert _fetched(page) == []
     assert report.stat().st_size < 8e6
@@ -371,23 +371,23 @@ def test_a_tick_hides_and_shows_series_in_all_figures(page: Any) -> None:
     before = _visible(page)
     marks = "return document.querySelectorAll('.scatterlayer .trace').length;"
     count = page.execute_script(marks)
-    assert seen("image-net") == seen("stripe-net") == [True] * 3
+    assert seen("image-net") == seen("stripe-net") == [True] * 4
     click("source", "image-net")
-    assert seen("image-net") == [False] * 3
-    assert seen("stripe-net") == seen("theory") == [True] * 3
-    # In three figures, two series and, in the first, the fit of each.
-    assert page.execute_script(marks) == count - 3 * 2 - 2
+    assert seen("image-net") == [False] * 4
+    assert seen("stripe-net") == seen("theory") == [True] * 4
+    # Two series in three figures, one of them in the collapse and, in the first figure, the fit of each.
+    assert page.execute_script(marks) == count - 3 * 2 - 1 - 2
     click("source", "image-net")
     assert _visible(page) == before
     assert page.execute_script(marks) == count
     click("task", "digits, \"8 x 8\" & 'more'")
-    assert seen("image-net") == [False] * 3
+    assert seen("image-net") == [False] * 4
     click("stage", "q=0.3")
-    assert seen("stripe-net") == [False] * 3
-    assert seen("q=0.1") == [True] * 3
+    assert seen("stripe-net") == [False] * 4
+    assert seen("q=0.1") == [True, False, True, True]  # the collapse has only the theory's curve that is used
     page.execute_script("document.querySelectorAll('#toggles [data-tick=all]').forEach(function (b) { b.click(); });")
     _drawn(page)
-    assert seen("q=0.3") == [True] * 3
+    assert seen("stripe-net") == [True] * 4
 
 
 def test_axes_switch_to_linear_and_back(page: Any) -> None:
@@ -494,7 +494,7 @@ def test_it_prints(page: Any) -> None:
     printed = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
     assert printed.startswith(b"%PDF-")
     assert len(printed) > 30_000
-    assert page.execute_script("return window.seen;") == [[670, "#30363d"]] * 3  # dark on white, as wide as the paper
+    assert page.execute_script("return window.seen;") == [[670, "#30363d"]] * 4  # dark on white, as wide as the paper
     _drawn(page)
     assert page.execute_script(width) == before
 
