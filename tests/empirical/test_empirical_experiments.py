@@ -103,7 +103,7 @@ HEAD = '[[experiment]]\nkind = "image"\ntrain_sizes = [16]\n'
         ("", "file = .*holds no \\[\\[experiment\\]\\]$"),
         ("experiment = 3", "file = .*holds no"),
         ("[[experiment", "file = .*is not TOML"),
-        ('[[experiment]]\nkind = "picture"\ntrain_sizes = [1]', "kind = picture: must be one of image, stripe, theory$"),
+        ('[[experiment]]\nkind = "picture"\ntrain_sizes = [1]', "kind = picture: must be one of image, stripe, theory"),
         ("[[experiment]]\ntrain_sizes = [1]", "kind = None: must be one of image, stripe, theory$"),
         ('[[experiment]]\nkind = "image"', "train_sizes = None: an experiment must name at least one$"),
         ('[[experiment]]\nkind = "image"\ntrain_sizes = []', "train_sizes = .*must name at least one$"),
