@@ -35,9 +35,9 @@ class Sweep:
     """Train and measure a grid of nets, or solve one of flows, described in a TOML file, and write the curve table.
 
     The file holds [[experiment]] tables with kind = "image", "stripe" or "theory", train_sizes, seeds, architectures,
-    and any other setting that is to differ from its default. Finished runs are kept in the store and not done again; one
-    that was cut goes on from its last checkpoint; one that fails does not stop the others. What is missing in the end
-    is listed with the reason, and the exit status is 1.
+    and any other setting that is to differ from its default. Finished runs are kept in the store and not done again;
+    one that was cut goes on from its last checkpoint; one that fails does not stop the others. What is missing in the
+    end is listed with the reason, and the exit status is 1.
 
     For example:
     - `relstab sweep experiment.toml --data DATA --store runs --workers 2 --output curve.csv`
