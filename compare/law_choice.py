@@ -15,7 +15,7 @@ from compare.fitted_law import LawFit, LawParameter
 from compare.law_fits import fit_rows, one_series
 from compare.laws import LAWS, LawName, TheoryCurve
 from compare.series import series
-from compare.wording import WIDTH, format_estimate, format_interval, skipped_lines, wrapped
+from compare.wording import WIDTH, format_estimate, skipped_lines, wrapped
 from theory.errors import InputError, require_integer, require_real
 from theory.table import validate_table
 
@@ -251,13 +251,14 @@ def _choose(
 
 
 def parameter_words(parameter: LawParameter) -> str:
-    """``b = 0.16 ± 0.09``; a floor that may be 0 as ``F < 0.3``."""
-    name, estimate = _SYMBOLS.get(parameter.name, parameter.name), parameter.estimate
-    if parameter.name == "floor" and parameter.profile.low <= 0:
-        return f"{name} < {parameter.profile.high:.2g}"
-    if parameter.identified:
-        return f"{name} = {format_estimate(estimate)}"
-    return f"{name} = {format_interval(parameter.profile)}"
+    """``b = 0.16 ± 0.09``; a floor that may be 0 as ``F < 0.3``; ``s not fixed`` where both sides are open."""
+    name, found = _SYMBOLS.get(parameter.name, parameter.name), parameter.profile
+    if parameter.identified or math.isnan(found.low):
+        return f"{name} = {format_estimate(parameter.estimate)}"
+    open_below = not math.isfinite(found.low) or (parameter.name in _SYMBOLS and found.low <= 0)
+    if open_below:
+        return f"{name} < {found.high:.2g}" if math.isfinite(found.high) else f"{name} not fixed"
+    return f"{name} > {found.low:.2g}"
 
 
 def _p(value: float | None) -> str:

@@ -178,7 +178,9 @@ def _again(law: Law, data: SeedMeans, start: np.ndarray, fixed: int | None = Non
 
     values = start.copy()
     if free.size:
-        values = inside(np.atleast_1d(leastsq(residuals, start[free], maxfev=200 * (free.size + 1))[0]))
+        # With all its output it keeps quiet where a flat direction has no minimum.
+        moved = leastsq(residuals, start[free], maxfev=200 * (free.size + 1), full_output=True)[0]
+        values = inside(np.atleast_1d(moved))
     missed = data.whiten @ (data.means - law.log_value(values, data.log_sizes))
     return values, float(missed @ missed)
 
@@ -226,8 +228,23 @@ def _profiles(
             (parameter.low, parameter.high),
             (parameter.edge_low, parameter.edge_high),
         )
-        found.append((_end(parameter.log, ends[0]), _end(parameter.log, ends[1])))
+        closed = [
+            edge if math.isfinite(end) and _runs_away(law, data, best, i, end) else end
+            for end, edge in zip(ends, (parameter.edge_low, parameter.edge_high), strict=True)
+        ]
+        found.append((_end(parameter.log, closed[0]), _end(parameter.log, closed[1])))
     return found
+
+
+def _runs_away(law: Law, data: SeedMeans, best: np.ndarray, i: int, end: float) -> bool:
+    """Whether s meets its bound with parameter `i` at this end: nothing but that bound then closes the interval."""
+    held = best.copy()
+    held[i] = end
+    values, _ = _again(law, data, held, fixed=i)
+    return any(
+        parameter.name == "shift" and j != i and not parameter.low + 0.1 < values[j] < parameter.high - 0.1
+        for j, parameter in enumerate(law.parameters)
+    )
 
 
 def _end(log: bool, fitted: float) -> float:
@@ -308,7 +325,7 @@ def _residuals(
     if data.pure_freedom > 0:
         quantile = float(stats.t.ppf((1 + confidence) / 2, data.pure_freedom))
         half = quantile * np.sqrt(errors.variance * np.diag(data.covariance))
-    counts = np.isfinite(errors.values).sum(axis=1)
+    counts = np.isfinite(errors.logs).sum(axis=1)
     return tuple(
         Residual(round(math.exp(x)), Estimate(float(r), float(r - h), float(r + h), int(n), confidence))
         for x, r, h, n in zip(data.log_sizes, missed, half, counts, strict=True)

@@ -52,7 +52,7 @@ class SeedErrors:
     """
 
     log_sizes: np.ndarray
-    values: np.ndarray
+    logs: np.ndarray
     seeds: tuple[int, ...]
     correlation: float
     equal_variances: float | None
@@ -60,12 +60,12 @@ class SeedErrors:
     @property
     def replicated(self) -> bool:
         """Whether some P has more than one seed."""
-        return bool((np.isfinite(self.values).sum(axis=1) > 1).any())
+        return bool((np.isfinite(self.logs).sum(axis=1) > 1).any())
 
     def means(self, seeds: Sequence[int] | None = None) -> SeedMeans:
         """Means over the seeds in these columns (all if None; one may come several times); P without any drop out."""
         columns = list(range(len(self.seeds))) if seeds is None else list(seeds)
-        return _means(self.log_sizes, self.values[:, columns], self.correlation)[0]
+        return _means(self.log_sizes, self.logs[:, columns], self.correlation)[0]
 
     @property
     def variance(self) -> float:

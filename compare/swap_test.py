@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -108,11 +109,11 @@ def permutation_probability(
 
     All blocks must have the same nets. Exact (all orders) up to eight nets, else 9999 draws.
     """
-    orders = _orders(len(parts[0].nets), rng)
-    sums = np.zeros(len(orders))
-    for part in parts:
-        error, other = _rows(part, "test_error", method), _rows(part, column, method)
-        sums += np.einsum("spn,sn->p", error[:, orders], other)
+    n = len(parts[0].nets)
+    orders = _every_order(n) if n <= _ORDERS else _drawn_orders(n, rng)
+    # What net i's x and net j's error contribute if j's error goes to i, over all strata.
+    products = np.sum([_rows(part, column, method).T @ _rows(part, "test_error", method) for part in parts], axis=0)
+    sums = products[np.arange(n), orders].sum(axis=1)
     return float(np.mean(np.abs(sums) >= abs(sums[0]) - _TIE))
 
 
@@ -181,11 +182,13 @@ def _rows(part: Block, column: str, method: Method) -> np.ndarray:
     return np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 1e-12)
 
 
-def _orders(n: int, rng: np.random.Generator) -> np.ndarray:
-    if n <= _ORDERS:
-        return np.array(list(itertools.permutations(range(n))))
-    drawn = [rng.permutation(n) for _ in range(_DRAWS)]
-    return np.array([np.arange(n), *drawn])
+@cache
+def _every_order(n: int) -> np.ndarray:
+    return np.array(list(itertools.permutations(range(n))))
+
+
+def _drawn_orders(n: int, rng: np.random.Generator) -> np.ndarray:
+    return np.vstack([np.arange(n), rng.permuted(np.tile(np.arange(n), (_DRAWS, 1)), axis=1)])
 
 
 def _z(r: float) -> float:

@@ -1,0 +1,92 @@
+"""eps_t = a x^b over whole series: planted laws are found, and intervals over series hold the truth."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from compare import clustered_error_law
+from theory.errors import InputError
+from theory.table import curve_table
+
+SIZES = (128, 256, 512, 1024, 2048, 4096)
+
+
+def nets(rng: np.random.Generator, *, series: int = 6, own: float = 0.2, point: float = 0.05) -> pd.DataFrame:
+    """eps_t = 0.2 R_f^(1/2), with noise that each net keeps along P (`own`) and noise of its points."""
+    rows = []
+    for net in range(series):
+        offset, level = own * rng.normal(), rng.normal()
+        for i, size in enumerate(SIZES):
+            log_ratio = level - 0.4 * i
+            error = np.log(0.2) + 0.5 * log_ratio + offset + point * rng.normal()
+            rows.append(
+                {
+                    **{"source": "image-net", "task": "digits", "architecture": f"net{net}", "train_size": size},
+                    **{"seed": 0, "stage": "trained", "relative_stability": float(np.exp(log_ratio))},
+                    **{"diffeo_stability": float(np.exp(2 * log_ratio)), "test_error": float(np.exp(error))},
+                }
+            )
+    return curve_table(rows)
+
+
+def test_a_planted_law_without_noise_is_found() -> None:
+    table = nets(np.random.default_rng(0), own=0.0, point=0.0)
+    law = clustered_error_law(table)
+    assert law.exponent.value == pytest.approx(0.5)
+    assert law.amplitude.value == pytest.approx(0.2)
+    assert law.r_squared == pytest.approx(1)
+    assert law.predict(np.array([0.01, 1.0])) == pytest.approx([0.02, 0.2])
+    assert clustered_error_law(table, "diffeo_stability").exponent.value == pytest.approx(0.25)
+    fixed = clustered_error_law(table, exponent=0.5)
+    assert fixed.fixed
+    assert fixed.amplitude.value == pytest.approx(0.2)
+    assert fixed.holds(0.5) is None
+    assert fixed.bootstrap_exponent is None
+    assert "R_f^(0.5)" in repr(fixed)
+
+
+def test_units_and_results() -> None:
+    table = nets(np.random.default_rng(1))
+    law = clustered_error_law(table)
+    assert (law.n_points, law.n_units, law.unit) == (36, 6, "series")
+    assert law.bootstrap_exponent is not None
+    assert law.pooled_exponent.n == 36
+    assert law.holds(0.5)
+    assert not law.holds(3.0)
+    json.dumps(law.summary(), allow_nan=False)
+    assert law.plot().get_yscale() == "log"
+    more = pd.concat([table, table.assign(seed=1)])
+    assert clustered_error_law(more, unit="seed").n_units == 12
+    two = clustered_error_law(table[table["architecture"].isin(["net0", "net1"])])
+    assert np.isnan(two.exponent.error)
+    assert two.bootstrap_exponent is None
+    assert two.pooled_exponent.error > 0
+
+
+def test_bad_input_is_named() -> None:
+    table = nets(np.random.default_rng(2))
+    with pytest.raises(InputError, match="x = compression"):
+        clustered_error_law(table, "compression")
+    with pytest.raises(InputError, match="unit = net"):
+        clustered_error_law(table, unit="net")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="0 such rows"):
+        clustered_error_law(table, "noise_stability")
+
+
+@pytest.mark.slow
+def test_intervals_over_series_hold_the_truth_and_pooled_ones_do_not() -> None:
+    """Of 200 at 95 %, fewer than 182 hold it once in 240 times; pooled and halved intervals must fail that."""
+    rng = np.random.default_rng(3)
+    held = {"series": 0, "pooled": 0, "halved": 0}
+    for _ in range(200):
+        law = clustered_error_law(nets(rng, series=8), draws=1)
+        held["series"] += law.exponent.low <= 0.5 <= law.exponent.high
+        held["pooled"] += law.pooled_exponent.low <= 0.5 <= law.pooled_exponent.high
+        held["halved"] += abs(law.exponent.value - 0.5) <= law.exponent.error / 2
+    assert held["series"] >= 182, held
+    assert held["pooled"] < 182, held
+    assert held["halved"] < 182, held

@@ -1,0 +1,94 @@
+"""The choice of a law: the planted one as a rule, never a law that the points are too few for."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted_curves import planted, saturating, theory_series
+
+from compare import choose_law, choose_laws
+from theory.errors import InputError
+
+LONG = tuple(2**k for k in range(3, 18))
+
+
+def test_a_planted_floor_is_chosen_and_passes() -> None:
+    choice = choose_law(planted(np.random.default_rng(0), lambda p: 20 / p + 0.05, sigma=0.1))
+    assert choice.chosen.name == "floor"
+    assert choice.passes
+    assert choice["power"].goodness.passes is False
+    assert [fit.goodness.aicc for fit in choice] == sorted(fit.goodness.aicc for fit in choice)
+    for criterion in ("aic", "aicc", "bic"):
+        assert sum(choice.weights(criterion).values()) == pytest.approx(1)
+    difference = choice["power"].goodness.aicc - choice.chosen.goodness.aicc
+    weights = choice.weights()
+    assert weights["power"] / weights["floor"] == pytest.approx(math.exp(-difference / 2))
+    assert "residuals pass" in choice.verdict()
+    assert all(len(line) <= 79 for line in choice.lines())
+
+
+def test_what_cannot_be_told_is_said() -> None:
+    rng = np.random.default_rng(1)
+    few = choose_law(planted(rng, lambda p: 1 / p, sizes=(64, 128, 256)))
+    assert [fit.name for fit in few] == ["power"]
+    assert [name for name, _ in few.skipped] == ["floor", "broken"]
+    single = choose_law(planted(rng, lambda p: 1 / p, seeds=1, sizes=(64, 256, 1024)))
+    assert single.passes is None
+    assert "no test of its residuals" in single.verdict()
+    wavy = choose_law(planted(rng, lambda p: np.exp(np.sin(1.5 * np.log(p))) / p, sigma=0.05))
+    assert wavy.passes is False
+    assert "but " in wavy.verdict()
+
+
+def test_every_series_is_judged_beside_the_theory() -> None:
+    rng = np.random.default_rng(2)
+    theory = theory_series(LONG)
+    table = pd.concat(
+        [
+            planted(rng, lambda p: saturating(p / 4), sigma=0.1),
+            planted(rng, lambda p: p**-0.3, sigma=0.1, architecture="fc2"),
+            planted(rng, lambda p: 0 * p + 1, stage="initial"),
+            planted(rng, lambda p: 1 / p, sizes=(64,), architecture="fc4"),
+        ]
+    )
+    choices = choose_laws(table, theory)
+    assert len(choices) == 2
+    assert choices["image-net digits lenet trained"].chosen.name == "theory-shifted"
+    assert choices["image-net digits fc2 trained"].chosen.name == "power"
+    assert [label for label, _ in choices.skipped] == ["image-net digits fc4 trained", "image-net digits lenet initial"]
+    json.dumps(choices.summary(), allow_nan=False)
+    assert all(len(line) <= 79 for line in choices.lines())
+    without = choose_laws(table)
+    assert {fit.name for fit in without["image-net digits fc2 trained"]} == {"power", "floor", "broken"}
+
+
+def test_a_choice_does_not_depend_on_the_order_of_rows() -> None:
+    table = planted(np.random.default_rng(3), lambda p: 20 / p + 0.05)
+    assert choose_law(table) == choose_law(table.sample(frac=1, random_state=1))
+
+
+def test_bad_input_is_named() -> None:
+    table = planted(np.random.default_rng(4), lambda p: 1 / p)
+    with pytest.raises(InputError, match="criterion = cv"):
+        choose_law(table).weights("cv")
+    with pytest.raises(InputError, match="must have at least 3 for a law"):
+        choose_law(planted(np.random.default_rng(4), lambda p: 1 / p, sizes=(64, 128)))
+    with pytest.raises(KeyError):
+        choose_law(table)["theory-shifted"]
+
+
+@pytest.mark.slow
+def test_how_often_the_planted_law_is_chosen() -> None:
+    """Of 100 tables of four seeds: AICc prefers a law with more parameters to a true power law in less than a third."""
+    rng = np.random.default_rng(5)
+    chosen = {"power": 0, "floor": 0, "broken": 0}
+    planted_floor = 0
+    for _ in range(100):
+        chosen[choose_law(planted(rng, lambda p: p**-0.5, sigma=0.2)).chosen.name] += 1
+        planted_floor += choose_law(planted(rng, lambda p: 20 / p + 0.05, sigma=0.2)).chosen.name != "power"
+    assert chosen["power"] > 67
+    assert planted_floor > 95

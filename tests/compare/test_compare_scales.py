@@ -1,0 +1,113 @@
+"""Effective scales of P: planted shifts are found, and where a series leaves the theory; the collapse is drawn."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted_curves import SIZES, planted, saturating, theory_series
+
+from compare import collapse_panel, effective_scales
+from compare.figures import draw
+from compare.interactive import panel_html
+from theory.errors import InputError
+
+LABEL = "image-net digits lenet trained"
+
+
+@pytest.fixture(scope="module")
+def theory() -> pd.DataFrame:
+    return theory_series(tuple(2**k for k in range(3, 18)))
+
+
+def test_a_planted_shift_is_found_and_never_parts(theory: pd.DataFrame) -> None:
+    table = planted(np.random.default_rng(0), lambda p: saturating(p / 4), sigma=0.1)
+    scale = effective_scales(theory, table)[LABEL]
+    estimate = scale.shifted["shift"].estimate
+    assert estimate.low < 4 < estimate.high
+    assert scale.parting is None
+    assert scale.tested
+    assert scale.miss < 1.2
+    assert scale.scaled is not None
+    assert not scale.scaled.unidentified()
+    assert scale.placed == (scale.scaled["scale"].profile.value, scale.scaled["shift"].profile.value)
+    assert "never parts from it" in scale.words()
+
+
+def test_a_floor_parts_from_the_theory_where_it_begins(theory: pd.DataFrame) -> None:
+    """Exact up to P = 1024, ten times above afterwards: parts at 2048, above."""
+    table = planted(
+        np.random.default_rng(1), lambda p: saturating(p) * np.where(p > 4000, 10.0, 1.0), sigma=0.02, rho=0.0
+    )
+    table = table[table["train_size"] < 8000]  # one point off: the shift stays with the others
+    scale = effective_scales(theory, table)[LABEL]
+    assert scale.parting is not None
+    assert scale.parting.side in ("above", "below")
+    assert scale.parting.method == "seeds"
+    flat = planted(np.random.default_rng(2), lambda p: 0 * p + 0.3, sigma=0.02)
+    parting = effective_scales(theory, flat)[LABEL].parting
+    assert parting is not None
+    assert (parting.train_size, parting.side) == (64, "below")
+    assert parting.factor < 0.8
+
+
+def test_one_seed_parts_by_its_own_intervals_or_not_at_all(theory: pd.DataFrame) -> None:
+    table = planted(np.random.default_rng(3), lambda p: 0 * p + 0.3, seeds=1, sigma=0.02)
+    bare = effective_scales(theory, table)[LABEL]
+    assert (bare.parting, bare.tested) == (None, False)
+    table["relative_stability_low"] = table["relative_stability"] * 0.9
+    table["relative_stability_high"] = table["relative_stability"] * 1.1
+    found = effective_scales(theory, table)[LABEL]
+    assert found.parting is not None
+    assert found.parting.method == "images"
+
+
+def test_what_has_no_scale_says_why(theory: pd.DataFrame) -> None:
+    rng = np.random.default_rng(4)
+    table = pd.concat(
+        [planted(rng, lambda p: 1 / p, stage="initial"), planted(rng, lambda p: 1 / p, sizes=(64,), architecture="fc")]
+    )
+    scales = effective_scales(theory, table)
+    assert len(scales) == 0
+    assert len(scales.skipped) == 2
+    json.dumps(scales.summary(), allow_nan=False)
+    with pytest.raises(InputError, match="must hold one with two P or more"):
+        effective_scales(theory[theory["train_size"] == 64], table)
+
+
+def test_the_collapse_lays_all_series_on_the_theory(theory: pd.DataFrame) -> None:
+    rng = np.random.default_rng(5)
+    measured = pd.concat(
+        [
+            planted(rng, lambda p: saturating(p / 4), sigma=0.01),
+            planted(rng, lambda p: 3 * saturating(p / 0.5), sigma=0.01, architecture="fc2"),
+            planted(rng, lambda p: 0 * p + 0.4, sigma=0.01, stage="initial"),
+        ]
+    )
+    scales = effective_scales(theory, measured)
+    panel = collapse_panel(pd.concat([theory, measured]), scales)
+    assert len(panel.curves) == 2
+    (line,) = panel.lines
+    assert line.label == "theory stripe-d30 q=0.3"
+    for curve in panel.curves:
+        assert curve.train_size == SIZES
+        on_line = np.exp(np.interp(np.log(curve.x), np.log(line.x), np.log(line.y)))
+        assert np.array(curve.y) == pytest.approx(on_line, rel=0.05)
+    assert any("s = " in note for note in panel.notes)
+    assert len(draw(panel).axes) == 1
+    assert "collapse-on-theory" in panel_html(panel)
+    assert math.isfinite(panel.limits("x")[0])
+
+
+@pytest.mark.slow
+def test_partings_alarm_falsely_as_seldom_as_they_say(theory: pd.DataFrame) -> None:
+    """Of 200 planted shifts, 5 % or fewer may part: 19 or more do so once in 150 times."""
+    rng = np.random.default_rng(6)
+    parted = sum(
+        effective_scales(theory, planted(rng, lambda p: saturating(p / 4), rho=0.5))[LABEL].parting is not None
+        for _ in range(200)
+    )
+    assert parted < 19

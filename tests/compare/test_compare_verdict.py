@@ -1,0 +1,112 @@
+"""The verdict changes with the numbers: planted tables that agree, are flat, are steeper; and the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted_curves import planted, saturating
+from test_compare_correlations import NETS, nets
+
+from compare import Verdict, choose_laws, contrast, correlations, effective_scales, write_verdict
+from compare.commands import Compare
+from theory.errors import InputError
+from theory.table import write_table
+
+
+@pytest.fixture(scope="module")
+def theory() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    key = {"source": "theory", "task": "stripe-d30", "architecture": "one-hidden", "stage": "q=0.3"}
+    return planted(rng, saturating, seeds=8, sigma=0.1, sizes=tuple(2**k for k in range(6, 16)), **key)
+
+
+def verdict(
+    theory: pd.DataFrame, law: Callable[[np.ndarray], np.ndarray], error: pd.DataFrame | None = None
+) -> Verdict:
+    measured = planted(np.random.default_rng(1), law, sigma=0.1)
+    return write_verdict(
+        contrast(theory, measured),
+        choose_laws(measured, theory),
+        effective_scales(theory, measured),
+        None if error is None else correlations(error),
+    )
+
+
+def test_a_measurement_that_agrees(theory: pd.DataFrame) -> None:
+    words = str(verdict(theory, lambda p: saturating(p / 2)))
+    assert "the theory describes 1 of 1 series" in words
+    assert "best law or within 2 in AICc of it for 1 of 1 series" in words
+    assert "0 of 1 series with intervals part from the shifted theory" in words
+
+
+def test_a_flat_measurement(theory: pd.DataFrame) -> None:
+    words = str(verdict(theory, lambda p: 0 * p + 0.3))
+    assert "1 fall more slowly" in words
+    assert "No shift in P lays 1 of 1 series on the theory" in words
+    assert "for 0 of 1 series" in words
+    assert "1 of 1 series with intervals part from the shifted theory" in words
+    assert "(below" in words
+
+
+def test_a_steeper_measurement(theory: pd.DataFrame) -> None:
+    words = str(verdict(theory, lambda p: 300 * p**-2.0))
+    assert "1 fall more steeply" in words
+    assert "(above" in words
+
+
+def test_the_test_error_is_judged(theory: pd.DataFrame) -> None:
+    few = {"tasks": ("digits",), "sizes": (256, 1024, 4096), "seeds": 1}
+    rng = np.random.default_rng(2)
+    seen = verdict(theory, saturating, nets(rng, **few))
+    assert re.search(r"R_f (goes|and G_f go) with it and D_f", str(seen))
+    assert "R_f goes with the error more closely than D_f" in str(seen)
+    assert 4 <= len(seen.sentences) <= 8
+    for sentence in seen.sentences:
+        assert any(character.isdigit() for character in sentence), sentence
+    assert all(len(line) <= 79 for line in seen.lines())
+    json.dumps(seen.summary(), allow_nan=False)
+    other = str(write_verdict(correlations=correlations(nets(rng, r=0.0, d=0.95, **few))))
+    assert "D_f goes with the error more closely than R_f" in other
+    unseen = str(write_verdict(correlations=correlations(nets(np.random.default_rng(5), r=0.0, d=0.0, **few))))
+    assert "cannot be told" in unseen
+    two = str(write_verdict(correlations=correlations(nets(rng, names=NETS[:2], **few))))
+    assert "nothing can be said on R_f and the test error" in two
+
+
+def test_nothing_to_judge() -> None:
+    assert "nothing to judge" in str(write_verdict())
+
+
+def test_the_command_prints_and_returns_them(
+    theory: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    table = nets(np.random.default_rng(4), names=NETS[:3], tasks=("digits",), seeds=1, sizes=(64, 256, 1024, 4096))
+    files = (write_table(theory, tmp_path / "theory.csv"), write_table(table, tmp_path / "nets.csv"))
+    found = Compare(files=files, laws=True, correlations=True).run()
+    printed = capsys.readouterr().out
+    assert all(len(line) <= 79 for line in printed.splitlines())
+    assert "weight" in printed
+    assert "r of log eps_t across nets" in printed
+    assert len(found["laws"]["choices"]) == 3
+    assert len(found["scales"]["scales"]) == 3
+    assert found["correlations"]["tests"]
+    flowing = " ".join(printed.split())
+    assert all(" ".join(sentence.split()) in flowing for sentence in found["conclusion"]["sentences"])
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_command_without_them_is_as_before(theory: pd.DataFrame, tmp_path: Path) -> None:
+    path = write_table(theory, tmp_path / "theory.csv")
+    found = Compare(files=(path,), json=True).run()
+    assert not {"laws", "scales", "correlations", "conclusion"} & set(found)
+    alone = Compare(files=(path,), json=True, laws=True).run()
+    assert [choice["label"] for choice in alone["laws"]["choices"]] == ["theory stripe-d30 q=0.3"]
+    assert "scales" not in alone
+    with pytest.raises(InputError, match="must hold trained rows with a test error"):
+        Compare(files=(path,), json=True, correlations=True).run()
