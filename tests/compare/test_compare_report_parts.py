@@ -138,7 +138,7 @@ def test_a_report_needs_an_image_to_deform(tmp_path: Path) -> None:
 
 
 def _curves(source: str, net: str, scale: float, exponent: float, stage: str = "trained") -> pd.DataFrame:
-    random = np.random.default_rng(len(net))
+    random = np.random.default_rng(list(net.encode()))
     key = {"source": source, "task": "stripe-d30", "architecture": net, "stage": stage}
     sizes = (64, 256, 1024, 4096, 16384)
     return curve_table(
@@ -173,8 +173,8 @@ def test_findings_hold_the_planted_scale_and_law() -> None:
     assert any("1 series of fewer than 3" in note for note in laws.notes)
     (panel,) = found.panels
     assert len(panel.curves) == 3
-    # At 95 % each, two or three of three true scales miss with probability 0.7 %; the seeds are fixed.
-    assert re.search("[23] fall as the theory does", " ".join(found.verdict))
+    # At 95 % each, two or more of four miss by chance with probability 1.4 %; the seeds are fixed.
+    assert re.search("[34] fall as the theory does", " ".join(found.verdict))
     pooled = [row for row in sections["Test error across nets"].rows if "pooled" in row[1]]
     assert pooled[0][2] == "3"
     assert "pearson" in found.downloads[0].text
