@@ -48,7 +48,7 @@ class Train:
     - `relstab train --dataset fashion-mnist --data DATA --architecture resnet-small --train-size 1024`
     - `relstab train --architecture resnet18 --dataset cifar10 --data DATA --device cuda --keep-weights net.safetensors`
     - `relstab train --dataset stripe --train-size 1024 --json`
-    - `relstab train --dataset stripe --hidden-layers 2 --width 256 --scale 0.01 --optimizer adam --batch-size 64`
+    - `relstab train --dataset stripe --hidden-layers 2 --width 256 --scale 0.01 --batch-size 64 --time-step 0.03`
     """
 
     dataset: str = "digits"
