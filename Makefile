@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast lint bench figures paper clean
+.PHONY: demo test test-fast lint bench faults figures paper clean
 
 # A stamp for each set of extras: installed again only when pyproject.toml changes.
 $(VENV)/.nets: pyproject.toml
@@ -39,6 +39,11 @@ bench: $(VENV)/.test
 	env -u OPENBLAS_CORETYPE PYTHONPATH=.:tests/benchmarks $(BIN)/python tests/benchmarks/flow_benchmark.py
 	PYTHONPATH=tests/benchmarks $(BIN)/python tests/benchmarks/diffeo_benchmark.py
 	PYTHONPATH=tests/benchmarks $(BIN)/python tests/benchmarks/nets_benchmark.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/sweep_benchmark.py
+
+# Kills, full disks, lost machines: some 20 minutes.
+faults: $(VENV)/.test
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/fault_table.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info
