@@ -171,8 +171,10 @@ def test_no_error_and_nothing_is_fetched(page: Any, report: Path) -> None:
     assert _fetched(page) == []
     assert report.stat().st_size < 8e6
     page.execute_script("new Image().src = 'https://example.org/pixel.png';")
-    time.sleep(0.2)
-    assert "Content Security Policy" in " ".join(_console(page))  # refused by the page's own policy
+    deadline, said = time.monotonic() + 5, ""
+    while not said and time.monotonic() < deadline:
+        said = " ".join(_console(page))
+    assert "Content Security Policy" in said  # refused by the page's own policy
 
 
 def test_the_checks_see_an_error_and_a_request(browser: Any, tmp_path: Path) -> None:
@@ -421,7 +423,6 @@ def test_hovering_tells_of_a_point(page: Any) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
 
-    # By the points' place in their trace: the last one of the theory's first series lies far from the others.
     mark = page.find_elements(By.CSS_SELECTOR, "#stability-against-train-size .trace .points path")[0]
     page.execute_script("arguments[0].scrollIntoView({block: 'center'});", mark)
     ActionChains(page).move_to_element(mark).perform()
