@@ -31,6 +31,15 @@ def profile_interval(
 
     A side that reaches its bound below the threshold gets the edge instead, infinite as a rule.
     """
+    known: dict[float, float] = {}
+
+    def above(value: float) -> float:
+        """Misfit over the threshold, found once for each value: refits from elsewhere may end a little elsewhere."""
+        if value not in known:
+            known[value] = misfit(value) - threshold
+        return known[value]
+
+    known[best] = min(above(best), -1e-12 * abs(threshold))
     ends = []
     for direction, bound, edge in ((-1, bounds[0], edges[0]), (1, bounds[1], edges[1])):
         inner, reach = best, step
@@ -38,8 +47,8 @@ def profile_interval(
             outer = best + direction * reach
             at_bound = outer <= bound if direction < 0 else outer >= bound
             outer = bound if at_bound else outer
-            if misfit(outer) > threshold:
-                ends.append(float(brentq(lambda v: misfit(v) - threshold, inner, outer, xtol=1e-3 * step, rtol=1e-6)))
+            if above(outer) > 0:
+                ends.append(float(brentq(above, inner, outer, xtol=1e-3 * step, rtol=1e-6)))
                 break
             if at_bound or not math.isfinite(outer) or reach > 1e6 * step:
                 ends.append(edge)

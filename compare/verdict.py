@@ -14,6 +14,7 @@ from compare.laws import LAWS, LawName
 from compare.powerlaw import PowerLawFit
 from compare.scales import Scales
 from compare.strata import MEASURES
+from compare.swap_test import SwapTest
 from compare.wording import SYMBOLS, format_estimate, format_interval, listing, wrapped
 
 __all__ = ["Verdict", "write_verdict"]
@@ -76,9 +77,13 @@ def _exponents(contrast: Contrast) -> list[str]:
         return ["No measured series could be compared with the theory."]
     used: dict[str, PowerLawFit] = {item.theory.label: item.theory for item in contrast.comparisons}
     laws = [f"{fit.law()} (n={fit.n_points}, {_seeds(fit.n_seeds)}; {label})" for label, fit in used.items()]
-    measured = [f"{_short(item.measured.label)} {_power(item.measured)}" for item in contrast.comparisons]
-    first = f"The simple model gives {listing(laws, 2)}; measured exponents of R_f against P are "
-    sentences = [f"{first}{listing(measured, _NAMED)}."]
+    sides: dict[str, list[str]] = {}
+    for item in contrast.comparisons:
+        source, task, rest = [*_short(item.measured.label).split(" ", 2), ""][:3]
+        sides.setdefault(f"{source} {task}", []).append(f"{rest} {_power(item.measured)}".strip())
+    measured = [f"{where}: {listing(values, _NAMED)}" for where, values in sides.items()]
+    first = f"The simple model gives {listing(laws, 2)}; measured exponents of R_f against P are, for "
+    sentences = [f"{first}{'; '.join(measured)}."]
     groups: dict[str, list[Comparison]] = {}
     for item in contrast.comparisons:
         groups.setdefault(item.relation, []).append(item)
@@ -118,7 +123,7 @@ def _laws(laws: LawChoices) -> list[str]:
     unsure = sum(bool(choice.close()) for choice in laws)
     text = f"Of the laws tried on {len(laws)} series, AICc chooses {_joined(parts)}"
     text += f"; in {unsure} another law is within {CLOSE:g} of it, and {passing} of {len(tested)} that could be tested"
-    sentences = [f"{text} pass their residual tests."]
+    text += " pass their residual tests"
     model = [choice for choice in laws if any(fit.name.startswith("theory") for fit in choice)]
     if model:
         near = [
@@ -129,9 +134,9 @@ def _laws(laws: LawChoices) -> list[str]:
                 for fit in choice
             )
         ]
-        text = f"The theory's own curve, shifted or scaled, is the best law or within {CLOSE:g} in AICc of it for"
-        sentences.append(f"{text} {len(near)} of {len(model)} series{f' ({listing(near, 3)})' if near else ''}.")
-    return sentences
+        text += f"; the theory's own curve, shifted or scaled, is the best law or within {CLOSE:g} in AICc of it for"
+        text += f" {len(near)} of {len(model)} series{f' ({listing(near, 3)})' if near else ''}"
+    return [f"{text}."]
 
 
 def _scales(scales: Scales) -> list[str]:
@@ -190,7 +195,22 @@ def _errors(correlations: Correlations) -> list[str]:
     if tests:
         words = "; ".join(test.verdict(LEVEL) for test in tests)
         sentences.append(f"{words[0].upper()}{words[1:]}.")
-    return sentences
+    return [*sentences, *_largest(correlations)]
+
+
+def _largest(correlations: Correlations) -> list[str]:
+    """R_f against D_f at the largest P of each data set that all its nets share: where nets are trained best."""
+    last: dict[str, SwapTest] = {}
+    for test in correlations.tests:
+        setting, _, size = test.where.rpartition(", P = ")
+        if size and test.right == "diffeo_stability":
+            last[setting] = test  # tests come in the order of P
+    parts = [
+        f"{test.where}: r = {test.r_left:+.2f} with R_f, {test.r_right:+.2f} with D_f "
+        f"(p of the difference {test.p_value:.2g}, n = {test.nets} nets)"
+        for test in last.values()
+    ]
+    return [f"At the largest P alone, of log eps_t across nets: {'; '.join(parts)}."] if parts else []
 
 
 def _power(fit: PowerLawFit) -> str:

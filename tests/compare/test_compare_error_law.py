@@ -19,7 +19,7 @@ def nets(rng: np.random.Generator, *, series: int = 6, own: float = 0.2, point: 
     """eps_t = 0.2 R_f^(1/2), with noise that each net keeps along P (`own`) and noise of its points."""
     rows = []
     for net in range(series):
-        offset, level = own * rng.normal(), rng.normal()
+        offset, level = own * rng.normal(), 0.5 * rng.normal() - 1
         for i, size in enumerate(SIZES):
             log_ratio = level - 0.4 * i
             error = np.log(0.2) + 0.5 * log_ratio + offset + point * rng.normal()
