@@ -15,6 +15,7 @@ from compare.contrast import nearest_theory
 from compare.fitted_law import LawFit
 from compare.law_fits import fit_rows
 from compare.laws import TheoryCurve
+from compare.seed_errors import ROUNDING
 from compare.series import series
 from compare.wording import format_estimate, format_interval, skipped_lines, wrapped
 from theory.errors import InputError, require_real
@@ -27,15 +28,17 @@ __all__ = ["Parting", "Scale", "Scales", "effective_scales"]
 class Parting:
     """The first P at which a series lies outside the interval about the shifted theory, and on which side.
 
-    `factor` is measured R_f over the shifted theory's there. The intervals are those of all P together
-    (Bonferroni): `method` "seeds" is Student's t with the pooled variance of the seeds, "images" the rows' own
-    intervals over images, of a single seed.
+    `factor` is measured R_f over the shifted theory's there, `outside` all P that lie outside, of `sizes`
+    P. The intervals are those of all P together (Bonferroni): `method` "seeds" is Student's t with the pooled
+    variance of the seeds, "images" the rows' own intervals over images, of a single seed.
     """
 
     train_size: int
     side: Literal["above", "below"]
     factor: float
     method: Literal["seeds", "images"]
+    outside: tuple[int, ...]
+    sizes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ class Scale:
         text = f"s = {format_interval(self.shifted['shift'].estimate)}, off by a factor {self.miss:.2g}"
         if self.parting is not None:
             text += f"; parts from it at P = {self.parting.train_size} ({self.parting.side}, "
-            text += f"{self.parting.factor:.2g} times)"
+            text += f"{self.parting.factor:.2g} times), outside at {len(self.parting.outside)} of "
+            text += f"{self.parting.sizes} P"
         elif self.tested:
             text += "; never parts from it"
         if self.scaled is not None:
@@ -95,6 +99,7 @@ class Scale:
                 "side": self.parting.side,
                 "factor": self.parting.factor,
                 "method": self.parting.method,
+                "outside": list(self.parting.outside),
             }
         return {
             "label": self.label,
@@ -205,9 +210,14 @@ def _parting(fit: LawFit, rows: pd.DataFrame, confidence: float) -> tuple[Partin
         if not (np.isfinite(ends).all() and (ends > 0).all()):
             return None, False
         half = (np.log(ends[:, 1] / ends[:, 0]) / 2 * wider).tolist()
-    for item, reach in zip(fit.residuals, half, strict=True):
-        value = item.value.value
-        if abs(value) > max(reach, 1e-6):
-            side: Literal["above", "below"] = "above" if value > 0 else "below"
-            return Parting(item.train_size, side, math.exp(value), method), True
-    return None, True
+    outside = [
+        item
+        for item, reach in zip(fit.residuals, half, strict=True)
+        if abs(item.value.value) > max(reach, ROUNDING)
+    ]
+    if not outside:
+        return None, True
+    value = outside[0].value.value
+    side: Literal["above", "below"] = "above" if value > 0 else "below"
+    sizes = tuple(item.train_size for item in outside)
+    return Parting(sizes[0], side, math.exp(value), method, sizes, count), True

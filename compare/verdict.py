@@ -22,7 +22,7 @@ __all__ = ["Verdict", "write_verdict"]
 #: Series that a sentence names one by one.
 _NAMED = 8
 #: A shifted theory that misses by less than this factor (root mean square over P) describes a curve.
-NEAR = 1.25
+NEAR = 1.5
 _WORDS: dict[LawName, str] = {
     "power": "a power law",
     "theory-shifted": "the theory's own curve shifted in P",
@@ -161,12 +161,13 @@ def _scales(scales: Scales) -> list[str]:
     tested = [scale for scale in scales if scale.tested]
     if tested:
         parted = [
-            f"{_short(s.label)} at P = {s.parting.train_size} ({s.parting.side}, {s.parting.factor:.2g} times)"
+            f"{_short(s.label)} at P = {s.parting.train_size} ({s.parting.side}, {s.parting.factor:.2g} times; "
+            f"outside at {len(s.parting.outside)} of {s.parting.sizes} P)"
             for s in tested
             if s.parting is not None
         ]
         text = f"{len(parted)} of {len(tested)} series with intervals part from the shifted theory"
-        sentences.append(f"{text}{': ' + listing(parted, 4) if parted else ''}.")
+        sentences.append(f"{text}{', first ' + listing(parted, 4) if parted else ''}.")
     return sentences
 
 

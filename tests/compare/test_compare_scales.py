@@ -37,21 +37,21 @@ def test_a_planted_shift_is_found_and_never_parts(theory: pd.DataFrame) -> None:
     assert "never parts from it" in scale.words()
 
 
-def test_a_floor_parts_from_the_theory_where_it_begins(theory: pd.DataFrame) -> None:
-    """Exact up to P = 1024, ten times above afterwards: parts at 2048, above."""
-    table = planted(
-        np.random.default_rng(1), lambda p: saturating(p) * np.where(p > 4000, 10.0, 1.0), sigma=0.02, rho=0.0
-    )
-    table = table[table["train_size"] < 8000]  # one point off: the shift stays with the others
-    scale = effective_scales(theory, table)[LABEL]
-    assert scale.parting is not None
-    assert scale.parting.side in ("above", "below")
-    assert scale.parting.method == "seeds"
+def test_where_a_series_parts_from_the_theory_is_said(theory: pd.DataFrame) -> None:
+    """The theory's law but for the last P, 1.6 times too high there; and a flat one, below at small P."""
+    rng = np.random.default_rng(1)
+    table = planted(rng, lambda p: saturating(p) * np.where(p > 8000, 1.6, 1.0), sigma=0.1, rho=0.0)
+    parting = effective_scales(theory, table)[LABEL].parting
+    assert parting is not None
+    assert (parting.train_size, parting.side, parting.outside) == (8192, "above", (8192,))
+    assert (parting.method, parting.sizes) == ("seeds", 8)
     flat = planted(np.random.default_rng(2), lambda p: 0 * p + 0.3, sigma=0.02)
     parting = effective_scales(theory, flat)[LABEL].parting
     assert parting is not None
     assert (parting.train_size, parting.side) == (64, "below")
     assert parting.factor < 0.8
+    assert parting.outside[0] == 64
+    assert 64 < parting.outside[-1] <= 8192
 
 
 def test_one_seed_parts_by_its_own_intervals_or_not_at_all(theory: pd.DataFrame) -> None:
