@@ -135,6 +135,7 @@ def test_a_planted_effect_is_seen_and_put_into_words(effect: Correlations) -> No
     assert len(found.table()) == len(found.rows)
 
 
+@pytest.mark.slow
 def test_the_other_way_round_is_seen_as_well() -> None:
     found = correlations(nets(np.random.default_rng(3), r=0.0, d=0.95, sizes=SIZES[::4]))
     test = found.test("diffeo_stability")
@@ -143,6 +144,7 @@ def test_the_other_way_round_is_seen_as_well() -> None:
     assert "D_f goes with eps_t" in found.verdict()
 
 
+@pytest.mark.slow
 def test_few_nets_are_said_to_be_few() -> None:
     found = correlations(nets(np.random.default_rng(4), names=NETS[:4], sizes=SIZES[::4]))
     test = found.test("diffeo_stability")
@@ -153,6 +155,7 @@ def test_few_nets_are_said_to_be_few() -> None:
     assert "No data set has three nets" in two.verdict()
 
 
+@pytest.mark.slow
 def test_gaps_leave_the_largest_whole_block() -> None:
     table = nets(np.random.default_rng(5))
     holes = table[~((table["architecture"] == "vgg") & (table["train_size"] == 16384) & (table["task"] == "digits"))]

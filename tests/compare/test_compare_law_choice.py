@@ -44,6 +44,7 @@ def test_what_cannot_be_told_is_said() -> None:
     assert "but " in wavy.verdict()
 
 
+@pytest.mark.slow
 def test_every_series_is_judged_beside_the_theory() -> None:
     rng = np.random.default_rng(2)
     theory = theory_series(LONG)
@@ -66,6 +67,7 @@ def test_every_series_is_judged_beside_the_theory() -> None:
     assert {fit.name for fit in without["image-net digits fc2 trained"]} == {"power", "floor", "broken"}
 
 
+@pytest.mark.slow
 def test_a_choice_does_not_depend_on_the_order_of_rows() -> None:
     table = planted(np.random.default_rng(3), lambda p: 20 / p + 0.05)
     assert choose_law(table) == choose_law(table.sample(frac=1, random_state=1))

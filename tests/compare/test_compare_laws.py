@@ -142,6 +142,7 @@ def test_the_theory_is_extended_along_its_ends_and_says_how_far() -> None:
     assert (np.diff(inner) < 0).all()
 
 
+@pytest.mark.slow
 def test_seed_errors_find_the_planted_variance_and_correlation() -> None:
     """Over 40 tables of 4 seeds the mean estimates are within 4 standard errors of what was planted."""
     rng = np.random.default_rng(6)

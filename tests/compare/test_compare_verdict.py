@@ -54,6 +54,7 @@ def test_a_flat_measurement(theory: pd.DataFrame) -> None:
     assert "(below" in words
 
 
+@pytest.mark.slow
 def test_a_steeper_measurement(theory: pd.DataFrame) -> None:
     words = str(verdict(theory, lambda p: 300 * p**-2.0))
     assert "1 fall more steeply" in words
@@ -83,6 +84,7 @@ def test_nothing_to_judge() -> None:
     assert "nothing to judge" in str(write_verdict())
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_returns_them(
     theory: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
