@@ -40,6 +40,7 @@ SEEDS, BATCH = 8, 32
 def overhead(runs: int) -> tuple[float, float]:
     """Seconds a run takes in a sweep with a store beyond its training, and seconds that it takes by itself."""
     configs = Experiment(SHORT, (16,), tuple(range(runs))).configs()
+    torch.set_num_threads(1)  # as a sweep's runs have
     train(SHORT)  # imports, data and kernels are there from now on
     began = time.perf_counter()
     for config in configs:
