@@ -11,7 +11,7 @@ import pandas as pd
 from compare.collapse import collapse_panel
 from compare.contrast import Contrast
 from compare.correlations import Correlation, Correlations, correlations
-from compare.law_choice import LawChoices, choose_laws, parameter_words
+from compare.law_choice import LEAST_SIZES, LawChoices, choose_laws, parameter_words
 from compare.panels import Panel
 from compare.scales import Scale, Scales, effective_scales
 from compare.sections import Download, Section
@@ -22,9 +22,6 @@ from compare.wording import SYMBOLS, format_estimate, format_interval
 from theory.errors import InputError
 
 __all__ = ["Findings", "exponents_section", "find"]
-
-#: Distinct P below which a series says nothing about the shape of its curve.
-_LEAST_SIZES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +94,7 @@ def _whole_curves(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     All rows stay if leaving some out would change the labels of the others.
     """
     parts = series(table)
-    kept = {label: rows for label, rows in parts.items() if rows["train_size"].nunique() >= _LEAST_SIZES}
+    kept = {label: rows for label, rows in parts.items() if rows["train_size"].nunique() >= LEAST_SIZES}
     curves = pd.concat(kept.values(), ignore_index=True) if kept else table.iloc[:0]
     if set(series(curves)) != set(kept):
         return table, 0
@@ -145,7 +142,7 @@ def _laws_section(laws: LawChoices, few: int) -> Section:
         "Lack of fit and residuals along P are p-values: below 0.05 the law misses the points."
     ]
     if few:
-        notes.append(f"{few} series of fewer than {_LEAST_SIZES} training-set sizes are left out.")
+        notes.append(f"{few} series of fewer than {LEAST_SIZES} training-set sizes are left out.")
     heads = ("series", "law", "AICc above best", "weight", "lack of fit", "along P", "parameters")
     return Section("Which law", heads, rows, notes)
 

@@ -26,6 +26,8 @@ __all__ = ["LawChoice", "LawChoices", "choose_law", "choose_laws"]
 
 #: Laws whose AICc is worse by less than this are not told from the best (Burnham and Anderson 2002, section 2.6).
 CLOSE = 2.0
+#: Distinct P below which `choose_laws` leaves a series out: AICc then has no value for any law.
+LEAST_SIZES = 3
 _SYMBOLS = {"amplitude": "A", "floor": "F", "break_size": "P_b", "scale": "a", "shift": "s"}
 
 
@@ -195,7 +197,7 @@ def choose_laws(
     stage: str | None = None,
     confidence: float = 0.95,
 ) -> LawChoices:
-    """`choose_law` for every series of `table` but those at stage "initial" and those named as theory.
+    """`choose_law` for every series of `table` but those of fewer than three P, at stage "initial", or named as theory.
 
     `theory` is the label of one series of `table`, or a table of theory series of which each series gets the
     nearest (as in `contrast`: its own stage, else `stage`, else q=0.3). Without it the laws of the theory are left out.
@@ -215,6 +217,9 @@ def choose_laws(
         key = rows.iloc[0]
         if key["stage"] == "initial":
             skipped.append((label, "at initialisation R_f does not depend on P"))
+            continue
+        if (count := rows["train_size"].nunique()) < LEAST_SIZES:
+            skipped.append((label, f"{count} P, fewer than {LEAST_SIZES}, say nothing about the shape of a curve"))
             continue
         try:
             name = nearest_theory(key, predicted, stage) if predicted else None

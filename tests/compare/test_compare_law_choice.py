@@ -94,3 +94,17 @@ def test_how_often_the_planted_law_is_chosen() -> None:
         planted_floor += choose_law(planted(rng, lambda p: 20 / p + 0.05, sigma=0.2)).chosen.name != "power"
     assert chosen["power"] > 67
     assert planted_floor > 95
+
+
+def test_two_sizes_say_nothing_of_a_curve() -> None:
+    """A series of two P is left out with the reason; one of three is not."""
+    rng = np.random.default_rng(2)
+    short, longer = (
+        planted(rng, lambda p: 1 / p, sizes=sizes, architecture=net)
+        for sizes, net in (((64, 128), "a"), ((64, 128, 256), "b"))
+    )
+    found = choose_laws(pd.concat([short, longer], ignore_index=True))
+    assert len(found) == 1
+    ((label, reason),) = found.skipped
+    assert " a " in label
+    assert reason == "2 P, fewer than 3, say nothing about the shape of a curve"
