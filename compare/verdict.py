@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,12 @@ from compare.scales import Scales
 from compare.strata import MEASURES
 from compare.swap_test import SwapTest
 from compare.wording import SYMBOLS, format_estimate, format_interval, listing, wrapped
+from theory.estimate import Estimate
 
 __all__ = ["Verdict", "write_verdict"]
 
 #: Series that a sentence names one by one.
-_NAMED = 8
+_NAMED = 4
 #: A shifted theory that misses by less than this factor (root mean square over P) describes a curve.
 NEAR = 1.5
 _WORDS: dict[LawName, str] = {
@@ -72,22 +74,35 @@ def write_verdict(
 
 
 def _exponents(contrast: Contrast) -> list[str]:
-    """The theory's exponent and the measured ones, and how many of them agree."""
+    """How many series of each source fall as the theory does, and the exponents side by side."""
     if not contrast.comparisons:
         return ["No measured series could be compared with the theory."]
+    sources: dict[str, list[Comparison]] = {}
+    sides: dict[str, list[Comparison]] = {}
+    for item in contrast.comparisons:
+        source, task = [*item.measured.label.split(" "), ""][:2]
+        sources.setdefault(source, []).append(item)
+        sides.setdefault(f"{source} {task}".strip(), []).append(item)
+    counts = [f"of {len(own)} {source} series {_relations(own)}" for source, own in sources.items()]
     used: dict[str, PowerLawFit] = {item.theory.label: item.theory for item in contrast.comparisons}
     laws = [f"{fit.law()} (n={fit.n_points}, {_seeds(fit.n_seeds)}; {label})" for label, fit in used.items()]
-    sides: dict[str, list[str]] = {}
-    for item in contrast.comparisons:
-        source, task, rest = [*_short(item.measured.label).split(" ", 2), ""][:3]
-        sides.setdefault(f"{source} {task}", []).append(f"{rest} {_power(item.measured)}".strip())
-    measured = [f"{where}: {listing(values, _NAMED)}" for where, values in sides.items()]
-    first = f"The simple model gives {listing(laws, 2)}; measured exponents of R_f against P are, for "
-    sentences = [f"{first}{'; '.join(measured)}."]
-    groups: dict[str, list[Comparison]] = {}
-    for item in contrast.comparisons:
-        groups.setdefault(item.relation, []).append(item)
-    total = len(contrast.comparisons)
+    measured = [f"{where}: {_powers([item.measured for item in own])}" for where, own in sides.items()]
+    second = f"The simple model gives {listing(laws, 2)}; measured exponents of R_f against P are, for "
+    sentences = [f"{'; '.join(counts)}.", f"{second}{'; '.join(measured)}."]
+    ratios = [item for item in contrast.comparisons if item.ratio and math.isfinite(item.ratio.estimate.error)]
+    if ratios:
+        named = [
+            f"{format_estimate(item.ratio.estimate)} for {_short(item.measured.label)} (n={item.ratio.estimate.n})"
+            for item in ratios
+            if item.ratio
+        ]
+        sentences[1] = sentences[1][:-1] + "; where task and stage are the theory's, measured over predicted R_f is "
+        sentences[1] += f"{listing(named, 4)}."
+    return [sentences[0][0].upper() + sentences[0][1:], sentences[1]]
+
+
+def _relations(items: Sequence[Comparison]) -> str:
+    """``3 fall as the theory does (difference of exponents +0.1 ± 0.2, ...) and 5 fall more slowly (...)``."""
     words = {
         "agrees with": "fall as the theory does",
         "slower than": "fall more slowly",
@@ -96,20 +111,28 @@ def _exponents(contrast: Contrast) -> list[str]:
     }
     parts = []
     for relation, text in words.items():
-        own = groups.get(relation, [])
+        own = [item.difference for item in items if item.relation == relation]
         if own:
-            differences = [f"{format_estimate(item.difference, sign=True)}" for item in own]
-            parts.append(f"{len(own)} {text} (difference of exponents {listing(differences, 4)})")
-    tail = ""
-    ratios = [item for item in contrast.comparisons if item.ratio and math.isfinite(item.ratio.estimate.error)]
-    if ratios:
-        named = [
-            f"{format_estimate(item.ratio.estimate)} for {_short(item.measured.label)} (n={item.ratio.estimate.n})"
-            for item in ratios
-            if item.ratio
-        ]
-        tail = f"; where task and stage are the theory's, measured over predicted R_f is {listing(named, 4)}"
-    return [*sentences, f"Of {total} measured series, {_joined(parts)}{tail}."]
+            parts.append(f"{len(own)} {text} (difference of exponents {_span(own, sign=True)})")
+    return _joined(parts)
+
+
+def _powers(fits: Sequence[PowerLawFit]) -> str:
+    """Each by its name up to four, else from the least to the largest with the median."""
+    if len(fits) <= _NAMED:
+        named = [f"{_short(fit.label).split(' ', 2)[-1]} {_power(fit)}" for fit in fits]
+        return ", ".join(named)
+    return f"{len(fits)} series from {_span([fit.exponent for fit in fits])}"
+
+
+def _span(values: Sequence[Estimate], sign: bool = False) -> str:
+    """One value, or the least and the largest, with the median where there are more than two."""
+    ordered = sorted(values, key=lambda value: value.value)
+    ends = [format_estimate(value, sign=sign) for value in (ordered[0], ordered[-1])]
+    if len(ordered) == 1:
+        return ends[0]
+    middle = f", median {statistics.median(value.value for value in ordered):{'+' if sign else ''}.2f}"
+    return f"{ends[0]} to {ends[1]}{middle if len(ordered) > 2 else ''}"
 
 
 def _laws(laws: LawChoices) -> list[str]:
@@ -117,7 +140,7 @@ def _laws(laws: LawChoices) -> list[str]:
     chosen: dict[LawName, list[str]] = {}
     for choice in laws:
         chosen.setdefault(choice.chosen.name, []).append(_short(choice.label))
-    parts = [f"{_WORDS[name]} for {len(chosen[name])} ({listing(chosen[name], 2)})" for name in LAWS if name in chosen]
+    parts = [f"{_WORDS[name]} for {len(chosen[name])}" for name in LAWS if name in chosen]
     tested = [choice for choice in laws if choice.passes is not None]
     passing = sum(bool(choice.passes) for choice in tested)
     unsure = sum(bool(choice.close()) for choice in laws)
@@ -135,7 +158,7 @@ def _laws(laws: LawChoices) -> list[str]:
             )
         ]
         text += f"; the theory's own curve, shifted or scaled, is the best law or within {CLOSE:g} in AICc of it for"
-        text += f" {len(near)} of {len(model)} series{f' ({listing(near, 3)})' if near else ''}"
+        text += f" {len(near)} of {len(model)} series{f' ({listing(near, 2)})' if near else ''}"
     return [f"{text}."]
 
 
@@ -154,20 +177,24 @@ def _scales(scales: Scales) -> list[str]:
         span = f"a factor {low}" if low == high else f"factors of {low} to {high}"
         values = [f"s = {format_interval(s.shifted['shift'].estimate)}, {_short(s.label)}" for s in missed]
         words = f"no shift in P lays {len(missed)} of {len(scales)} series on the theory: the best, "
-        words += f"{listing(values, 3)}, {'leaves' if len(missed) == 1 else 'leave'} {span} (root mean square over P), "
+        words += f"{listing(values, 1)}, {'leaves' if len(missed) == 1 else 'leave'} {span} (root mean square over P), "
         words += "so that an effective scale means little there"
         text = f"{text}; {words}" if text else words[0].upper() + words[1:]
     sentences = [text + "."]
     tested = [scale for scale in scales if scale.tested]
     if tested:
-        parted = [
-            f"{_short(s.label)} at P = {s.parting.train_size} ({s.parting.side}, {s.parting.factor:.2g} times; "
-            f"outside at {len(s.parting.outside)} of {s.parting.sizes} P)"
-            for s in tested
-            if s.parting is not None
-        ]
+        parted = [s for s in tested if s.parting is not None]
         text = f"{len(parted)} of {len(tested)} series with intervals part from the shifted theory"
-        sentences.append(f"{text}{', first ' + listing(parted, 4) if parted else ''}.")
+        if parted:
+            places = [
+                f"{_short(s.label)} at P = {s.parting.train_size} ({s.parting.side}, {s.parting.factor:.2g} times; "
+                f"outside at {len(s.parting.outside)} of {s.parting.sizes} P)"
+                for s in parted
+                if s.parting is not None
+            ]
+            below = sum(s.parting is not None and s.parting.side == "below" for s in parted)
+            text += f", {below} of them first below it, {len(parted) - below} above: {listing(places, 2)}"
+        sentences.append(f"{text}.")
     return sentences
 
 
