@@ -230,8 +230,8 @@ def _largest(correlations: Correlations) -> list[str]:
     """R_f against D_f at the largest P of each data set that all its nets share: where nets are trained best."""
     last: dict[str, SwapTest] = {}
     for test in correlations.tests:
-        setting, _, size = test.where.rpartition(", P = ")
-        if size and test.right == "diffeo_stability":
+        setting, at, _ = test.where.rpartition(", P = ")
+        if at and test.right == "diffeo_stability":
             last[setting] = test  # tests come in the order of P
     parts = [
         f"{test.where}: r = {test.r_left:+.2f} with R_f, {test.r_right:+.2f} with D_f "

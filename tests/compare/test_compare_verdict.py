@@ -68,6 +68,7 @@ def test_the_test_error_is_judged(theory: pd.DataFrame) -> None:
     assert re.search(r"R_f (goes|and G_f go) with it and D_f", str(seen))
     assert "R_f goes with the error more closely than D_f" in str(seen)
     assert len(seen.sentences) == 8
+    assert seen.sentences[-1].count("with R_f") == 1  # the largest P of the one data set, not all P together
     for sentence in seen.sentences:
         assert any(character.isdigit() for character in sentence), sentence
     assert all(len(line) <= 79 for line in seen.lines())
