@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,17 +44,13 @@ def test_measured_ratio_of_a_linear_function_is_exact_in_the_mean() -> None:
 def test_a_run_is_reproducible_and_seeds_differ() -> None:
     state = torch.get_rng_state()
     one, two = train_stripe(SMALL), train_stripe(SMALL)
-    other = train_stripe(StripeConfig(**{**_fields(SMALL), "seed": 1}))
+    other = train_stripe(replace(SMALL, seed=1))
     assert torch.equal(state, torch.get_rng_state())
     drop = ["seconds"]
     assert one.table.drop(columns=drop).equals(two.table.drop(columns=drop))
     assert not one.table["relative_stability"].equals(other.table["relative_stability"])
     assert one.table["stage"].tolist() == ["q=0.9", "q=0.5"]
     assert (one.table["unfit_fraction"] <= [0.9, 0.5]).all()
-
-
-def _fields(config: StripeConfig) -> dict[str, object]:
-    return {name: getattr(config, name) for name in config.__dataclass_fields__}
 
 
 @pytest.mark.slow
@@ -83,7 +80,7 @@ def test_torch_and_the_theorys_flow_agree_without_any_fit() -> None:
 
 
 def test_sgd_also_reaches_the_fractions() -> None:
-    config = StripeConfig(**{**_fields(SMALL), "batch_size": 16})  # type: ignore[arg-type]
+    config = replace(SMALL, batch_size=16)
     run, full = train_stripe(config), train_stripe(SMALL)
     assert (run.table["unfit_fraction"] <= [0.9, 0.5]).all()
     assert run.table["relative_stability"].tolist() != full.table["relative_stability"].tolist()
@@ -91,9 +88,9 @@ def test_sgd_also_reaches_the_fractions() -> None:
 
 
 def test_giving_up_is_never_silent() -> None:
-    base = {**_fields(SMALL), "unfit_fractions": (0.9, 0.0), "max_steps": 1000}
+    base = replace(SMALL, unfit_fractions=(0.9, 0.0), max_steps=1000)
     with pytest.warns(RuntimeWarning, match="1 unfit fractions not reached in 1000 steps"):
-        run = train_stripe(StripeConfig(**base))  # type: ignore[arg-type]
+        run = train_stripe(base)
     assert run.table["stage"].tolist() == ["q=0.9"]
     with warnings.catch_warnings(), pytest.raises(InputError, match="max_steps = 10: ended at unfit fraction 1"):
-        train_stripe(StripeConfig(**{**base, "max_steps": 10}))  # type: ignore[arg-type]
+        train_stripe(replace(base, max_steps=10))
