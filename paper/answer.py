@@ -1,6 +1,6 @@
 """The README's answer: exponents of R_f(P) side by side, from the committed tables, and the figure beside them.
 
-    python paper/answer.py    # writes the README's part between the marks, and paper/figures/answer.png
+    python paper/answer.py    # writes the parts of README.md and docs/results.md between the marks, and the figure
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from image_table import COLOURS, DATA, MARKS, NETS, TASKS, averaged, image_table
 from matplotlib.figure import Figure
 from plots import LOOK, bars, finish, log_y, points, sizes
 
-from compare import effective_scales, fit_power_law
+from compare import choose_laws, contrast, correlations, effective_scales, fit_power_law, write_verdict
 from compare.averages import average_over_seeds
 from compare.figures import save
 from compare.styles import PALETTE
-from compare.wording import format_estimate, format_interval
+from compare.wording import SYMBOLS, format_estimate, format_interval
 from theory import InputError, read_table
 from theory.estimate import geometric_mean
 from theory.files import write_whole
 
-__all__ = ["answer", "answer_figure", "rows"]
+__all__ = ["answer", "answer_figure", "rows", "verdict"]
 
 ROOT = Path(__file__).parent.parent
 STAGE = "q=0.3"
@@ -145,18 +145,49 @@ def answer() -> str:
     return "\n".join(lines)
 
 
+def verdict() -> str:
+    """The part of docs/results.md: the verdict on all curves in words, and what goes with the test error."""
+    images = image_table()
+    nets = read_table(DATA / "stripe_nets.csv")
+    others = [published(task) for task in TASKS]
+    measured = pd.concat([images[images["stage"] == "trained"], nets, *others], ignore_index=True)
+    flow = flow_table()
+    related = correlations(images)
+    laws, scales = choose_laws(measured, flow), effective_scales(flow, measured)
+    words = write_verdict(contrast(flow, measured), laws, scales, related)
+    lines = [
+        MARK[0],
+        *(f"- {sentence}" for sentence in words.sentences),
+        "",
+        "| nets | P | of log eps_t with | r | p | rank r | p |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in related.rows:
+        if row.kind == "pooled":
+            name = f"{row.n}, {TASKS.get(row.where, row.where)} | {row.strata} | log {SYMBOLS[row.x]}"
+            numbers = f"{format_interval(row.pearson)} | {row.p_pearson:.2g}"
+            lines.append(f"| {name} | {numbers} | {row.spearman.value:.2f} | {row.p_spearman:.2g} |")
+    tests = [test for test in related.tests if " P = " not in test.where]
+    lines += ["", *(f"- {TASKS.get(test.where, test.where)}: {test.verdict()}." for test in tests), MARK[1]]
+    return "\n".join(lines)
+
+
+def _put(path: Path, part: str) -> None:
+    """`part` between the marks of a text."""
+    text = path.read_text(encoding="utf-8")
+    pattern = re.compile(f"{re.escape(MARK[0])}.*{re.escape(MARK[1])}", re.DOTALL)
+    if not pattern.search(text):
+        raise InputError(path.name, MARK[0], "has no part for the answer")
+    write_whole(path, lambda aside: aside.write_text(pattern.sub(lambda _: part, text), encoding="utf-8"))
+
+
 def main() -> None:
     import matplotlib as mpl
 
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    pattern = re.compile(f"{re.escape(MARK[0])}.*{re.escape(MARK[1])}", re.DOTALL)
-    if not pattern.search(text):
-        raise InputError("README.md", MARK[0], "has no part for the answer")
-    part = answer()
     with mpl.rc_context(LOOK):
         save(answer_figure(), ROOT / "paper" / "figures" / "answer.png")
-    write_whole(readme, lambda aside: aside.write_text(pattern.sub(lambda _: part, text), encoding="utf-8"))
+    _put(ROOT / "README.md", answer())
+    _put(ROOT / "docs" / "results.md", verdict())
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ _COLOURS = dict(zip(STAGES, ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E0
 
 
 def flow_table() -> pd.DataFrame:
-    """The flow in d = 30, softplus hinge, alpha = 1e-6, to the largest P."""
-    names = ("stripe_theory.csv", "stripe_theory_32768.csv")
+    """The flow in d = 30, softplus hinge, alpha = 1e-6, to the largest P of 16 seeds."""
+    names = ("stripe_theory_64.csv", "stripe_theory.csv", "stripe_theory_32768.csv")
     return pd.concat([read_table(DATA / name) for name in names], ignore_index=True)
 
 
