@@ -55,7 +55,7 @@ def _one_line(message: Warning | str, *_: object, **__: object) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; exit status 0, 1 if a part is missing, 2 for input that is not allowed, with a line on why."""
+    """Run one command; exit status 0, 1 if a part is missing, 2 for input that is not allowed, 130 if interrupted."""
     usual = warnings.formatwarning
     warnings.formatwarning = _one_line
     try:
@@ -69,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"relstab: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("relstab: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
     except (OSError, MemoryError) as error:  # a full disk, a folder without permission, sizes beyond the machine
         reason = " ".join(str(error).split()) or "not enough memory"
         print(f"relstab: {type(error).__name__}: {reason}", file=sys.stderr)

@@ -17,10 +17,22 @@ from empirical.evaluation import evaluation
 from empirical.recipe import crop_and_flip, recipe
 from theory.errors import InputError
 
-__all__ = ["Descent", "Progress"]
+__all__ = ["Descent", "Progress", "usable"]
 
 #: Called with the fraction of the training done, in [0, 1].
 Progress = Callable[[float], None]
+
+
+#: Part of every checkpoint; to be raised when what is in one changes.
+_REVISION = 1
+
+
+def usable(saved: Checkpoint | None, model: nn.Module) -> Checkpoint | None:
+    """The checkpoint if it is of this version and of such a model; else None, and the run begins at its beginning."""
+    if saved is None or saved.facts.get("revision") != _REVISION:
+        return None
+    shapes = {name: value.shape for name, value in model.state_dict().items()}
+    return saved if {name: value.shape for name, value in saved.part("model").items()} == shapes else None
 
 
 class Descent:
@@ -57,7 +69,7 @@ class Descent:
         if self.images.device.type == "cuda":
             tensors["random/cuda"] = torch.cuda.get_rng_state(self.images.device)
         facts = {
-            "config": config_hash(self.config), "rows": rows, "log": log, "seconds": seconds,
+            "revision": _REVISION, "config": config_hash(self.config), "rows": rows, "log": log, "seconds": seconds,
             "done": self.done, "loss": self.loss,
             "epoch": self.epoch, "score": None if self._best is None else self._best[0],
             "groups": optimizer.facts["groups"], "schedule": self.schedule.state_dict(),

@@ -87,6 +87,7 @@ def read_experiments(path: str | Path) -> list[Experiment]:
     for place, table in enumerate(tables):
         try:
             found.append(_experiment(table))
+            found[-1].configs()  # each must be allowed, too
         except InputError as error:
             line = _line(text, place, error.parameter)
             raise InputError(f"{source.name}, line {line}: {error.parameter}", error.value, error.allowed) from error
@@ -120,5 +121,6 @@ def _experiment(table: dict[str, Any]) -> Experiment:
     if "train_sizes" not in table:
         raise InputError("train_sizes", None, "an experiment must name at least one")
     settings: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items() if key in own}
-    base = kind(**settings)
+    sizes = [require_integer("train_sizes", size, 1) for size in table["train_sizes"]]
+    base = kind(train_size=max(sizes, default=1), **settings)
     return Experiment(base, **{key: tuple(table[key]) for key in grid & table.keys()})

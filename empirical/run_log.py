@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -29,8 +30,9 @@ class RunLog:
         self._path = None if path is None else Path(path)
         self._written, self._last = 0, 0.0
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text("")
+            with suppress(OSError):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._path.write_text("")
 
     def add(self, **numbers: float) -> None:
         """One more row; on the disk within a second or at the next one."""
@@ -39,10 +41,10 @@ class RunLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows that the file lacks."""
+        """Write the rows that the file lacks. Where that cannot be, on a disk that is full, the run goes on."""
         if self._path is None or self._written == len(self.rows):
             return
-        with self._path.open("a", newline="", encoding="utf-8") as file:
+        with suppress(OSError), self._path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
             if self._written == 0:
                 writer.writeheader()

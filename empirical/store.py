@@ -61,7 +61,8 @@ class RunStore:
     """A folder of finished runs, content-addressed by their configurations."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = make_folder("store", folder)
+        # Absolute, since runs may be done by processes that work elsewhere.
+        self.folder = make_folder("store", Path(folder).absolute())
 
     def path(self, config: Config) -> Path:
         """Where the run of `config` is, or will be."""
@@ -75,10 +76,12 @@ class RunStore:
         """Where the run can be watched while it goes on."""
         return self.folder / ".logs" / f"{config_hash(config)}.csv"
 
-    def read(self, config: Config) -> pd.DataFrame | None:
+    def read(self, config: Config, *, aside: bool = True) -> pd.DataFrame | None:
         """The rows of a finished run; None if there is none.
 
-        What stands in its place and is not whole, or not what was written, is put aside, to be done again.
+        What stands in its place and is not whole, or not what was written, is put aside, to be done again, unless
+        told not to. A file that is there and cannot be read, by its rights or the disk's fault, is an OSError: the run
+        may be whole.
         """
         place = self.path(config)
         if not place.is_dir():
@@ -90,9 +93,10 @@ class RunStore:
                     if _digest(place / name) != digest:
                         raise ValueError(name)
             return read_table(place / "record.csv")
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             with suppress(OSError):  # another process may have been faster
-                place.rename(self.folder / f".damaged-{place.name}-{secrets.token_hex(4)}")
+                if aside:
+                    place.rename(self.folder / f".damaged-{place.name}-{secrets.token_hex(4)}")
             return None
 
     def write(self, run: Run, device: str = "cpu", weights: bool = True) -> None:
@@ -117,7 +121,7 @@ class RunStore:
                 raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-        for left in (self._failure_path(run.config), self.log(run.config)):
+        for left in (self._failure_path(run.config), self.log(run.config), self.checkpoint(run.config)):
             left.unlink(missing_ok=True)
 
     @contextmanager
@@ -127,8 +131,8 @@ class RunStore:
         What a process that was killed left half-written is removed by the next one that may.
         """
         name = config_hash(config)
-        path = make_folder("store", self.folder, ".locks") / name
-        with path.open("w") as file:
+        (self.folder / ".locks").mkdir(exist_ok=True)  # a store that is not there on this machine is an error
+        with (self.folder / ".locks" / name).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
@@ -136,7 +140,9 @@ class RunStore:
                 return
             for left in self.folder.glob(f".unfinished-{name}-*"):
                 shutil.rmtree(left, ignore_errors=True)
-            make_folder("store", self.folder, ".checkpoints")
+            for left in self.folder.glob(f".checkpoints/.{name}-*"):
+                left.unlink(missing_ok=True)
+            (self.folder / ".checkpoints").mkdir(exist_ok=True)
             yield True
 
     def _failure_path(self, config: Config) -> Path:

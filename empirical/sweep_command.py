@@ -14,7 +14,7 @@ import tyro
 
 from empirical.experiments import Config, read_experiments
 from empirical.measure_command import require_torch
-from theory.errors import InputError, require_integer
+from theory.errors import InputError, require_integer, require_real
 from theory.executors import chosen_executor
 from theory.table import require_table_path, write_table
 from theory.terminal import Terminal, duration
@@ -86,7 +86,9 @@ class Sweep:
 
     def run(self) -> dict[str, Any]:
         experiments = read_experiments(self.file)
-        require_integer("workers", self.workers, 1)
+        for name, minimum in (("workers", 1), ("threads", 1), ("retries", 0)):
+            require_integer(name, getattr(self, name), minimum)
+        require_real("gpus_per_run", self.gpus_per_run, minimum=0)
         if self.gpus_per_run and self.ray is None:
             raise InputError("gpus_per_run", self.gpus_per_run, "is read with ray only")
         executor = chosen_executor(self.workers, self.ray, cpus_each=self.threads, gpus_each=self.gpus_per_run)
@@ -133,8 +135,9 @@ class Sweep:
                 )  # fmt: skip
             except SweepIncomplete as error:
                 table, missing = error.table, error
-        write_table(table, self.output, comment=f"relstab sweep {self.file}")
-        terminal.line(f"wrote {self.output}: {len(table)} rows")
+        if len(table):  # what stands there from before is worth more than nothing
+            write_table(table, self.output, comment=f"relstab sweep {self.file}")
+            terminal.line(f"wrote {self.output}: {len(table)} rows")
         result = {"output": str(self.output), "rows": _json_rows(table), "missing": []}
         if missing is not None:
             from empirical.sweeps import named
@@ -161,7 +164,7 @@ class Sweep:
 
     def _export(self, terminal: Terminal, configs: list[Config], store: RunStore, path: Path) -> dict[str, Any]:
         require_table_path("export", path)
-        tables = [table for config in configs if (table := store.read(config)) is not None]
+        tables = [table for config in configs if (table := store.read(config, aside=False)) is not None]
         if not tables:
             raise InputError("store", str(self.store), f"holds none of the {len(configs)} runs of {self.file}")
         table = pd.concat(tables, ignore_index=True)

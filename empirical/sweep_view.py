@@ -74,7 +74,8 @@ class SweepView:
         what = config.architecture if isinstance(config, ImageConfig) else f"{config.kind}, d = {config.dim}"
         where = f"{config.dataset} " if isinstance(config, ImageConfig) else ""
         at = f"P = {config.train_size}, seed {config.seed}"
-        return f"{where}{what}", at, duration(time.monotonic() - self.since[config]), _last(self.store.log(config))
+        now = time.monotonic()  # drawn by another thread than the one that is told: a run may just have ended
+        return f"{where}{what}", at, duration(now - self.since.get(config, now)), _last(self.store.log(config))
 
 
 def _last(log: Path) -> str:

@@ -6,6 +6,9 @@ cut goes on from its last checkpoint. Several sweeps may share a store at the sa
 
 from __future__ import annotations
 
+import os
+import platform
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +19,13 @@ import pandas as pd
 import torch
 
 from empirical.config import ImageConfig, StripeConfig
+from empirical.data import FOLDER_VARIABLE
 from empirical.devices import require_device, visible_gpus
 from empirical.experiments import Config, Experiment
 from empirical.store import Failure, RunStore
 from empirical.training import Run, check, train
 from theory.errors import Incomplete, InputError, require_integer, require_real
-from theory.executors import Executor, Processes, as_executor, run_jobs
+from theory.executors import Executor, Processes, RayCluster, as_executor, run_jobs
 from theory.table import curve_table, validate_table
 
 __all__ = [
@@ -102,12 +106,13 @@ def _run(config: Config, options: _Options, wait: bool) -> pd.DataFrame | None:
     def train_here(checkpoint: Path | None = None) -> Run:
         return train(
             config, data_folder=options.data_folder, download=options.download, device=options.device,
-            checkpoint=checkpoint, checkpoint_seconds=options.checkpoint_seconds,
+            checkpoint=checkpoint, checkpoint_seconds=options.checkpoint_seconds, keep_checkpoint=True,
             log=None if options.store is None else options.store.log(config),
         )  # fmt: skip
 
     store = options.store
-    with _threads(options.threads):
+    with _threads(options.threads), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"P = \d+, seed", category=RuntimeWarning)  # the sweep says it
         if store is None:
             return train_here().table
         with store.lock(config, wait=wait) as mine:
@@ -115,10 +120,28 @@ def _run(config: Config, options: _Options, wait: bool) -> pd.DataFrame | None:
                 return None
             held = store.read(config)
             if held is None:
+                _require_here(config, options)
                 run = train_here(store.checkpoint(config))
                 store.write(run, options.device, options.keep_weights)
                 held = run.table
             return held
+
+
+def _require_here(config: Config, options: _Options) -> None:
+    """Data and device, which the first process has looked at, are on this machine, too: if not, another try may do."""
+    try:
+        check(config, options.data_folder)
+        require_device(options.device)
+    except InputError as error:
+        raise RuntimeError(f"{platform.node()}: {error}") from error
+
+
+def _unreached(config: Config, table: pd.DataFrame) -> list[float]:
+    """Unfit fractions of a stripe net or a flow that its run did not come to."""
+    if isinstance(config, ImageConfig):
+        return []
+    stages = set(table["stage"])
+    return [fraction for fraction in config.unfit_fractions if f"q={fraction:g}" not in stages]
 
 
 def _require_distinct_rows(configs: list[Config]) -> None:
@@ -185,12 +208,18 @@ def sweep(
     require_integer("retries", retries, 0)
     require_real("checkpoint_seconds", checkpoint_seconds, minimum=0)
     configs = all_configs(experiments)
-    require_device(device)
+    if isinstance(place, RayCluster):  # its machines have the device, this one need not
+        if device.startswith("cuda") and not place.gpus:
+            raise InputError("gpus", place.gpus, "must be above 0 for runs on the cluster's GPUs")
+    else:
+        require_device(device)
+    given = data_folder if data_folder is not None else os.environ.get(FOLDER_VARIABLE)
+    # Absolute, and here: runs may be done by processes that work elsewhere and know other variables.
+    folder = None if given is None else str(Path(given).absolute())
     for config in configs:
-        check(config, data_folder, download)
+        check(config, folder, download)
     _require_distinct_rows(configs)
     keep = RunStore(store) if isinstance(store, str | Path) else store
-    folder = None if data_folder is None else str(data_folder)
     options = _Options(folder, download, device, threads, keep, keep_weights, checkpoint_seconds)
     if isinstance(place, Processes) and device == "cuda" and not place.gpus:
         place = Processes(place.workers, visible_gpus())
@@ -242,6 +271,10 @@ def sweep(
         jobs = {config: (config, options, wait) for config in waiting}
         run_jobs(_run, jobs, place, finish, retries=retries, fail=fail, start=start)
         waiting, elsewhere = elsewhere, []
+    for config, rows in tables.items():
+        if missed := _unreached(config, rows):
+            listed = ", ".join(f"{fraction:g}" for fraction in missed)
+            warnings.warn(f"{named(config)}: unfit fraction not reached: {listed}", RuntimeWarning, stacklevel=2)
     table = curve_table([])
     if tables:
         table = validate_table(pd.concat([tables[config] for config in configs if config in tables], ignore_index=True))

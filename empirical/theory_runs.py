@@ -50,8 +50,8 @@ class TheoryConfig:
     noise_norms: tuple[float, ...] = _FLOW.noise_norms
 
     def __post_init__(self) -> None:
-        for name, minimum in (("informative_dim", 1), ("train_size", 1), ("seed", 0)):
-            require_integer(name, getattr(self, name), minimum, MAXIMUM_SEED)
+        for name, minimum in (("dim", 1), ("informative_dim", 1), ("train_size", 1), ("seed", 0)):
+            object.__setattr__(self, name, require_integer(name, getattr(self, name), minimum, MAXIMUM_SEED))
         if self.neuron_seed is not None:
             require_integer("neuron_seed", self.neuron_seed, 0, MAXIMUM_SEED)
         require_choice("backend", self.backend, ("auto", *BACKENDS))

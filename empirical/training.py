@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from empirical.architectures import build, seeded
 from empirical.checkpoints import read_checkpoint, write_checkpoint
 from empirical.config import ImageConfig, StripeConfig
 from empirical.data import ImageData, load_data, training_subset
-from empirical.descent import Descent, Progress
+from empirical.descent import Descent, Progress, usable
 from empirical.devices import require_device
 from empirical.evaluation import classification_error, with_statistics
 from empirical.experiments import Config
@@ -116,6 +117,7 @@ def train(
     device: str | torch.device = "cpu",
     checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 60.0,
+    keep_checkpoint: bool = False,
     log: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Run:
@@ -124,8 +126,8 @@ def train(
 
     With `checkpoint`, a file's path, the state of an image net's training is kept there at the end of an epoch at
     least every `checkpoint_seconds`; a run that finds such a file goes on from it, to the same numbers to the bit, and
-    removes it when it is done. A damaged file counts as none. With `log`, a CSV file, the training can be watched
-    there, for images an epoch a line.
+    removes it when it is done, unless told to keep it, until its results are kept. A damaged file, or one of another
+    version, counts as none. With `log`, a CSV file, the training can be watched there, for images an epoch a line.
 
     Returns
     -------
@@ -162,13 +164,13 @@ def train(
     # Convolutions are faster with the channels innermost; numbers agree to rounding.
     model.to(memory_format=torch.channels_last)
     measured = _Measured(config, data, place)
-    saved = None if checkpoint is None else read_checkpoint(checkpoint)
+    saved = None if checkpoint is None else usable(read_checkpoint(checkpoint), model)
     rows = [measured.row(model, "initial")] if saved is None else list(saved.facts["rows"])
     with seeded(batch_seed, place):  # for layers that draw, such as dropout
         descent = Descent(config, model, images, labels, torch.Generator().manual_seed(batch_seed))
         if saved is not None:
             start -= descent.restore(saved, str(checkpoint))
-        told = RunLog(log, [] if saved is None else saved.facts.get("log", []))
+        told = RunLog(log, [] if saved is None else saved.facts["log"])
         last = time.perf_counter()
         for epoch in descent.epochs(progress):
             if epoch in descent.recorded:
@@ -176,7 +178,10 @@ def train(
             now = time.perf_counter()
             told.add(epoch=epoch, loss=descent.loss, learning_rate=descent.learning_rate, seconds=now - start)
             if checkpoint is not None and now - last >= checkpoint_seconds and epoch < descent.recipe.epochs:
-                write_checkpoint(checkpoint, descent.state(rows, now - start, told.rows))
+                try:
+                    write_checkpoint(checkpoint, descent.state(rows, now - start, told.rows))
+                except OSError as error:  # a full disk: the run itself may still find room in the end
+                    warnings.warn(f"no checkpoint could be written: {error}", RuntimeWarning, stacklevel=2)
                 last = time.perf_counter()
         told.flush()
         descent.finish()
@@ -184,7 +189,7 @@ def train(
     row["train_error"] = classification_error(model, descent.images, descent.labels)
     seconds = time.perf_counter() - start
     rows.append(row | {"seconds": seconds})
-    if checkpoint is not None:
+    if checkpoint is not None and not keep_checkpoint:
         Path(checkpoint).unlink(missing_ok=True)
     return Run(
         config, curve_table(rows), model, descent.loss, seconds, descent.recipe, descent.epoch, told.table()

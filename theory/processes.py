@@ -74,6 +74,9 @@ class Processes:
                         worker.process.join()
                         seats.append(worker.seat)
                         outcome = WorkerDied(f"its process ended with status {worker.process.exitcode}")
+                    except Exception as error:  # what can be pickled and not be unpickled
+                        idle.append(worker)
+                        outcome = RuntimeError(f"its result could not be read: {type(error).__name__}: {error}")
                     work.settle(worker.key, worker.tries, outcome)
         finally:
             for worker in (*busy, *idle):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +37,8 @@ class RayCluster:
     Raises
     ------
     InputError
-        If Ray is not installed, no cluster answers at the address, or a value is out of range.
+        If Ray is not installed, no cluster answers at the address, this machine, as a local one, has not what a job is
+        to take, or a value is out of range.
     """
 
     address: str | None = None
@@ -77,6 +80,7 @@ class RayCluster:
                 ray.shutdown()
 
     def _connect(self, ray: Any) -> None:
+        self._require_answer()
         local: dict[str, Any] = {}
         if self.address is None:
             # Ends with the work: a dashboard would be of use to nobody. Its workers import what this process can.
@@ -87,6 +91,25 @@ class RayCluster:
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError("ray", self.address, f"no cluster answers there ({reason})") from error
+        if not any(self._fits(node["Resources"]) for node in ray.nodes() if node["Alive"]):
+            what = f"{self.cpus} cores" + f" and {self.gpus:g} GPUs" * bool(self.gpus)
+            if self.address is None:
+                ray.shutdown()
+                raise InputError("ray", "local", f"this machine has not the {what} that a run is to take")
+            warnings.warn(f"no machine of the cluster has {what}: the runs wait for one", RuntimeWarning, stacklevel=2)
+
+    def _require_answer(self) -> None:
+        """Ray tries for minutes where nobody listens, and says much."""
+        host, colon, port = (self.address or "").rpartition(":")
+        if not colon or not port.isdigit() or "/" in host:
+            return
+        try:
+            socket.create_connection((host, int(port)), _PATIENCE).close()
+        except OSError as error:
+            raise InputError("ray", self.address, f"no cluster answers there ({error})") from error
+
+    def _fits(self, resources: dict[str, float]) -> bool:
+        return resources.get("CPU", 0) >= self.cpus and resources.get("GPU", 0) >= self.gpus
 
     def _room(self, ray: Any) -> int:
         """Jobs that the machines there are now can hold; one at least, which then waits for a machine."""

@@ -68,7 +68,7 @@ class CurveStore:
         }
         text = json.dumps(self._settings, sort_keys=True)
         self._settings = json.loads(text)  # as it will be read back
-        self.folder = make_folder("store", folder, hashlib.sha256(text.encode()).hexdigest()[:16])
+        self.folder = make_folder("store", Path(folder).absolute(), hashlib.sha256(text.encode()).hexdigest()[:16])
 
     def path(self, train_size: int, seed: int) -> Path:
         """Where this trajectory is, or will be."""

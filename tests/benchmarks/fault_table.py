@@ -3,8 +3,11 @@
     python tests/benchmarks/fault_table.py [--times 20] [--only NAME ...] [--output faults.csv]
 
 Every fault ends with a sweep that goes on to its end; its table must be that of an undisturbed one, to the last bit but
-for wall times. `lost` counts rows that are missing or differ, `duplicated` rows that come twice and finished runs that
-were trained again. Takes some 20 minutes on two cores with 20 times each.
+for wall times. Processes keep a journal of what they begin and what they have written into the store. `lost` counts
+rows that are missing or differ, and runs that were written and are gone, or are not in the store in the end;
+`duplicated` rows that come twice, and runs that were begun again after they had been written; `resumed` runs that
+went on from a checkpoint. Takes half an hour on two cores with 20 times each. `--broken` is the control: a store that
+keeps nothing, with which runs must be lost.
 """
 
 from __future__ import annotations
@@ -19,15 +22,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+import empirical.sweeps
 from empirical import Experiment, ImageConfig, RunStore, SweepIncomplete, sweep
+from empirical.checkpoints import read_checkpoint
 from empirical.config import config_hash
 from empirical.sweeps import all_configs
 from theory import InProcess, RayCluster, read_table, write_table
@@ -39,8 +45,35 @@ ROOT = Path(__file__).parents[2]
 NET = ImageConfig(image_size=16, train_size=16, epochs=1, min_steps=150, batch_size=16, probe_size=20)
 GRID = Experiment(NET, (16, 32), (0, 1, 2, 3))
 DIVERGING = Experiment(replace(NET, learning_rate=1e20, train_size=24), (24,), (0,))
+_JOURNAL, _BROKEN = "RELSTAB_FAULTS_JOURNAL", "RELSTAB_FAULTS_BROKEN"
 KEYS = ["source", "task", "architecture", "train_size", "seed", "stage"]
 _PATIENCE = 600.0  # seconds after which a sweep counts as hanging
+
+
+def _keep_a_journal(path: str) -> None:
+    """In every process of a sweep: a line when a run begins, with the epoch to go on from, and one when it is kept."""
+    train, write = empirical.sweeps.train, RunStore.write
+
+    def told(config: Any, event: str, epoch: int = 0) -> None:
+        with open(path, "a") as journal:  # noqa: PTH123 - one write, so that lines of several processes stay whole
+            journal.write(f"{config_hash(config)} {event} {epoch}\n")
+
+    def train_and_tell(config: Any, **options: Any) -> Any:
+        saved = read_checkpoint(options["checkpoint"])
+        told(config, "begins", 0 if saved is None else saved.facts["done"])
+        return train(config, **options)
+
+    def write_and_tell(store: RunStore, run: Any, *rest: Any) -> None:
+        if os.environ.get(_BROKEN) is None:
+            write(store, run, *rest)
+        told(run.config, "written")
+
+    empirical.sweeps.train = train_and_tell
+    RunStore.write = write_and_tell  # type: ignore[method-assign]
+
+
+if os.environ.get(_JOURNAL):  # workers import this file, too
+    _keep_a_journal(os.environ[_JOURNAL])
 
 
 @dataclass
@@ -50,9 +83,10 @@ class Outcome:
     times: int = 0
     lost: int = 0
     duplicated: int = 0
+    resumed: int = 0
 
     def __add__(self, other: Outcome) -> Outcome:
-        return Outcome(self.times + other.times, self.lost + other.lost, self.duplicated + other.duplicated)
+        return Outcome(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
 
 
 class Trial:
@@ -62,8 +96,8 @@ class Trial:
         self.quiet, self.rng = quiet, rng
         self.folder = Path(tempfile.mkdtemp(prefix="relstab-faults-"))
         self.store = self.folder / "runs"
-        self._finished: dict[str, int] = {}
-        self._again = 0
+        self.journal = self.folder / "journal"
+        self._read, self._written, self._gone, self._again, self._resumed = 0, set[str](), 0, 0, 0
 
     def __enter__(self) -> Trial:
         return self
@@ -75,15 +109,22 @@ class Trial:
         """A sweep of the grid, with checkpoints after every epoch."""
         path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
         command = [sys.executable, __file__, "--drive", str(self.store), executor, str(self.folder / output)]
-        return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.DEVNULL)
+        environment = {**os.environ, "PYTHONPATH": path, _JOURNAL: str(self.journal)}
+        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
 
     def note(self, damaged: frozenset[str] = frozenset()) -> None:
-        """Look which runs are finished; one that was, undamaged, and is another file now was trained again."""
-        places = [self.store / config_hash(config) for config in GRID.configs()]
-        now = {place.name: (place / "record.csv").stat().st_ino for place in places if place.is_dir()}
-        for name, file in self._finished.items():
-            self._again += name not in damaged and now.get(name) != file
-        self._finished = now
+        """Read on in the journal: a run that was written, and not damaged since, must be there and not begun again."""
+        self._written -= damaged
+        lines = self.journal.read_text().splitlines() if self.journal.is_file() else []
+        for line in lines[self._read :]:
+            name, event, epoch = line.split()
+            if event == "written":
+                self._written.add(name)
+            else:
+                self._again += name in self._written
+                self._resumed += int(epoch) > 0
+        self._read = len(lines)
+        self._gone += sum(not (self.store / name / "record.csv").is_file() for name in self._written)
 
     def end(self, output: str = "table.csv", executor: str = "2") -> Outcome:
         """Go on to the end, and compare."""
@@ -92,15 +133,17 @@ class Trial:
         return self.compare(output)
 
     def compare(self, output: str = "table.csv") -> Outcome:
-        """Rows that are missing, differ, or come twice."""
+        """Rows and runs that are missing, differ, or come twice."""
         self.note()
+        self._gone += sum(not (self.store / config_hash(config)).is_dir() for config in GRID.configs())
         found = pd.read_csv(self.folder / output, comment="#", usecols=list(KEYS))
         twice = int(found.duplicated(subset=KEYS).sum())
         if twice:  # no curve table
-            return Outcome(0, 0, twice + self._again)
+            return Outcome(0, self._gone, twice + self._again, self._resumed)
         found = read_table(self.folder / output)
         both = self.quiet.merge(found, how="left", on=list(self.quiet.columns), indicator=True)
-        return Outcome(0, int((both["_merge"] != "both").sum()), twice + self._again)
+        lost = int((both["_merge"] != "both").sum()) + self._gone + abs(len(found) - len(self.quiet))
+        return Outcome(0, lost, self._again, self._resumed)
 
 
 def _moment(trial: Trial, process: subprocess.Popen[bytes], longest: float) -> bool:
@@ -142,6 +185,7 @@ def worker_killed(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> 
                 if workers:
                     os.kill(int(rng.choice(workers)), signal.SIGKILL)
                     killed += 1
+                    trial.note()
             total += (trial.compare() if process.wait(_PATIENCE) == 0 else Outcome(0, len(quiet))) + Outcome(killed)
     return total
 
@@ -163,7 +207,9 @@ def disk_full(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> Outc
             subprocess.run(mount, check=True, capture_output=True)
             try:
                 status = trial.start().wait(_PATIENCE)
-                full = Outcome(1, 0 if status == 1 else len(quiet))  # it must end and say that runs are missing
+                kept = len(list(trial.store.glob("[!.]*")))
+                # It must end, say that runs are missing, and have kept those that found room.
+                full = Outcome(1, 0 if status == 1 and 0 < kept < len(GRID.configs()) else len(quiet))
                 trial.note()
                 subprocess.run(["mount", "-o", "remount,size=64m", str(trial.store)], check=True)
                 total += trial.end() + full
@@ -198,7 +244,8 @@ def record_truncated(quiet: pd.DataFrame, times: int, rng: np.random.Generator) 
     """A finished run's table loses its end: the run is put aside and done again, no other is."""
     total = Outcome()
     with Trial(quiet, rng) as trial:
-        total += trial.end()
+        before = trial.end()
+        total += Outcome(0, before.lost, before.duplicated)
         for _ in range(times):
             config = all_configs(GRID)[int(rng.integers(len(GRID.configs())))]
             record = RunStore(trial.store).path(config) / "record.csv"
@@ -244,7 +291,8 @@ def diverging_run(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> 
         with Trial(quiet, rng) as trial:
             told = trial.start("diverging").wait(_PATIENCE) == 1
             failure = RunStore(trial.store).failure(DIVERGING.configs()[0])
-            written = told and failure is not None and failure.final and "the loss became" in failure.message
+            written = told and failure is not None and failure.final and failure.tries == 1
+            written = written and failure is not None and "the loss became" in failure.message
             total += trial.compare() + Outcome(1, 0 if written else 1)
     return total
 
@@ -300,17 +348,20 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--only", nargs="*", choices=list(FAULTS), default=list(FAULTS))
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--broken", action="store_true", help="the control: a store that keeps nothing")
     parser.add_argument("--drive", nargs=3, metavar=("STORE", "EXECUTOR", "OUTPUT"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.drive:
         sys.exit(_drive(*given.drive))
+    if given.broken:
+        os.environ[_BROKEN] = "1"
     quiet = sweep(GRID).drop(columns="seconds")
-    shown = Table("fault", "times", "lost", "duplicated", box=None)
+    shown = Table("fault", "times", "lost", "duplicated", "resumed", box=None)
     rows = []
     for name in given.only:
         began = time.monotonic()
         outcome = FAULTS[name](quiet, given.times, np.random.default_rng(0))
-        rows.append({"fault": name, "times": outcome.times, "lost": outcome.lost, "duplicated": outcome.duplicated})
+        rows.append({"fault": name, **asdict(outcome)})
         shown.add_row(*map(str, rows[-1].values()))
         print(f"{name}: {outcome}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         if given.output:

@@ -117,3 +117,19 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     }
     assert set(found.part("a")) == {"b", "c"}
     assert read_checkpoint(tmp_path / "none") is None
+
+
+def test_a_checkpoint_of_another_version_counts_as_none(tmp_path: Path) -> None:
+    """Another revision, or a model whose parameters have other shapes; control: the same one is used."""
+    from torch import nn
+
+    from empirical.descent import usable
+
+    model = nn.Linear(3, 2)
+    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+    now = Checkpoint(tensors, {"revision": 1})
+    assert usable(now, model) is now
+    assert usable(Checkpoint(tensors, {"revision": 0}), model) is None
+    assert usable(Checkpoint(tensors, {}), model) is None
+    assert usable(now, nn.Linear(4, 2)) is None
+    assert usable(None, model) is None

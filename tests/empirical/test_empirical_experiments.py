@@ -88,9 +88,9 @@ unfit_fractions = [0.5, 0.1]
 """
     )
     image, stripe = read_experiments(path)
-    assert image.base == ImageConfig(image_size=16, displacement=0.5)
+    assert image.base == ImageConfig(image_size=16, displacement=0.5, train_size=128)
     assert (image.train_sizes, image.seeds, image.architectures) == ((64, 128), (0, 4), ("lenet", "resnet-small"))
-    assert stripe.base == StripeConfig(dim=5, unfit_fractions=(0.5, 0.1))
+    assert stripe.base == StripeConfig(dim=5, unfit_fractions=(0.5, 0.1), train_size=32)
     assert (stripe.seeds, len(image.configs()), len(stripe.configs())) == ((0, 1, 2), 8, 3)
 
 
@@ -142,3 +142,14 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path) -> None:
 def test_an_absent_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="^file = .*no such file$"):
         read_experiments(tmp_path / "none.toml")
+
+
+def test_each_run_must_be_allowed_and_the_base_is_none_of_them(tmp_path: Path) -> None:
+    """A batch that no run of the grid is too small for is allowed; one that is too large for one tells the line."""
+    text = '[[experiment]]\nkind = "stripe"\nbatch_size = {}\ntrain_sizes = [{}, 4096]\n'
+    path = tmp_path / "e.toml"
+    path.write_text(text.format(2048, 2048))
+    assert len(read_experiments(path)[0].configs()) == 6
+    path.write_text(text.format(64, 16))
+    with pytest.raises(InputError, match=r"e\.toml, line 3: batch_size = 64: must be"):
+        read_experiments(path)

@@ -24,7 +24,9 @@ from empirical import (  # noqa: E402
     sweep,
     train,
 )
+from empirical.checkpoints import read_checkpoint  # noqa: E402
 from empirical.config import config_hash, config_to_dict  # noqa: E402
+from theory import InputError, RayCluster  # noqa: E402
 
 TINY = ImageConfig(image_size=16, train_size=16, epochs=1, min_steps=3, probe_size=20)
 
@@ -240,3 +242,75 @@ def test_what_was_left_half_written_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".unfinished-0123456789abcdef-abc").mkdir()  # another run's, which may be being written
     sweep(Experiment(TINY, (16,), (0,)), store)
     assert {path.name for path in tmp_path.glob(".unfinished*")} == {".unfinished-0123456789abcdef-abc"}
+
+
+def test_a_store_is_one_place_wherever_a_process_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = RunStore("runs")
+    monkeypatch.chdir("/")
+    assert store.folder == tmp_path / "runs"
+
+
+def test_the_checkpoint_stays_until_the_run_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full when the record is to be written: the second try goes on from the last epoch's checkpoint."""
+    config = replace(TINY, epochs=4)
+    original, begun = RunStore.write, []
+    trained = empirical.sweeps.train
+
+    def full_at_first(store: RunStore, *rest: object) -> None:
+        if len(begun) == 1:
+            raise OSError("disk full")
+        original(store, *rest)  # type: ignore[arg-type]
+
+    def watched(config: ImageConfig, **options: object) -> object:
+        saved = read_checkpoint(options["checkpoint"])  # type: ignore[arg-type]
+        begun.append(0 if saved is None else saved.facts["done"])
+        return trained(config, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RunStore, "write", full_at_first)
+    monkeypatch.setattr(empirical.sweeps, "train", watched)
+    table = sweep(Experiment(config, (16,), (0,)), tmp_path, checkpoint_seconds=0)
+    assert begun == [0, 3]
+    assert not RunStore(tmp_path).checkpoint(config).exists()
+    alone = trained(config).table
+    pd.testing.assert_frame_equal(table.drop(columns="seconds"), alone.drop(columns="seconds"), check_exact=True)
+
+
+def test_a_run_that_cannot_be_read_is_not_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk's fault or missing rights: an error. An export leaves even a damaged run where it is."""
+    sweep(Experiment(TINY, (16,), (0,)), tmp_path)
+    store = RunStore(tmp_path)
+
+    def refuse(file: Path) -> str:
+        raise PermissionError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(empirical.store, "_digest", refuse)
+        with pytest.raises(PermissionError):
+            store.read(TINY)
+    assert store.read(TINY) is not None
+    (store.path(TINY) / "record.csv").write_text("")
+    assert store.read(TINY, aside=False) is None
+    assert store.path(TINY).is_dir()
+    assert store.read(TINY) is None
+    assert not store.path(TINY).is_dir()
+
+
+def test_what_is_missing_on_a_worker_s_machine_is_worth_another_try() -> None:
+    """There a bad input is none: the first process has looked at the same."""
+    options = empirical.sweeps._Options("/nowhere", False, "cpu", 1, None, False, 60.0)
+    with pytest.raises(RuntimeError, match="data = /nowhere") as caught:
+        empirical.sweeps._require_here(replace(TINY, dataset="fashion-mnist", image_size=None), options)
+    assert not isinstance(caught.value, InputError)
+
+
+def test_unfit_fractions_that_were_not_reached_are_told_each_time(tmp_path: Path) -> None:
+    config = StripeConfig(dim=3, width=20, train_size=8, unfit_fractions=(0.9, 0.0), max_steps=200, probe_size=50)
+    for _ in range(2):
+        with pytest.warns(RuntimeWarning, match="stripe, d = 3, P = 8, seed 0: unfit fraction not reached: 0"):
+            sweep(Experiment(config, (8,), (0,)), tmp_path)
+
+
+def test_gpus_on_a_cluster_must_be_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gpus = 0\.0: must be above 0"):
+        sweep(Experiment(TINY, (16,), (0,)), tmp_path, RayCluster(), device="cuda")

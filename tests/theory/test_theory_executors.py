@@ -170,3 +170,29 @@ def test_gpus_are_dealt_out_to_the_workers() -> None:
 def test_what_is_no_executor(wrong: object) -> None:
     with pytest.raises(InputError, match=r"workers = .*: must be a whole number, at least 1"):
         run_jobs(square, {0: (0,)}, wrong, lambda key, value: None)  # type: ignore[arg-type]
+
+
+class Odd(Exception):
+    """Can be pickled, and not be unpickled: that calls it with one argument."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} {second}")
+
+
+def odd(value: int) -> int:
+    if value == 1:
+        raise Odd("a", "b")
+    return value
+
+
+def test_an_error_that_cannot_be_read_stops_no_other_job() -> None:
+    found: list[int] = []
+    failed: list[tuple[int, str]] = []
+    run_jobs(
+        odd, {k: (k,) for k in range(4)}, 2, lambda key, value: found.append(value),
+        fail=lambda key, error, tries: failed.append((key, str(error))),
+    )  # fmt: skip
+    assert sorted(found) == [0, 2, 3]
+    ((key, message),) = failed
+    assert key == 1
+    assert message.startswith("its result could not be read: TypeError")

@@ -133,3 +133,19 @@ def test_options_make_the_executor() -> None:
 def test_what_is_not_allowed(given: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         RayCluster(**given)
+
+
+def test_nobody_at_the_address_is_told_at_once() -> None:
+    ray.shutdown()  # the other tests' cluster, if there is one, would be taken
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"ray = 127\.0\.0\.1:9: no cluster answers there"):
+        run_jobs(_refuse, {0: (0,)}, RayCluster("127.0.0.1:9"), lambda *result: None)
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+def test_more_than_this_machine_has_is_refused() -> None:
+    """Ray itself would wait for ever, in silence."""
+    ray.shutdown()
+    with pytest.raises(InputError, match="ray = local: this machine has not the 10000 cores"):
+        run_jobs(_refuse, {0: (0,)}, RayCluster(cpus=10_000), lambda *result: None)
