@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from figure_stripe import flow_table, predicted_stability, predicted_table
+from figure_stripe import flow_table, predicted_prefactor, predicted_stability
 from image_table import COLOURS, DATA, MARKS, NETS, TASKS, averaged, image_table, published
 from matplotlib.figure import Figure
 from plots import LOOK, bars, finish, log_y, points, sizes
@@ -37,9 +37,8 @@ MARK = "<!-- answer -->", "<!-- end of the answer -->"
 
 def _curves() -> Iterator[tuple[str, pd.DataFrame, bool]]:
     """Name, rows of one series, and whether it is measured."""
-    for name, table in (("simple model, predicted, nothing fitted", predicted_table()),
-                        ("simple model, gradient flow", flow_table())):  # fmt: skip
-        yield name, table[(table["stage"] == STAGE) & (table["train_size"] >= FROM)], False
+    flow = flow_table()
+    yield "simple model, gradient flow", flow[(flow["stage"] == STAGE) & (flow["train_size"] >= FROM)], False
     nets = read_table(DATA / "stripe_nets.csv")
     nets = nets[(nets["stage"] == STAGE) & (nets["train_size"] >= FROM)]
     order = ["one-hidden-h1000", "two-hidden-h256", "three-hidden-h256"]
@@ -63,7 +62,8 @@ def rows() -> list[str]:
     """The lines of the README's table."""
     flow = flow_table()
     flow = flow[flow["stage"] == STAGE]
-    lines = []
+    first = f"P R_f = {format_estimate(predicted_prefactor(STAGE))}"
+    lines = [f"| simple model, predicted, nothing fitted | large | {flow['seed'].nunique()} | -1 | {first} | 1 |"]
     for name, own, measured in _curves():
         fit = fit_power_law(own)
         last = own[own["train_size"] == own["train_size"].max()]
@@ -73,15 +73,14 @@ def rows() -> list[str]:
             (found,) = effective_scales(flow, own)
             scale = format_interval(found.shifted["shift"].estimate)
         exponent = format_estimate(fit.exponent) + " *" * fit.bent
-        span = f"{fit.x_range[0]:.0f} to {fit.x_range[1]:.3g}" if fit.x_range[1] > 1e6 else \
-            f"{fit.x_range[0]:.0f} to {fit.x_range[1]:.0f}"  # fmt: skip
+        span = f"{fit.x_range[0]:.0f} to {fit.x_range[1]:.0f}"
         lines.append(f"| {name} | {span} | {fit.n_seeds} | {exponent} | {value} | {scale} |")
     return lines
 
 
 def answer_figure() -> Figure:
     """Left: the stripe, predicted, as flow and trained; right: nets on images, all on one scale of R_f."""
-    figure = Figure(figsize=(9.0, 3.9), layout="constrained")
+    figure = Figure(figsize=(9.0, 4.6), layout="constrained")
     left, *rest = figure.subplots(1, 3, sharey=True)
     grid = np.geomspace(64, 1e5, 100)
     left.plot(grid, predicted_stability(STAGE, grid), color="#333333", linewidth=1.2, label="predicted")
@@ -99,11 +98,10 @@ def answer_figure() -> Figure:
                color=PALETTE[place % len(PALETTE)], marker="v^s"[("SGD", "Adam", "descent").index(by)],
                label=f"{str(net).split('-')[0]} hidden, {by}", **look)  # fmt: skip
     sizes(left, (64, 1024, 16384))
-    left.legend(frameon=False, fontsize=5.5, loc="lower left")
     finish(left, "training points P", "relative stability $R_f$", f"the model's data, {STAGE.replace('=', ' = ')}")
     images = image_table()
     for ax, (task, title) in zip(rest, TASKS.items(), strict=True):
-        ax.plot(grid, predicted_stability(STAGE, grid), color="#333333", linewidth=1.2, label="model on stripes")
+        ax.plot(grid, predicted_stability(STAGE, grid), color="#333333", linewidth=1.2)
         for net, label in NETS.items():
             means = averaged(images, task, net)
             points(ax, means["train_size"], means["relative_stability"], bars(means, "relative_stability"),
@@ -112,8 +110,9 @@ def answer_figure() -> Figure:
             ax.plot(own["train_size"], own["relative_stability"], color="black", marker=mark, markersize=3,
                     linewidth=0.6, markerfacecolor="none", label=f"published {str(name).split(' (')[0]}")  # fmt: skip
         sizes(ax, (64, 1024, 16384))
-        ax.legend(frameon=False, fontsize=5.5, loc="lower left")
         finish(ax, "training points P", title=title)
+    handles = [*left.get_legend_handles_labels()[0], *rest[0].get_legend_handles_labels()[0]]
+    figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False)
     log_y(left, (1e-4, 1e-3, 0.01, 0.1, 1, 10))
     left.set_ylim(1e-4, 20)
     return figure
@@ -128,8 +127,8 @@ def answer() -> str:
         "## The answer so far",
         "",
         "How R_f falls with P: exponents of power laws, 95 % intervals over seeds (over points for single curves),",
-        "R_f at the largest P, and s: how many times as many points a net needs as the simple model for equal R_f,",
-        "R_f at the largest P, and s: how many times the simple model's number of points a net needs for its R_f,",
+        "R_f at the largest P, and s: how many times the simple model's number of points a net needs for its R_f, from",
+        f"the model's curve shifted in P ({STAGE.replace('=', ' = ')}; where exponents differ, a shift fits badly).",
         "`*`: the curve is bent, and its exponent an average slope.",
         "",
         "| curve | P | seeds | R_f ~ P^ | R_f at the largest P | s |",

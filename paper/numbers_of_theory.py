@@ -36,7 +36,8 @@ def numbers() -> dict[str, str]:
     flow, predicted = flow_table(), predicted_table()
     dim = Stripe().dim
     fastest = fixed_points(Stripe())[0]
-    largest, smallest = int(flow["train_size"].max()), int(flow["train_size"].min())
+    shared = sorted(set(flow["train_size"]) & set(predicted["train_size"]))
+    largest, smallest = int(shared[-1]), int(shared[0])
     found = {
         "theory.seeds": str(flow["seed"].nunique()),
         "theory.sizes": f"{smallest} to {largest}",
