@@ -42,6 +42,7 @@ def stability_curves() -> Figure:
         ax.plot(ends, 20 * ends[0] / ends, "--", color="#333333", linewidth=1)
         sizes(ax, (64, 512, 4096, 32768))
         log_y(ax, _RATIO_TICKS)
+        ax.set_ylim(0.01, 40)  # all points; bars of three seeds may reach further
         finish(ax, "training points P", title=title)
     axes[0].set_ylabel("relative stability $R_f$")
     names = [name.split(" (")[0] for name, _ in published(next(iter(TASKS))).groupby("architecture")]
@@ -54,6 +55,7 @@ def stability_curves() -> Figure:
 
 def _panel(ax: Axes, task: str, name: str) -> None:
     rows = means(image_table(), task)
+    mine_low, mine_high = float(rows[name].min()), float(rows[name].max())
     for net in NETS:
         mine = rows[rows["architecture"] == net]
         ax.errorbar(
@@ -61,6 +63,7 @@ def _panel(ax: Axes, task: str, name: str) -> None:
             marker=MARKS[net], linestyle="", markersize=3, elinewidth=0.4, alpha=0.8,
         )  # fmt: skip
     ax.set_xscale("log")
+    ax.set_xlim(mine_low / 1.5, mine_high * 1.5)  # all points; bars of three seeds may reach further
     ticks = log_ticks(*ax.get_xlim())
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     log_y(ax, _ERROR_TICKS)

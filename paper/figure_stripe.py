@@ -69,10 +69,11 @@ def nets_table() -> pd.DataFrame:
 
 
 def net_label(architecture: object, variant: object) -> str:
-    """``1 layer, Adam``: what tells a series of stripe nets from the others."""
+    """``1 layer, Adam``: what tells a series of stripe nets from the others; all are at one alpha."""
     layers = {"one": "1 layer", "two": "2 layers", "three": "3 layers"}[str(architecture).split("-")[0]]
-    words = str(variant).replace("adam", "Adam").replace("batch ", "batches of ") or "full batches"
-    return f"{layers}, {words}"
+    words = [word for word in str(variant).split(", ") if word and not word.startswith("alpha=")]
+    by = "Adam" if "adam" in words else ("SGD" if any(word.startswith("batch") for word in words) else "descent")
+    return f"{layers}, {by}"
 
 
 def _trained(ax: Axes) -> None:
@@ -88,7 +89,9 @@ def _trained(ax: Axes) -> None:
                label=net_label(architecture, variant))  # fmt: skip
     ax.set_yscale("log")
     sizes_axis(ax, tuple(sorted(table["train_size"].unique())))
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="lower left", ncols=2)
+    low = table["relative_stability"].min()
+    ax.set_ylim(low / 30, 3)  # room for the legend; bars of few seeds may reach further
     finish(ax, "training points P", "relative stability $R_f$", f"trained nets at q = {TRAINED_STAGE[2:]}")
 
 

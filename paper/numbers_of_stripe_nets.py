@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import pandas as pd
-from figure_stripe import TRAINED_STAGE, flow_table, net_label, nets_table
+from figure_stripe import TRAINED_STAGE, net_label, nets_table
+from image_table import DATA
 from number_format import full, names, plain, short
 
 from compare import fit_power_law, measured_over_theory
-from theory import InputError
+from theory import Estimate, InputError, read_table
+from theory.estimate import geometric_mean
+
+#: P below which R_f of all these nets is near 1.
+FROM = 256
 
 
 def numbers() -> dict[str, str]:
     table = nets_table()
-    flow = flow_table()
-    flow = flow[flow["stage"] == TRAINED_STAGE]
+    # At the nets' own alpha, from the same points and neurons.
+    flow = read_table(DATA / "stripe_alpha1e-2.csv")
+    flow = flow[(flow["stage"] == TRAINED_STAGE) & flow["seed"].isin(table["seed"])]
     found = {
         "nets.seeds": str(table["seed"].nunique()), "nets.smallest": str(table["train_size"].min()),
-        "nets.largest": str(table["train_size"].max()), "nets.stage": TRAINED_STAGE.removeprefix("q="),
+        "nets.largest": str(table["train_size"].max()), "nets.from": str(FROM),
+        "nets.stage": TRAINED_STAGE.removeprefix("q="),
     }  # fmt: skip
     slopes, ratios = [], []
     for (architecture, variant), rows in table.groupby(["architecture", "variant"], sort=False):
@@ -27,8 +34,34 @@ def numbers() -> dict[str, str]:
             ratios.append(f"{full(ratio.estimate)} for {label}")
     if not ratios:
         raise InputError("stripe_nets.csv", "one-hidden", "has no P in common with the flow; the text needs them")
-    return found | {"nets.exponents": names(slopes), "nets.ratios": names(ratios), "nets.series": plain(len(slopes))}
+    return found | {"nets.exponents": names(slopes), "nets.ratios": names(ratios), "nets.series": plain(len(slopes)),
+        "nets.sgd": _shorter_steps(table),
+    }  # fmt: skip
 
 
-def _exponent(rows: pd.DataFrame):
-    return fit_power_law(rows).exponent
+def _shorter_steps(table: pd.DataFrame) -> str:
+    """What SGD's R_f at the largest P owes to the length of the steps: the same nets with steps a fifth as long."""
+    short_steps = read_table(DATA / "stripe_nets_short_steps.csv")
+    short_steps = short_steps[short_steps["stage"] == TRAINED_STAGE]
+    size = int(short_steps["train_size"].max())
+    keys = ["architecture", "variant", "seed", "train_size"]
+    both = table.merge(short_steps, on=keys, suffixes=("", "_short"))
+    both = both[both["train_size"] == size]
+    if both.empty:
+        raise InputError("stripe_nets_short_steps.csv", size, "is no P of stripe_nets.csv; the text compares them")
+    usual, fifth = (geometric_mean(both[f"relative_stability{end}"].to_numpy()) for end in ("", "_short"))
+    ratio = geometric_mean((both["relative_stability_short"] / both["relative_stability"]).to_numpy())
+    word = "is not seen to matter"
+    if ratio.high < 1:
+        word = "holds it up"
+    elif ratio.low > 1:
+        word = "holds it down"
+    return (
+        f"two layers have $R_f$ = {short(usual)} at $P$ = {size}, and {short(fifth)} with steps a fifth as long, "
+        f"{full(ratio)} times as much: the steps' length {word}"
+    )
+
+
+def _exponent(rows: pd.DataFrame) -> Estimate:
+    """Over the P at which R_f has left its saturation."""
+    return fit_power_law(rows[rows["train_size"] >= FROM]).exponent
