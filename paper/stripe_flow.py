@@ -32,10 +32,10 @@ FROM = (128, 1024)
 def flow_tables() -> pd.DataFrame:
     """All tables of the flow at alpha, d and loss of any kind, with d and alpha as columns.
 
-    Those of trained nets, and of fewer seeds at the ends of P, are other scripts' to read.
+    Those of trained nets, `stripe_nets*.csv`, are other scripts' to read.
     """
-    others = {"stripe_nets.csv", "stripe_theory_ends.csv"}
-    parts = [read_table(path) for path in sorted(DATA.glob("stripe_*.csv")) if path.name not in others]
+    paths = sorted(set(DATA.glob("stripe_*.csv")) - set(DATA.glob("stripe_nets*.csv")))
+    parts = [read_table(path) for path in paths]
     table = pd.concat(parts, ignore_index=True)
     table["dim"] = table["task"].str.extract(r"stripe-d(\d+)", expand=False).astype(int)
     table["alpha"] = table["variant"].str.extract(r"alpha=([\d.e+-]+)", expand=False).astype(float).fillna(1e-6)
