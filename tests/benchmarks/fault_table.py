@@ -42,7 +42,7 @@ from theory.executors import as_executor
 __all__ = ["FAULTS", "Outcome", "Trial"]
 
 ROOT = Path(__file__).parents[2]
-NET = ImageConfig(image_size=16, train_size=16, epochs=1, min_steps=150, batch_size=16, probe_size=20)
+NET = ImageConfig(image_size=16, train_size=16, epochs=1, min_steps=800, batch_size=16, probe_size=20)
 GRID = Experiment(NET, (16, 32), (0, 1, 2, 3))
 DIVERGING = Experiment(replace(NET, learning_rate=1e20, train_size=24), (24,), (0,))
 _JOURNAL, _BROKEN = "RELSTAB_FAULTS_JOURNAL", "RELSTAB_FAULTS_BROKEN"
@@ -90,7 +90,12 @@ class Outcome:
 
 
 class Trial:
-    """A store, sweeps on it in processes of their own, and the comparison with an undisturbed sweep."""
+    """A store, sweeps on it in processes of their own, and the comparison with an undisturbed sweep.
+
+    `typical` is how long an undisturbed one takes here and now: moments are drawn from it.
+    """
+
+    typical = 60.0
 
     def __init__(self, quiet: pd.DataFrame, rng: np.random.Generator) -> None:
         self.quiet, self.rng = quiet, rng
@@ -146,10 +151,10 @@ class Trial:
         return Outcome(0, lost, self._again, self._resumed)
 
 
-def _moment(trial: Trial, process: subprocess.Popen[bytes], longest: float) -> bool:
-    """Wait for a random time; whether the sweep is still going on then."""
+def _moment(trial: Trial, process: subprocess.Popen[bytes], part: float = 1.0) -> bool:
+    """Wait for a random time, up to a part of a sweep's; whether the sweep is still going on then."""
     try:
-        process.wait(float(trial.rng.uniform(0, longest)))
+        process.wait(float(trial.rng.uniform(0, part * Trial.typical)))
     except subprocess.TimeoutExpired:
         return True
     return False
@@ -163,7 +168,7 @@ def driver_killed(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> 
             killed = 0
             while total.times + killed < times:
                 process = trial.start()
-                if not _moment(trial, process, 25.0):
+                if not _moment(trial, process):
                     break
                 process.kill()
                 process.wait()
@@ -180,7 +185,7 @@ def worker_killed(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> 
         with Trial(quiet, rng) as trial:
             process = trial.start()
             killed = 0
-            while total.times + killed < times and _moment(trial, process, 8.0):
+            while total.times + killed < times and _moment(trial, process, 0.5):
                 workers = _workers(process.pid)
                 if workers:
                     os.kill(int(rng.choice(workers)), signal.SIGKILL)
@@ -356,6 +361,10 @@ def main() -> None:
     if given.broken:
         os.environ[_BROKEN] = "1"
     quiet = sweep(GRID).drop(columns="seconds")
+    with Trial(quiet, np.random.default_rng(0)) as trial:
+        began = time.monotonic()
+        trial.end()
+        Trial.typical = time.monotonic() - began
     shown = Table("fault", "times", "lost", "duplicated", "resumed", box=None)
     rows = []
     for name in given.only:
