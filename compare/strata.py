@@ -95,8 +95,9 @@ def without_twins(nets: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def blocks(nets: pd.DataFrame, columns: tuple[str, ...]) -> list[Block]:
     """For each setting of a `net_table` the largest block of nets and P without gaps in `columns`.
 
-    Seeds are averaged first (geometric means). Where a sweep is not complete, a P or a net must go: the block with
-    the largest (nets - 1) x P is kept, of at least three nets.
+    Seeds are averaged first (geometric means). Where a sweep is not complete, a P or a net must go. Nets are what
+    intervals and p-values count as independent, so that of the blocks with at least half of the P that with most nets
+    is kept, of at least three; where there is none, the one with the largest (nets - 1) x P.
     """
     found = []
     for setting, rows in nets.groupby("setting", sort=True):
@@ -109,13 +110,16 @@ def blocks(nets: pd.DataFrame, columns: tuple[str, ...]) -> list[Block]:
         there = wide[columns[0]].notna()
         order = there.sum().sort_values(ascending=False, kind="stable").index
         best: tuple[int, list[str], list[int]] = (0, [], [])
+        widest: tuple[list[str], list[int]] | None = None
         for count in range(3, len(order) + 1):
             names = list(order[:count])
             sizes = [int(size) for size in there.index[there[names].all(axis=1)]]
             if (count - 1) * len(sizes) >= best[0] and sizes:
                 best = ((count - 1) * len(sizes), sorted(names), sizes)
+            if 2 * len(sizes) >= len(there):
+                widest = sorted(names), sizes
         if best[0]:
-            _, names, sizes = best
+            names, sizes = best[1:] if widest is None else widest
             logs = {name: wide[name].loc[sizes, names].to_numpy(dtype=float) for name in columns}
             found.append(Block(str(setting), tuple(sizes), tuple(names), logs))
     return found

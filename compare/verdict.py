@@ -213,12 +213,15 @@ def _errors(correlations: Correlations) -> list[str]:
         for row in rows
     )
     parts = []
-    if goes:
-        parts.append(f"{_joined([SYMBOLS[row.x] for row in goes])} {'goes' if len(goes) == 1 else 'go'} with it")
+    for verb, sign in (("rise", 1), ("fall", -1)):
+        own = [SYMBOLS[row.x] for row in goes if sign * row.pearson.value > 0]
+        if own:
+            words = f"{_joined(own)} {verb}{'s' * (len(own) == 1)}"
+            parts.append(f"{words} with it" if sign > 0 else f"{words} where it rises")
     if not_seen:
         verb = "is" if len(not_seen) == 1 else "are"
         parts.append(f"{_joined([SYMBOLS[row.x] for row in not_seen])} {verb} not seen to go with it")
-    sentences = [f"Across nets ({where}), of the logarithm of the test error {numbers}: {' and '.join(parts)}."]
+    sentences = [f"Across nets ({where}), of the logarithm of the test error {numbers}: {_joined(parts)}."]
     tests = [test for right in MEASURES[1:] if (test := correlations.test(right, where)) is not None]
     if tests:
         words = "; ".join(test.verdict(LEVEL) for test in tests)

@@ -151,3 +151,14 @@ def test_the_table_of_architectures_is_that_of_the_data(results: str, monkeypatc
     keys = ["task", "architecture", "train_size", "seed"]
     expected = {(c.dataset, c.architecture, c.train_size, c.seed) for c in configs}  # type: ignore[union-attr]
     assert {tuple(row) for row in table[keys].itertuples(index=False)} == expected
+
+
+def test_the_answer_is_that_of_the_data(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """README's table and the verdict are what `make answer` computes from the committed tables."""
+    monkeypatch.syspath_prepend(str(ROOT / "paper"))
+    import answer
+
+    assert answer.answer() in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert " ".join(answer.verdict().split()) in results
+    for path in ("stripe_nets.csv", "stripe_nets_short_steps.csv", "image_curves.csv"):
+        assert (DATA / path).read_text().startswith("# relstab sweep paper/experiments/")

@@ -270,3 +270,13 @@ def test_the_swap_test_sees_a_planted_effect() -> None:
         for _ in range(150)
     )
     assert seen > 75
+
+
+def test_nets_count_for_more_than_sizes() -> None:
+    """A net that lacks less than half of the P stays, and the P that it lacks go; one that lacks more goes itself."""
+    table = nets(np.random.default_rng(7), tasks=("digits",), seeds=1)
+    lacking = {count: table[~((table["architecture"] == "vgg") & table["train_size"].isin(SIZES[:count]))]
+               for count in (len(SIZES) // 2, len(SIZES) // 2 + 1)}  # fmt: skip
+    (kept,), (gone,) = (blocks(net_table(part), ("test_error", "relative_stability")) for part in lacking.values())
+    assert (kept.nets, kept.train_sizes) == (NETS, SIZES[len(SIZES) // 2 :])
+    assert (len(gone.nets), gone.train_sizes) == (len(NETS) - 1, SIZES)
