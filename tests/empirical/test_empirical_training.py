@@ -101,7 +101,7 @@ def test_sweep_keeps_runs_and_does_not_do_them_again(tmp_path: Path, monkeypatch
     assert len(first) == 16
     folders = sorted((tmp_path / "runs").glob("[!.]*"))
     assert [f.name for f in folders] == sorted(config_hash(config) for config in GRID.configs())
-    files = {"checksums.json", "config.json", "environment.json", "record.csv", "weights.safetensors"}
+    files = {"checksums.json", "config.json", "environment.json", "log.csv", "record.csv", "weights.safetensors"}
     assert {f.name for f in folders[0].iterdir()} == files
 
     def never(*args: object) -> None:
@@ -136,7 +136,7 @@ def test_a_sweep_is_checked_before_anything_runs(tmp_path: Path) -> None:
 def test_the_table_does_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     one, two = sweep(GRID), sweep(GRID, tmp_path, 2)
     pd.testing.assert_frame_equal(timeless(one), timeless(two), rtol=1e-6)
-    assert read_table(next(tmp_path.iterdir()) / "record.csv")["stage"].tolist() == ["initial", "trained"]
+    assert read_table(next(tmp_path.glob("[!.]*")) / "record.csv")["stage"].tolist() == ["initial", "trained"]
 
 
 def test_a_store_that_cannot_be_made(tmp_path: Path) -> None:
