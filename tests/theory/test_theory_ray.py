@@ -51,8 +51,11 @@ def _slow(folder: str, value: int) -> int:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
-    """Two cores of this machine; `RayCluster` works in a cluster that is already connected."""
-    ray.init(num_cpus=2, include_dashboard=False, **QUIET)
+    """Two cores of this machine; `RayCluster` works in a cluster that is already connected.
+
+    Always its own: another test process may have one running, which Ray would take.
+    """
+    ray.init(address="local", num_cpus=2, include_dashboard=False, **QUIET)
     yield RayCluster()
     ray.shutdown()
 
