@@ -23,6 +23,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +35,7 @@ from empirical.experiments import Config
 from empirical.training import Run
 from empirical.weights import save_weights
 from theory.errors import InputError
-from theory.files import make_folder, write_whole
+from theory.files import make_folder, require_folder, write_whole
 from theory.table import read_table, write_table
 
 __all__ = ["Failure", "RunState", "RunStore"]
@@ -58,11 +59,15 @@ class Failure:
 
 
 class RunStore:
-    """A folder of finished runs, content-addressed by their configurations."""
+    """A folder of finished runs, content-addressed by their configurations; made when a run is first written."""
 
     def __init__(self, folder: str | Path) -> None:
         # Absolute, since runs may be done by processes that work elsewhere.
-        self.folder = make_folder("store", Path(folder).absolute())
+        self.folder = require_folder("store", folder)
+
+    def make(self) -> None:
+        """The folder, if it is not there; InputError if it cannot be made."""
+        make_folder("store", self.folder)
 
     def path(self, config: Config) -> Path:
         """Where the run of `config` is, or will be."""
@@ -102,6 +107,7 @@ class RunStore:
     def write(self, run: Run, device: str = "cpu", weights: bool = True) -> None:
         """Keep a finished run; one that was finished meanwhile by somebody else stays."""
         place = self.path(run.config)
+        self.folder.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".unfinished-{place.name}-", dir=self.folder))
         try:
             (aside / "config.json").write_text(json.dumps(config_to_dict(run.config), indent=1) + "\n")
@@ -182,7 +188,12 @@ def _digest(file: Path) -> str:
 
 
 def _environment(device: str) -> dict[str, str]:
+    try:
+        ours = version("relstab")
+    except PackageNotFoundError:
+        ours = "not installed"
     return {
+        "relstab": ours,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "machine": platform.machine(),

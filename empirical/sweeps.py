@@ -220,6 +220,8 @@ def sweep(
         check(config, folder, download)
     _require_distinct_rows(configs)
     keep = RunStore(store) if isinstance(store, str | Path) else store
+    if keep is not None:
+        keep.make()  # here alone: on a machine of a cluster that does not see the folder a run must fail
     options = _Options(folder, download, device, threads, keep, keep_weights, checkpoint_seconds)
     if isinstance(place, Processes) and device == "cuda" and not place.gpus:
         place = Processes(place.workers, visible_gpus())

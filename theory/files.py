@@ -9,7 +9,7 @@ from pathlib import Path
 
 from theory.errors import InputError
 
-__all__ = ["make_folder", "require_writable_parent", "write_whole"]
+__all__ = ["make_folder", "require_folder", "require_writable_parent", "write_whole"]
 
 
 #: File systems take 255 bytes; the temporary name beside a file is longer than its own.
@@ -33,6 +33,18 @@ def require_writable_parent(parameter: str, path: str | Path) -> Path:
         raise InputError(parameter, str(path), f"its folder cannot be made ({folder.name} is a file)")
     if not os.access(folder, os.W_OK):
         raise InputError(parameter, str(path), "its folder cannot be written to")
+    return target
+
+
+def require_folder(parameter: str, path: str | Path) -> Path:
+    """`path` as the absolute Path of a folder that is there or could be made, else InputError. It makes nothing."""
+    target = folder = Path(path).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(parameter, str(path), f"cannot be made a folder ({folder.name} is a file)")
+    if not os.access(folder, os.W_OK):
+        raise InputError(parameter, str(path), "cannot be written to")
     return target
 
 

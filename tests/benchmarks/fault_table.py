@@ -6,8 +6,8 @@ Every fault ends with a sweep that goes on to its end; its table must be that of
 for wall times. Processes keep a journal of what they begin and what they have written into the store. `lost` counts
 rows that are missing or differ, and runs that were written and are gone, or are not in the store in the end;
 `duplicated` rows that come twice, and runs that were begun again after they had been written; `resumed` runs that
-went on from a checkpoint. Takes half an hour on two cores with 20 times each. `--broken` is the control: a store that
-keeps nothing, with which runs must be lost.
+went on from a checkpoint. Takes an hour on two cores with 20 times each. `--broken` is the control: what guards against
+each fault is taken out, and runs must be lost or come twice.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+import empirical.checkpoints
+import empirical.descent
+import empirical.store
 import empirical.sweeps
 from empirical import Experiment, ImageConfig, RunStore, SweepIncomplete, sweep
 from empirical.checkpoints import read_checkpoint
@@ -64,15 +69,40 @@ def _keep_a_journal(path: str) -> None:
         return train(config, **options)
 
     def write_and_tell(store: RunStore, run: Any, *rest: Any) -> None:
-        if os.environ.get(_BROKEN) is None:
-            write(store, run, *rest)
+        write(store, run, *rest)
         told(run.config, "written")
 
     empirical.sweeps.train = train_and_tell
     RunStore.write = write_and_tell  # type: ignore[method-assign]
 
 
-if os.environ.get(_JOURNAL):  # workers import this file, too
+@contextmanager
+def _held_by_all(store: RunStore, config: Any, *, wait: bool) -> Iterator[bool]:
+    del config, wait
+    (store.folder / ".checkpoints").mkdir(exist_ok=True)
+    yield True
+
+
+def _take_out(guard: str) -> None:
+    """The control, in every process of a sweep (retries are the first one's alone)."""
+    if guard == "store":
+        RunStore.write = lambda *_: None  # type: ignore[method-assign]
+    elif guard == "lock":
+        RunStore.lock = _held_by_all  # type: ignore[method-assign]
+    elif guard == "record's checksum":
+        empirical.store._digest = lambda _: ""
+    elif guard == "checkpoint's checksum":
+        always = SimpleNamespace(digest=lambda: bytes(32))
+        empirical.checkpoints.hashlib = SimpleNamespace(sha256=lambda _: always)  # type: ignore[attr-defined]
+    elif guard == "look at the loss":
+        empirical.descent.Descent._refuse = lambda *_: None  # type: ignore[method-assign,assignment]
+    elif guard != "retries":
+        raise ValueError(guard)
+
+
+if os.environ.get(_BROKEN):  # workers import this file, too
+    _take_out(os.environ[_BROKEN])
+if os.environ.get(_JOURNAL):
     _keep_a_journal(os.environ[_JOURNAL])
 
 
@@ -302,15 +332,16 @@ def diverging_run(quiet: pd.DataFrame, times: int, rng: np.random.Generator) -> 
     return total
 
 
-FAULTS: dict[str, Callable[[pd.DataFrame, int, np.random.Generator], Outcome]] = {
-    "first process killed": driver_killed,
-    "worker killed": worker_killed,
-    "two sweeps on one store": two_drivers,
-    "checkpoint damaged": checkpoint_damaged,
-    "record truncated": record_truncated,
-    "disk full": disk_full,
-    "Ray machine lost": ray_node_lost,
-    "loss not finite": diverging_run,
+#: Each fault with what the control takes out.
+FAULTS: dict[str, tuple[Callable[[pd.DataFrame, int, np.random.Generator], Outcome], str]] = {
+    "first process killed": (driver_killed, "store"),
+    "worker killed": (worker_killed, "retries"),
+    "two sweeps on one store": (two_drivers, "lock"),
+    "checkpoint damaged": (checkpoint_damaged, "checkpoint's checksum"),
+    "record truncated": (record_truncated, "record's checksum"),
+    "disk full": (disk_full, "store"),
+    "Ray machine lost": (ray_node_lost, "retries"),
+    "loss not finite": (diverging_run, "look at the loss"),
 }
 
 
@@ -320,6 +351,8 @@ def _drive(store: str, executor: str, output: str) -> int:
     status = 0
     place = as_executor(int(executor)) if executor.isdigit() else InProcess()
     retries = 1 if executor == "full" else 40  # a disk stays full
+    if os.environ.get(_BROKEN) == "retries":
+        retries = 0
     if executor == "ray-lost":
         place = _cluster_that_shrinks(Path(store))
     try:
@@ -354,13 +387,11 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--only", nargs="*", choices=list(FAULTS), default=list(FAULTS))
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--broken", action="store_true", help="the control: a store that keeps nothing")
+    parser.add_argument("--broken", action="store_true", help="the control: without what guards against each")
     parser.add_argument("--drive", nargs=3, metavar=("STORE", "EXECUTOR", "OUTPUT"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.drive:
         sys.exit(_drive(*given.drive))
-    if given.broken:
-        os.environ[_BROKEN] = "1"
     quiet = sweep(GRID).drop(columns="seconds")
     with Trial(quiet, np.random.default_rng(0)) as trial:
         began = time.monotonic()
@@ -370,7 +401,10 @@ def main() -> None:
     rows = []
     for name in given.only:
         began = time.monotonic()
-        outcome = FAULTS[name](quiet, given.times, np.random.default_rng(0))
+        fault, guard = FAULTS[name]
+        if given.broken:
+            os.environ[_BROKEN] = guard
+        outcome = fault(quiet, given.times, np.random.default_rng(0))
         rows.append({"fault": name, **asdict(outcome)})
         shown.add_row(*map(str, rows[-1].values()))
         print(f"{name}: {outcome}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -92,6 +93,7 @@ def test_a_stored_run_says_what_it_was(tmp_path: Path) -> None:
     assert json.loads((folder / "config.json").read_text()) == config_to_dict(config)
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["torch"] == torch.__version__
+    assert environment["relstab"] == version("relstab")
     assert RunStore(tmp_path).read(replace(TINY, seed=4)) is None
 
 

@@ -145,6 +145,14 @@ def test_a_store_that_cannot_be_made(tmp_path: Path) -> None:
         RunStore(tmp_path / "file")
 
 
+def test_a_sweep_that_cannot_begin_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="train_size"):
+        sweep(replace(GRID, train_sizes=(10**6,)), tmp_path / "new" / "runs")
+    with pytest.raises(InputError, match="device"):
+        sweep(GRID, RunStore(tmp_path / "new" / "runs"), device="cdua")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_committed_table_came_from_the_committed_experiment() -> None:
     """Every configuration of the experiment file is a row of the table, and no other is."""
     folder = Path(__file__).parents[2] / "paper" / "data"

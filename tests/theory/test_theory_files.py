@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from theory import InputError
-from theory.files import require_writable_parent, write_whole
+from theory.files import require_folder, require_writable_parent, write_whole
 
 
 def test_a_file_and_its_folders_appear_whole(tmp_path: Path) -> None:
@@ -71,3 +71,11 @@ def test_a_path_that_cannot_be_written_is_told_before(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"^output = .*its folder cannot be made"):
         require_writable_parent("output", tmp_path / "file" / "x.csv")
+
+
+def test_a_folder_that_cannot_be_made_is_told_before(tmp_path: Path) -> None:
+    assert require_folder("store", tmp_path / "new" / "runs") == tmp_path / "new" / "runs"
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"^store = .*: cannot be made a folder \(file is a file\)$"):
+        require_folder("store", tmp_path / "file" / "runs")
