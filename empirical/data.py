@@ -8,6 +8,7 @@ environment variable RELSTAB_DATA.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ from torch.nn import functional
 
 from theory.errors import InputError, require_integer
 
-__all__ = ["DATASETS", "FOLDER_VARIABLE", "ImageData", "load_data", "mixed_order", "training_subset"]
+__all__ = [
+    "DATASETS", "FOLDER_VARIABLE", "ImageData", "fingerprint", "load_data", "mixed_order", "training_subset",
+]  # fmt: skip
 
 FOLDER_VARIABLE = "RELSTAB_DATA"
 
@@ -191,6 +194,16 @@ def _load(name: str, folder: Path | None, image_size: int | None, download: bool
         resize(data.test_images), data.test_labels,
         data.classes,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def fingerprint(data: ImageData) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 of images, labels and classes: a name may stand for other files."""
+    digest = hashlib.sha256(repr(data.classes).encode())
+    for part in (data.train_images, data.train_labels, data.test_images, data.test_labels):
+        digest.update(repr(tuple(part.shape)).encode())
+        digest.update(part.contiguous().numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def mixed_order(count: int) -> Tensor:

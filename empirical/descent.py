@@ -24,7 +24,7 @@ Progress = Callable[[float], None]
 
 
 #: Part of every checkpoint; to be raised when what is in one changes.
-_REVISION = 1
+_REVISION = 2
 
 
 def usable(saved: Checkpoint | None, model: nn.Module) -> Checkpoint | None:
@@ -55,7 +55,9 @@ class Descent:
         self.optimizer, self.schedule = self.recipe.make(model)
         self.done = 0
 
-    def state(self, rows: list[dict[str, Any]], seconds: float, log: list[dict[str, float]]) -> Checkpoint:
+    def state(
+        self, rows: list[dict[str, Any]], seconds: float, log: list[dict[str, float]], data: str | None
+    ) -> Checkpoint:
         """All that the epochs to come depend on, and what was measured so far."""
         optimizer = optimizer_state(self.optimizer)
         best: dict[str, Tensor] = {} if self._best is None else self._best[1]
@@ -69,8 +71,8 @@ class Descent:
         if self.images.device.type == "cuda":
             tensors["random/cuda"] = torch.cuda.get_rng_state(self.images.device)
         facts = {
-            "revision": _REVISION, "config": config_hash(self.config), "rows": rows, "log": log, "seconds": seconds,
-            "done": self.done, "loss": self.loss,
+            "revision": _REVISION, "config": config_hash(self.config), "data": data, "rows": rows, "log": log,
+            "seconds": seconds, "done": self.done, "loss": self.loss,
             "epoch": self.epoch, "score": None if self._best is None else self._best[0],
             "groups": optimizer.facts["groups"], "schedule": self.schedule.state_dict(),
         }  # fmt: skip

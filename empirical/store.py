@@ -54,6 +54,8 @@ class Failure:
     final: bool
 
     def __str__(self) -> str:
+        if not self.tries:
+            return self.message
         times = "once" if self.tries == 1 else f"{self.tries} times"
         return f"{self.message} (tried {times})"
 
@@ -63,7 +65,8 @@ class RunStore:
 
     def __init__(self, folder: str | Path) -> None:
         # Absolute, since runs may be done by processes that work elsewhere.
-        self.folder = require_folder("store", folder)
+        target = Path(folder).absolute()
+        self.folder = target if target.is_dir() else require_folder("store", folder)
 
     def make(self) -> None:
         """The folder, if it is not there; InputError if it cannot be made."""
@@ -92,17 +95,39 @@ class RunStore:
         if not place.is_dir():
             return None
         try:
-            sums = place / _CHECKSUMS
-            if sums.is_file():  # stores from before have none
-                for name, digest in json.loads(sums.read_text()).items():
-                    if _digest(place / name) != digest:
-                        raise ValueError(name)
+            sums = self._checksums(place)
+            found = {name: _digest(place / name) for name in {"record.csv", *sums}}
+            if any(found[name] != digest for name, digest in sums.items()):
+                raise ValueError("not what was written")
             return read_table(place / "record.csv")
         except (FileNotFoundError, ValueError):
             with suppress(OSError):  # another process may have been faster
                 if aside:
                     place.rename(self.folder / f".damaged-{place.name}-{secrets.token_hex(4)}")
             return None
+
+    def _checksums(self, place: Path) -> dict[str, str]:
+        """Those of the run's files; none in stores from before."""
+        sums = place / _CHECKSUMS
+        if not sums.is_file():
+            return {}
+        found = json.loads(sums.read_text())
+        if not isinstance(found, dict) or "record.csv" not in found:
+            raise ValueError("no checksums")
+        return found
+
+    def require_data(self, config: Config, data: str | None) -> None:
+        """InputError if the run that is kept was made on other images than those of this fingerprint."""
+        try:
+            made_on = json.loads((self.path(config) / "environment.json").read_text()).get("data")
+        except (OSError, ValueError, AttributeError):
+            return
+        if made_on is not None and made_on != data:
+            raise InputError(
+                "data", getattr(config, "dataset", ""),
+                f"the store's run of P = {config.train_size}, seed {config.seed} was made on other images: "
+                "take another store",
+            )  # fmt: skip
 
     def write(self, run: Run, device: str = "cpu", weights: bool = True) -> None:
         """Keep a finished run; one that was finished meanwhile by somebody else stays."""
@@ -111,7 +136,7 @@ class RunStore:
         aside = Path(tempfile.mkdtemp(prefix=f".unfinished-{place.name}-", dir=self.folder))
         try:
             (aside / "config.json").write_text(json.dumps(config_to_dict(run.config), indent=1) + "\n")
-            (aside / "environment.json").write_text(json.dumps(_environment(device), indent=1) + "\n")
+            (aside / "environment.json").write_text(json.dumps(_environment(run, device), indent=1) + "\n")
             write_table(run.table, aside / "record.csv", digits=17)
             if len(run.log):
                 run.log.to_csv(aside / "log.csv", index=False, lineterminator="\n")
@@ -127,8 +152,13 @@ class RunStore:
                 raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-        for left in (self._failure_path(run.config), self.log(run.config), self.checkpoint(run.config)):
-            left.unlink(missing_ok=True)
+        self.tidy(run.config)
+
+    def tidy(self, config: Config) -> None:
+        """What a finished run leaves, unless it was killed at the last moment, is of no use any more."""
+        for left in (self._failure_path(config), self.log(config), self.checkpoint(config)):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
 
     @contextmanager
     def lock(self, config: Config, *, wait: bool) -> Iterator[bool]:
@@ -151,6 +181,17 @@ class RunStore:
             (self.folder / ".checkpoints").mkdir(exist_ok=True)
             yield True
 
+    def _at_work(self, config: Config) -> bool:
+        """Whether a process is at it; changes nothing, so that a store can be looked at that may not be written to."""
+        try:
+            with (self.folder / ".locks" / config_hash(config)).open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            pass
+        return False
+
     def _failure_path(self, config: Config) -> Path:
         return self.folder / ".failures" / f"{config_hash(config)}.json"
 
@@ -159,7 +200,7 @@ class RunStore:
         try:
             found = json.loads(self._failure_path(config).read_text())
             return Failure(found["kind"], found["message"], int(found["tries"]), bool(found["final"]))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def keep_failure(self, config: Config, failure: Failure) -> None:
@@ -171,12 +212,10 @@ class RunStore:
 
     def state(self, config: Config) -> RunState:
         """How far the run is: done, running (somewhere), failed, cut with a checkpoint to go on from, or waiting."""
-        if self.path(config).is_dir():
+        if not self.path(config).is_dir() and self._at_work(config):
+            return "running"
+        if self.path(config).is_dir():  # now at the latest
             return "done"
-        if (self.folder / ".locks" / config_hash(config)).is_file():
-            with self.lock(config, wait=False) as free:
-                if not free:
-                    return "running"
         if self.failure(config) is not None:
             return "failed"
         return "cut" if self.checkpoint(config).is_file() else "waiting"
@@ -187,12 +226,13 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _environment(device: str) -> dict[str, str]:
+def _environment(run: Run, device: str) -> dict[str, str]:
     try:
         ours = version("relstab")
     except PackageNotFoundError:
         ours = "not installed"
     return {
+        **({} if run.data is None else {"data": run.data}),
         "relstab": ours,
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -6,6 +6,7 @@ cut goes on from its last checkpoint. Several sweeps may share a store at the sa
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import warnings
@@ -17,9 +18,10 @@ from pathlib import Path
 import numba
 import pandas as pd
 import torch
+from threadpoolctl import threadpool_limits
 
-from empirical.config import ImageConfig, StripeConfig
-from empirical.data import FOLDER_VARIABLE
+from empirical.config import ImageConfig, StripeConfig, config_to_dict
+from empirical.data import FOLDER_VARIABLE, load_data
 from empirical.devices import require_device, visible_gpus
 from empirical.experiments import Config, Experiment
 from empirical.store import Failure, RunStore
@@ -30,7 +32,7 @@ from theory.table import curve_table, validate_table
 
 __all__ = [
     "Experiment", "RunStore", "SweepIncomplete", "SweepProgress", "SweepState", "SweepWatch", "all_configs", "named",
-    "sweep",
+    "names_apart", "require_distinct_rows", "sweep",
 ]  # fmt: skip
 
 #: Called after every run with (runs done or failed, runs in all, the run's configuration).
@@ -56,9 +58,10 @@ class SweepIncomplete(Incomplete):
     def __init__(self, table: pd.DataFrame, failures: dict[Config, Failure], runs: int) -> None:
         self.table, self.failures, self.runs = table, failures, runs
         config, failure = next(iter(failures.items()))
+        name = names_apart(failures)[config]
         more = "" if len(failures) == 1 else f", and {len(failures) - 1} more"
         super().__init__(
-            f"{len(failures)} of {runs} runs missing: {named(config)}: {failure}{more}; finished ones are kept"
+            f"{len(failures)} of {runs} runs missing: {name}: {failure}{more}; finished ones are kept"
         )
 
 
@@ -70,15 +73,32 @@ def named(config: Config) -> str:
     return f"{config.kind}, d = {config.dim}, {at}"
 
 
+def names_apart(configs: Iterable[Config]) -> dict[Config, str]:
+    """`named`, and for those of one name also the settings in which they differ."""
+    alike: dict[str, list[Config]] = {}
+    for config in configs:
+        alike.setdefault(named(config), []).append(config)
+    found: dict[Config, str] = {}
+    for name, group in alike.items():
+        values = [config_to_dict(config) for config in group]
+        keys = [key for key in values[0] if len({repr(one.get(key)) for one in values}) > 1]
+        for config, one in zip(group, values, strict=True):
+            found[config] = ", ".join([name, *(f"{key} = {one.get(key)}" for key in keys)])
+    return found
+
+
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """CPU threads set to `count` inside, numba's as far as there are; torch's sums depend on how they are divided."""
+    """CPU threads set to `count` inside, numba's as far as there are; sums of torch and of matrix libraries depend on
+    how they are divided, and clusters set these in the environment.
+    """
     before, numbas = torch.get_num_threads(), numba.get_num_threads()
     most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     torch.set_num_threads(count)
     numba.set_num_threads(min(count, most))
     try:
-        yield
+        with threadpool_limits(count, "blas"):
+            yield
     finally:
         torch.set_num_threads(before)
         numba.set_num_threads(numbas)
@@ -94,13 +114,14 @@ class _Options:
     threads: int
     store: RunStore | None
     keep_weights: bool
+    retry_failed: bool
     checkpoint_seconds: float
 
 
-def _run(config: Config, options: _Options, wait: bool) -> pd.DataFrame | None:
+def _run(config: Config, options: _Options, data: str | None, wait: bool) -> pd.DataFrame | Failure | None:
     """Train on as many threads as are asked for, whoever the caller: the same table from one process as from many.
 
-    None if another process is at this run and is not to be waited for.
+    None if another process is at this run and is not to be waited for; why it failed, if that was found out meanwhile.
     """
 
     def train_here(checkpoint: Path | None = None) -> Run:
@@ -114,26 +135,32 @@ def _run(config: Config, options: _Options, wait: bool) -> pd.DataFrame | None:
     with _threads(options.threads), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"P = \d+, seed", category=RuntimeWarning)  # the sweep says it
         if store is None:
+            _require_here(config, options, data)
             return train_here().table
         with store.lock(config, wait=wait) as mine:
             if not mine:
                 return None
             held = store.read(config)
+            known = store.failure(config) if held is None and not options.retry_failed else None
+            if known is not None and known.final:
+                return known
             if held is None:
-                _require_here(config, options)
+                _require_here(config, options, data)
                 run = train_here(store.checkpoint(config))
                 store.write(run, options.device, options.keep_weights)
                 held = run.table
             return held
 
 
-def _require_here(config: Config, options: _Options) -> None:
-    """Data and device, which the first process has looked at, are on this machine, too: if not, another try may do."""
+def _require_here(config: Config, options: _Options, data: str | None) -> None:
+    """What the first process has looked at is on this machine, too, and the same: if not, another try may do."""
     try:
-        check(config, options.data_folder)
+        here = check(config, options.data_folder, options.download)
         require_device(options.device)
     except InputError as error:
         raise RuntimeError(f"{platform.node()}: {error}") from error
+    if here != data:
+        raise RuntimeError(f"{platform.node()}: the images are not those of the machine that the sweep began on")
 
 
 def _unreached(config: Config, table: pd.DataFrame) -> list[float]:
@@ -144,15 +171,18 @@ def _unreached(config: Config, table: pd.DataFrame) -> list[float]:
     return [fraction for fraction in config.unfit_fractions if f"q={fraction:g}" not in stages]
 
 
-def _require_distinct_rows(configs: list[Config]) -> None:
+def require_distinct_rows(configs: list[Config], data_folder: str | Path | None = None) -> None:
     """InputError if two runs would fill the same rows of the curve table, which does not hold every setting."""
     seen: dict[tuple[object, ...], Config] = {}
     for config in configs:
-        names = ("dataset", "image_size", "architecture", "dim", "width", "train_size", "seed",
-                 "average", "cutoff", "displacement", "noise_norm", "loss", "scale", "hidden_layers",
-                 "informative_dim")  # fmt: skip
+        names = ("architecture", "dim", "train_size", "seed", "average", "cutoff", "displacement", "noise_norm", "loss",
+                 "scale", "hidden_layers", "informative_dim")  # fmt: skip
         told = ("optimizer", "batch_size") if isinstance(config, StripeConfig) else ()  # by the stripe's variant
-        key = (type(config).__name__, *(getattr(config, name, None) for name in (*names, *told)))
+        if isinstance(config, ImageConfig):  # images resized to what they are have the name of the others
+            task: object = load_data(config.dataset, data_folder, image_size=config.image_size).name
+        else:  # the lazy limit has no width
+            task = "inf" if math.isinf(config.scale) else config.width
+        key = (type(config).__name__, task, *(getattr(config, name, None) for name in (*names, *told)))
         if key in seen:
             raise InputError(
                 "experiments", f"{len(configs)} runs",
@@ -216,21 +246,27 @@ def sweep(
     given = data_folder if data_folder is not None else os.environ.get(FOLDER_VARIABLE)
     # Absolute, and here: runs may be done by processes that work elsewhere and know other variables.
     folder = None if given is None else str(Path(given).absolute())
-    for config in configs:
-        check(config, folder, download)
-    _require_distinct_rows(configs)
+    data = {config: check(config, folder, download) for config in configs}
+    require_distinct_rows(configs, folder)
     keep = RunStore(store) if isinstance(store, str | Path) else store
     if keep is not None:
         keep.make()  # here alone: on a machine of a cluster that does not see the folder a run must fail
-    options = _Options(folder, download, device, threads, keep, keep_weights, checkpoint_seconds)
+    options = _Options(folder, download, device, threads, keep, keep_weights, retry_failed, checkpoint_seconds)
     if isinstance(place, Processes) and device == "cuda" and not place.gpus:
         place = Processes(place.workers, visible_gpus())
     tables: dict[Config, pd.DataFrame] = {}
     failures: dict[Config, Failure] = {}
-    for config in configs:
-        held = keep.read(config) if keep is not None else None
-        known = keep.failure(config) if keep is not None and held is None and not retry_failed else None
+    for config in configs if keep is not None else ():
+        assert keep is not None
+        try:
+            held = keep.read(config)
+        except OSError as error:  # it may be whole: neither done again nor in the others' way
+            failures[config] = Failure(type(error).__name__, f"it is kept, and cannot be read: {error}", 0, False)
+            continue
+        known = keep.failure(config) if held is None and not retry_failed else None
         if held is not None:
+            keep.require_data(config, data[config])
+            keep.tidy(config)
             tables[config] = held
         elif known is not None and known.final:  # it would fail again
             failures[config] = known
@@ -241,13 +277,16 @@ def sweep(
         running[config] = None
         show()
 
-    def finish(config: Config, table: pd.DataFrame | None) -> None:
+    def finish(config: Config, outcome: pd.DataFrame | Failure | None) -> None:
         running.pop(config, None)
-        if table is None:
+        if outcome is None:
             elsewhere.append(config)
             show()
             return
-        tables[config] = table
+        if isinstance(outcome, Failure):
+            failures[config] = outcome
+        else:
+            tables[config] = outcome
         report(config)
 
     def fail(config: Config, error: Exception, tries: int) -> None:
@@ -270,7 +309,7 @@ def sweep(
     waiting = [config for config in configs if config not in tables and config not in failures]
     show()
     for wait in (False, True):  # what other processes are at comes last, when they may be done with it
-        jobs = {config: (config, options, wait) for config in waiting}
+        jobs = {config: (config, options, data[config], wait) for config in waiting}
         run_jobs(_run, jobs, place, finish, retries=retries, fail=fail, start=start)
         waiting, elsewhere = elsewhere, []
     for config, rows in tables.items():

@@ -53,12 +53,15 @@ class TheoryConfig:
         for name, minimum in (("dim", 1), ("informative_dim", 1), ("train_size", 1), ("seed", 0)):
             object.__setattr__(self, name, require_integer(name, getattr(self, name), minimum, MAXIMUM_SEED))
         if self.neuron_seed is not None:
-            require_integer("neuron_seed", self.neuron_seed, 0, MAXIMUM_SEED)
+            neuron_seed = require_integer("neuron_seed", self.neuron_seed, 0, MAXIMUM_SEED)
+            object.__setattr__(self, "neuron_seed", neuron_seed)
         require_choice("backend", self.backend, ("auto", *BACKENDS))
         flow = self.flow
         for item in fields(FlowConfig):  # as converted there: 1 and 1.0 must have one hash
             object.__setattr__(self, item.name, getattr(flow, item.name))
         _ = self.task  # refuses its dimensions
+        if flow.lazy and self.neuron_seed is not None:
+            raise InputError("neuron_seed", self.neuron_seed, "must be None in the lazy limit, of infinitely many")
 
     @property
     def flow(self) -> FlowConfig:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from empirical.architectures import build, seeded
 from empirical.checkpoints import read_checkpoint, write_checkpoint
 from empirical.config import ImageConfig, StripeConfig
-from empirical.data import ImageData, load_data, training_subset
+from empirical.data import ImageData, fingerprint, load_data, training_subset
 from empirical.descent import Descent, Progress, usable
 from empirical.devices import require_device
 from empirical.evaluation import classification_error, with_statistics
@@ -33,6 +33,7 @@ from empirical.stability import measure_probes
 from empirical.theory_runs import TheoryConfig, run_theory
 from empirical.torchvision_nets import require_size
 from theory.errors import InputError, require_choice
+from theory.kernels import get_kernel
 from theory.table import curve_table
 
 __all__ = ["Normalised", "Progress", "Run", "check", "train"]
@@ -45,8 +46,8 @@ class Run:
     """A trained net and what was measured: the configuration, rows of the curve table, the model.
 
     `train_loss` is the mean loss of the last epoch; `seconds` the wall time; `log` what was said on the way. For image
-    nets that is epoch, loss, learning rate and seconds, `recipe` is what the configuration came to and `epoch` the one
-    whose weights the model has. A flow of the theory has rows alone.
+    nets that is epoch, loss, learning rate and seconds, `recipe` is what the configuration came to, `epoch` the one
+    whose weights the model has, and `data` the fingerprint of the data set. A flow of the theory has rows alone.
     """
 
     config: Config
@@ -57,6 +58,7 @@ class Run:
     recipe: Recipe | None = None
     epoch: int | None = None
     log: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    data: str | None = None
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready numbers of every stage."""
@@ -91,10 +93,19 @@ class Normalised(nn.Module):
         return self.net((images - self.mean) / self.std)
 
 
-def check(config: Config, data_folder: str | Path | None = None, download: bool = False) -> None:
-    """InputError if `config` cannot be run: no such data or net, P above the data set's size, T that folds."""
+def check(config: Config, data_folder: str | Path | None = None, download: bool = False) -> str | None:
+    """The fingerprint of the data set that `config` is to be run on, for images.
+
+    Raises
+    ------
+    InputError
+        If it cannot be run: no such data or net, P above the data set's size, T that folds; for a flow, no such kernel
+        on this machine.
+    """
+    if isinstance(config, TheoryConfig):
+        get_kernel(config.backend)
     if not isinstance(config, ImageConfig):
-        return
+        return None
     from empirical.architectures import ARCHITECTURES
     from empirical.diffeo import MaxEntropyDiffeo
 
@@ -107,6 +118,7 @@ def check(config: Config, data_folder: str | Path | None = None, download: bool 
         )
     ensemble = MaxEntropyDiffeo(config.cutoff, config.displacement).ensemble(data.size)
     ensemble.require_below_folding("displacement", config.displacement)
+    return fingerprint(data)
 
 
 def train(
@@ -127,7 +139,8 @@ def train(
     With `checkpoint`, a file's path, the state of an image net's training is kept there at the end of an epoch at
     least every `checkpoint_seconds`; a run that finds such a file goes on from it, to the same numbers to the bit, and
     removes it when it is done, unless told to keep it, until its results are kept. A damaged file, or one of another
-    version, counts as none. With `log`, a CSV file, the training can be watched there, for images an epoch a line.
+    version or from other images, counts as none. With `log`, a CSV file, the training can be watched there, for images
+    an epoch a line.
 
     Returns
     -------
@@ -150,7 +163,7 @@ def train(
         from empirical.stripes import train_stripe
 
         return train_stripe(config, log=log, progress=progress)
-    check(config, data_folder, download)
+    images_are = check(config, data_folder, download)
     place = require_device(device)
     start = time.perf_counter()
     data = load_data(config.dataset, data_folder, image_size=config.image_size, download=download)
@@ -165,6 +178,8 @@ def train(
     model.to(memory_format=torch.channels_last)
     measured = _Measured(config, data, place)
     saved = None if checkpoint is None else usable(read_checkpoint(checkpoint), model)
+    if saved is not None and saved.facts["data"] != images_are:
+        saved = None
     rows = [measured.row(model, "initial")] if saved is None else list(saved.facts["rows"])
     with seeded(batch_seed, place):  # for layers that draw, such as dropout
         descent = Descent(config, model, images, labels, torch.Generator().manual_seed(batch_seed))
@@ -179,7 +194,7 @@ def train(
             told.add(epoch=epoch, loss=descent.loss, learning_rate=descent.learning_rate, seconds=now - start)
             if checkpoint is not None and now - last >= checkpoint_seconds and epoch < descent.recipe.epochs:
                 try:
-                    write_checkpoint(checkpoint, descent.state(rows, now - start, told.rows))
+                    write_checkpoint(checkpoint, descent.state(rows, now - start, told.rows, images_are))
                 except OSError as error:  # a full disk: the run itself may still find room in the end
                     warnings.warn(f"no checkpoint could be written: {error}", RuntimeWarning, stacklevel=2)
                 last = time.perf_counter()
@@ -192,7 +207,7 @@ def train(
     if checkpoint is not None and not keep_checkpoint:
         Path(checkpoint).unlink(missing_ok=True)
     return Run(
-        config, curve_table(rows), model, descent.loss, seconds, descent.recipe, descent.epoch, told.table()
+        config, curve_table(rows), model, descent.loss, seconds, descent.recipe, descent.epoch, told.table(), images_are
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from theory.configuration import FlowConfig
 from theory.errors import MAXIMUM_SEED, InputError, require_integer
@@ -219,10 +220,12 @@ def simulate_many(
         raise InputError("seeds", list(seeds), "must hold at least one")
     kernel = get_batch_kernel(backend)
     config = config or FlowConfig()
-    if config.lazy:
-        return _lazy(task, train_size, config, seeds, neuron_seed, progress, finish)
-    flows = [_Flow(task, train_size, config, seed, neuron_seed) for seed in seeds]
-    return _drive(flows, kernel, progress, finish)
+    # Matrix libraries sum in another order with every number of threads, which processes and clusters set differently.
+    with threadpool_limits(1, "blas"):
+        if config.lazy:
+            return _lazy(task, train_size, config, seeds, neuron_seed, progress, finish)
+        flows = [_Flow(task, train_size, config, seed, neuron_seed) for seed in seeds]
+        return _drive(flows, kernel, progress, finish)
 
 
 def _lazy(

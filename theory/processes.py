@@ -6,7 +6,8 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -89,7 +90,8 @@ class Processes:
         gpu = self.gpus[seat % len(self.gpus)] if self.gpus else None
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, work.function, work.initializer, gpu), daemon=True)
-        process.start()
+        with _deaf_to_interrupts():
+            process.start()
         theirs.close()
         return _Worker(process, ours, seat)
 
@@ -101,6 +103,19 @@ class _Worker:
     seat: int
     key: Any = None
     tries: int = 0
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started inside ignores interrupts from its first moment on; handlers belong to the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)  # None: not one of Python's
 
 
 def _serve(

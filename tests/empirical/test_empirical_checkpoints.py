@@ -127,7 +127,7 @@ def test_a_checkpoint_of_another_version_counts_as_none(tmp_path: Path) -> None:
 
     model = nn.Linear(3, 2)
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
-    now = Checkpoint(tensors, {"revision": 1})
+    now = Checkpoint(tensors, {"revision": 2})
     assert usable(now, model) is now
     assert usable(Checkpoint(tensors, {"revision": 0}), model) is None
     assert usable(Checkpoint(tensors, {}), model) is None

@@ -300,9 +300,9 @@ def test_a_run_that_cannot_be_read_is_not_thrown_away(tmp_path: Path, monkeypatc
 
 def test_what_is_missing_on_a_worker_s_machine_is_worth_another_try() -> None:
     """There a bad input is none: the first process has looked at the same."""
-    options = empirical.sweeps._Options("/nowhere", False, "cpu", 1, None, False, 60.0)
+    options = empirical.sweeps._Options("/nowhere", False, "cpu", 1, None, False, False, 60.0)
     with pytest.raises(RuntimeError, match="data = /nowhere") as caught:
-        empirical.sweeps._require_here(replace(TINY, dataset="fashion-mnist", image_size=None), options)
+        empirical.sweeps._require_here(replace(TINY, dataset="fashion-mnist", image_size=None), options, None)
     assert not isinstance(caught.value, InputError)
 
 
