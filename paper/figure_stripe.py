@@ -26,21 +26,21 @@ def flow_table() -> pd.DataFrame:
     return pd.concat([read_table(DATA / name) for name in names], ignore_index=True)
 
 
-def predicted_table() -> pd.DataFrame:
-    return read_table(DATA / "prediction.csv")
+def predicted_table(name: str = "prediction.csv") -> pd.DataFrame:
+    return read_table(DATA / name)
 
 
-def predicted_prefactor(stage: str) -> Estimate:
+def predicted_prefactor(stage: str, name: str = "prediction.csv") -> Estimate:
     """P R_f where R_f is far from its saturation: the largest P of the table, geometric mean over neurons."""
-    rows = predicted_table()
+    rows = predicted_table(name)
     rows = rows[(rows["stage"] == stage) & (rows["train_size"] == rows["train_size"].max())]
     return geometric_mean(rows["train_size"].to_numpy(float) * rows["relative_stability"].to_numpy())
 
 
-def predicted_stability(stage: str, sizes: np.ndarray) -> np.ndarray:
+def predicted_stability(stage: str, sizes: np.ndarray, name: str = "prediction.csv") -> np.ndarray:
     """R_f = d/(d - 1) e/(1 + e), e = (d - 1)/d (P R_f)/P."""
     dim = Stripe().dim
-    ratio = (dim - 1) / dim * predicted_prefactor(stage).value / sizes
+    ratio = (dim - 1) / dim * predicted_prefactor(stage, name).value / sizes
     return dim / (dim - 1) * ratio / (1 + ratio)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
-from figure_stripe import TRAINED_STAGE, net_label, nets_table
+from figure_stripe import TRAINED_STAGE, net_label, nets_table, predicted_stability
 from image_table import DATA
 from number_format import full, names, plain, short
 
@@ -25,18 +26,28 @@ def numbers() -> dict[str, str]:
         "nets.largest": str(table["train_size"].max()), "nets.from": str(FROM),
         "nets.stage": TRAINED_STAGE.removeprefix("q="),
     }  # fmt: skip
-    slopes, ratios = [], []
+    slopes, ratios, large = [], [], []
     for (architecture, variant), rows in table.groupby(["architecture", "variant"], sort=False):
         label = net_label(architecture, variant)
         slopes.append(f"{short(_exponent(rows))} ({label})")
         ratio = measured_over_theory(rows, flow) if "one-hidden" in str(architecture) else None
         if ratio is not None:
-            ratios.append(f"{full(ratio.estimate)} for {label}")
+            sizes = ", ".join(map(str, ratio.train_sizes))
+            ratios.append(f"{full(ratio.estimate)} for {label} ($P$ = {sizes})")
+            if rows["train_size"].max() == table["train_size"].max():
+                large.append(f"{short(_over_prediction(rows))} ({label})")
     if not ratios:
         raise InputError("stripe_nets.csv", "one-hidden", "has no P in common with the flow; the text needs them")
-    return found | {"nets.exponents": names(slopes), "nets.ratios": names(ratios), "nets.series": plain(len(slopes)),
-        "nets.sgd": _shorter_steps(table),
+    return found | {"nets.exponents": names(slopes), "nets.ratios": names(ratios), "nets.large": names(large),
+        "nets.series": plain(len(slopes)), "nets.sgd": _shorter_steps(table),
     }  # fmt: skip
+
+
+def _over_prediction(rows: pd.DataFrame) -> Estimate:
+    """R_f at the largest P over that predicted at the nets' own alpha."""
+    size = rows["train_size"].max()
+    predicted = predicted_stability(TRAINED_STAGE, np.array([float(size)]), "prediction_alpha1e-2.csv")
+    return geometric_mean(rows.loc[rows["train_size"] == size, "relative_stability"].to_numpy() / predicted)
 
 
 def _shorter_steps(table: pd.DataFrame) -> str:

@@ -109,6 +109,22 @@ def readme_rows(found: pd.DataFrame) -> list[str]:
     return lines
 
 
+def other_rows(found: pd.DataFrame) -> list[str]:
+    """The second table of docs/results.md: other dimensions and alphas, from P = 1024 on, at two unfit fractions."""
+    others = found[(found["dim"] != 30) | (found["alpha"] != 1e-6)]
+    others = others[(others["least_train_size"] == FROM[1]) & others["stage"].isin(["q=0.7", "q=0.3"])]
+    lines = []
+    for _, row in others.iterrows():
+        prefactor = Estimate(row["prefactor"], row["prefactor_low"], row["prefactor_high"])
+        cells = (
+            str(row["dim"]), f"{row['alpha']:g}", row["stage"][2:], str(row["seeds"]),
+            f"{row['least_train_size']} to {row['largest_train_size']}", shown(row, "relative_stability"),
+            shown(row, "compression"), repr(prefactor).split(" (n=")[0],
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
 def draw(ax: Axes, parts: Iterable[tuple[str, pd.DataFrame]], y: str) -> None:
     """Geometric means over seeds with their 95 % intervals against P, one colour for each part."""
     parts = list(parts)

@@ -14,6 +14,7 @@ from theory.estimate import geometric_mean, mean
 
 ROOT = Path(relstab.__file__).parent
 DATA = ROOT / "paper" / "data"
+KEYS = ["train_size", "seed"]
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +83,9 @@ def test_the_flows_exponents_are_those_of_its_tables(results: str, monkeypatch: 
     committed = pd.read_csv(DATA / "exponents" / "stripe_flow.csv", comment="#")
     computed = stripe_flow.exponents(table)
     pd.testing.assert_frame_equal(computed, committed, check_dtype=False, rtol=1e-5)
-    rows = stripe_flow.readme_rows(committed)
-    assert len(rows) >= 9
-    for row in rows:
+    rows, others = stripe_flow.readme_rows(committed), stripe_flow.other_rows(committed)
+    assert (len(rows), len(others)) == (10, 10)
+    for row in (*rows, *others):
         assert row in results
     for path in set(DATA.glob("stripe_*.csv")) - set(DATA.glob("stripe_nets*.csv")):
         assert path.read_text().startswith("# relstab theory simulate --train-sizes ")
@@ -112,6 +113,28 @@ def test_the_predictions_tables_are_those_of_the_data(results: str, monkeypatch:
     assert len(convergence) == 12
     for row in convergence:
         assert row in derivation
+
+
+def ratio(top: str, bottom: str, stage: str, size: int) -> str:
+    """R_f of one table over that of another, seed by seed."""
+    both = read_table(DATA / top).merge(read_table(DATA / bottom), on=[*KEYS, "stage"], suffixes=("", "_other"))
+    both = both[(both["stage"] == stage) & (both["train_size"] == size)]
+    return short(geometric_mean((both["relative_stability"] / both["relative_stability_other"]).to_numpy()))
+
+
+def test_what_alpha_and_the_steps_length_change_is_said_as_it_is(results: str) -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    flow = [ratio("stripe_alpha1e-2.csv", "stripe_theory.csv", stage, 8192) for stage in ("q=0.7", "q=0.3")]
+    predicted = [ratio("prediction_alpha1e-2.csv", "prediction.csv", stage, 8192) for stage in ("q=0.7", "q=0.3")]
+    assert f"is {flow[0]} times what it is at 1e-6 at q = 0.7, and {flow[1]} times at q = 0.3" in results
+    assert f"predicted: {predicted[0]} and {predicted[1]})" in results
+    assert f"the flow's R_f at 0.01 is {flow[1]} times that (8 seeds)" in readme
+    usual, fifth = (read_table(DATA / f"stripe_nets{end}.csv") for end in ("", "_short_steps"))
+    same = ["architecture", "variant", "stage", *KEYS]
+    both = usual.merge(fifth, on=same, suffixes=("", "_short")).query("train_size == 65536 and stage == 'q=0.3'")
+    assert set(both["architecture"]) == {"two-hidden-h256"}
+    values = [short(geometric_mean(both[f"relative_stability{end}"])) for end in ("", "_short")]
+    assert f"have R_f = {values[0]}, and {values[1]} with steps a fifth as long (3 seeds" in readme
 
 
 def test_the_values_before_training_are_those_of_the_data(results: str) -> None:

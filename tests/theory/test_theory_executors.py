@@ -196,3 +196,16 @@ def test_an_error_that_cannot_be_read_stops_no_other_job() -> None:
     ((key, message),) = failed
     assert key == 1
     assert message.startswith("its result could not be read: TypeError")
+
+
+def test_workers_never_hear_an_interrupt() -> None:
+    """Not even while they start, before our own code runs in them; control: what is started outside does."""
+    from theory.processes import _deaf_to_interrupts
+
+    ask = [sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGINT).__class__.__name__)"]
+    before = signal.getsignal(signal.SIGINT)
+    with _deaf_to_interrupts():
+        inside = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+    outside = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+    assert (inside, outside) == ("Handlers\n", "builtin_function_or_method\n")
+    assert signal.getsignal(signal.SIGINT) is before
