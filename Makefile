@@ -41,7 +41,7 @@ bench: $(VENV)/.test
 	PYTHONPATH=tests/benchmarks $(BIN)/python tests/benchmarks/nets_benchmark.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/sweep_benchmark.py
 
-# Kills, full disks, lost machines: some 20 minutes.
+# Kills, full disks, lost machines: an hour.
 faults: $(VENV)/.test
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/fault_table.py
 

@@ -1,7 +1,7 @@
 """Nets for small square images, by name.
 
 A factory maps (channels, image size, classes) to a net whose forward takes (batch, channels, n, n) and
-returns logits (batch, classes).
+returns logits (batch, classes). A user's own is named by where it is, package.module:function.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 from torchvision.models.vgg import make_layers
 
+from empirical.evaluation import evaluation
 from empirical.torchvision_nets import TORCHVISION_NETS
-from theory.errors import require_choice
+from empirical.user_code import load_function
+from theory.errors import InputError
 
-__all__ = ["ARCHITECTURES", "build", "seeded"]
+__all__ = ["ARCHITECTURES", "build", "require_architecture", "seeded"]
 
 
 def fully_connected(channels: int, size: int, classes: int) -> nn.Module:
@@ -125,8 +128,60 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
         yield
 
 
+def require_architecture(name: str) -> Callable[[int, int, int], nn.Module]:
+    """The factory called `name`: one of `ARCHITECTURES`, or a function of the user's own, package.module:function.
+
+    The latter is imported where it is asked for, in worker processes too, which know nothing of what the first process
+    has added to `ARCHITECTURES`.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, or its module cannot be imported or holds no such function.
+    """
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    if isinstance(name, str) and ":" in name:
+        return load_function("architecture", name)
+    raise InputError("architecture", name, f"must be one of {', '.join(ARCHITECTURES)}, or package.module:function")
+
+
 def build(name: str, channels: int, size: int, classes: int, seed: int) -> nn.Module:
-    """The net called `name`, initialised from `seed`; InputError if there is none of that name."""
-    require_choice("architecture", name, tuple(ARCHITECTURES))
+    """The net called `name` (see `require_architecture`), initialised from `seed`.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, it is not made for images of this size, or a function of the user's own fails or
+        makes no module that maps images to logits.
+    """
+    factory = require_architecture(name)
     with seeded(seed):
-        return ARCHITECTURES[name](channels, size, classes)
+        if name in ARCHITECTURES:
+            return factory(channels, size, classes)
+        return _own(name, factory, channels, size, classes)
+
+
+def _own(name: str, factory: Callable[..., Any], channels: int, size: int, classes: int) -> nn.Module:
+    """What a user's factory makes, tried on two images: its mistakes are told here, not in the midst of a training."""
+
+    def failed(what: str, error: Exception) -> InputError:
+        return InputError("architecture", name, " ".join(f"{what}: {type(error).__name__}: {error}".split()))
+
+    try:
+        net = factory(channels, size, classes)
+    except Exception as error:  # whatever a user's function raises
+        raise failed(f"fails for ({channels}, {size}, {classes}), channels, side and classes", error) from error
+    if not isinstance(net, nn.Module):
+        raise InputError("architecture", name, f"must make a torch module, not {type(net).__name__}")
+    images = torch.zeros(2, channels, size, size)
+    try:
+        with evaluation(net):
+            logits = net(images)
+    except Exception as error:
+        raise failed(f"cannot take images of shape {tuple(images.shape)}", error) from error
+    shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if shape != (2, classes):
+        allowed = f"must give logits of shape (2, {classes}) for two images of {classes} classes, not {shape}"
+        raise InputError("architecture", name, allowed)
+    return net

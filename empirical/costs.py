@@ -8,15 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from empirical.architectures import build
 from empirical.config import ImageConfig
-from empirical.data import load_data
+from empirical.data import ImageData, load_data
 from empirical.descent import Descent
 from empirical.evaluation import evaluation
 from empirical.experiments import Config
 from empirical.recipe import recipe
 from empirical.training import Normalised
+from theory.terminal import Report
 
 __all__ = ["estimated_seconds"]
 
@@ -24,42 +26,48 @@ _STEPS = 2
 
 
 def estimated_seconds(
-    configs: list[Config], data_folder: str | Path | None = None, device: str = "cpu"
+    configs: list[Config],
+    data_folder: str | Path | None = None,
+    device: str = "cpu",
+    progress: Report | None = None,
 ) -> dict[Config, float]:
     """Seconds that each run of an image net would take alone on one thread; those of stripes are not known before.
 
     For each net, data set, batch size and precision a training step and an evaluation are timed once. Measuring,
     loading data and starting processes are not in it.
     """
-    timed: dict[tuple[object, ...], tuple[float, float]] = {}
+    kinds: dict[tuple[object, ...], list[ImageConfig]] = {}
+    for config in configs:
+        if isinstance(config, ImageConfig):
+            kinds.setdefault((config.dataset, config.image_size, config.architecture), []).append(config)
     found: dict[Config, float] = {}
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for config in configs:
-            if not isinstance(config, ImageConfig):
-                continue
-            batch = min(config.batch_size, config.train_size)
-            kind = (config.dataset, config.image_size, config.architecture, batch, config.precision)
-            if kind not in timed:
-                timed[kind] = _timed(config, batch, data_folder, device)
-            step, evaluate = timed[kind]
-            data = load_data(config.dataset, data_folder, image_size=config.image_size)
-            net = build(config.architecture, data.channels, data.size, len(data.classes), 0)
-            held = math.ceil(config.held_out * config.train_size) if config.weights == "best" else 0
-            steps = recipe(config, net, config.train_size - held).steps
-            stages = 1 + min(config.records, steps)
-            found[config] = steps * step + stages * len(data.test_images) * evaluate
+        # Kind by kind: a large net takes a second to build, and all of them may not fit.
+        for place, alike in enumerate(kinds.values()):
+            if progress is not None:
+                progress(place / len(kinds), alike[0].architecture)
+            data = load_data(alike[0].dataset, data_folder, image_size=alike[0].image_size)
+            net = build(alike[0].architecture, data.channels, data.size, len(data.classes), 0)
+            timed: dict[tuple[object, ...], tuple[float, float]] = {}
+            for config in alike:
+                batch = min(config.batch_size, config.train_size)
+                if (batch, config.precision) not in timed:
+                    timed[batch, config.precision] = _timed(config, batch, net, data, device)
+                step, evaluate = timed[batch, config.precision]
+                held = math.ceil(config.held_out * config.train_size) if config.weights == "best" else 0
+                steps = recipe(config, net, config.train_size - held).steps
+                stages = 1 + min(config.records, steps)
+                found[config] = steps * step + stages * len(data.test_images) * evaluate
     finally:
         torch.set_num_threads(before)
     return found
 
 
-def _timed(config: ImageConfig, batch: int, data_folder: str | Path | None, device: str) -> tuple[float, float]:
+def _timed(config: ImageConfig, batch: int, net: nn.Module, data: ImageData, device: str) -> tuple[float, float]:
     """Seconds of one training step, and of evaluating one image."""
-    data = load_data(config.dataset, data_folder, image_size=config.image_size)
     images, labels = (part[:batch].to(device) for part in (data.train_images, data.train_labels))
-    net = build(config.architecture, data.channels, data.size, len(data.classes), 0)
     ones = torch.ones(data.channels)
     model = Normalised(net, 0 * ones, ones).to(device)
     model.to(memory_format=torch.channels_last)
@@ -78,5 +86,5 @@ def _timed(config: ImageConfig, batch: int, data_folder: str | Path | None, devi
         numbers = images.float() / 255
         model(numbers)
         start = time.perf_counter()
-        model(numbers)
+        model(numbers).cpu()  # a GPU is done with it only then
         return step, (time.perf_counter() - start) / batch

@@ -221,8 +221,10 @@ def train_stripe(
         while len(rows) < len(config.unfit_fractions) and unfit <= config.unfit_fractions[len(rows)]:
             rows.append(record(config.unfit_fractions[len(rows)], unfit))
         if descent.steps >= next_told:
+            # Of the same outputs as the unfit fraction: no step has been taken yet in the first row.
+            loss = float(margin_loss(config.loss, z.detach()))
             seconds = time.perf_counter() - began
-            told.add(step=descent.steps, loss=descent.loss, unfit_fraction=unfit, seconds=seconds)
+            told.add(step=descent.steps, loss=loss, unfit_fraction=unfit, seconds=seconds)
             next_told = math.ceil(_LOG_SPACING * descent.steps)
         if progress is not None:
             progress(max(descent.steps / config.max_steps, len(rows) / len(config.unfit_fractions)))

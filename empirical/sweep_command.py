@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pandas as pd
 import tyro
 
-from empirical.experiments import Config, read_experiments
+from empirical.config import ImageConfig, config_hash
+from empirical.experiments import Config, Experiment, read_experiments
 from empirical.measure_command import require_torch
 from theory.errors import InputError, require_integer, require_real
 from theory.executors import chosen_executor
@@ -20,7 +22,7 @@ from theory.table import require_table_path, write_table
 from theory.terminal import Terminal, duration
 
 if TYPE_CHECKING:
-    from empirical.store import RunState, RunStore
+    from empirical.store import Failure, RunState, RunStore
 
 __all__ = ["Sweep"]
 
@@ -28,6 +30,17 @@ __all__ = ["Sweep"]
 def _json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = json.loads(table.dropna(axis=1, how="all").to_json(orient="records"))
     return rows
+
+
+def _told(terminal: Terminal, word: str, failures: Mapping[Config, Failure]) -> list[dict[str, str]]:
+    """A line for each; for a program with the hash, which names the run in the store."""
+    from empirical.sweeps import names_apart
+
+    names = names_apart(failures)
+    told = [{"run": names[c], "hash": config_hash(c), "why": str(f)} for c, f in failures.items()]
+    for one in told:
+        terminal.line(f"{word}: {one['run']}: {one['why']}")
+    return told
 
 
 @dataclass(frozen=True)
@@ -91,11 +104,17 @@ class Sweep:
         require_real("gpus_per_run", self.gpus_per_run, minimum=0)
         if self.gpus_per_run and self.ray is None:
             raise InputError("gpus_per_run", self.gpus_per_run, "is read with ray only")
+        if self.ray is not None and self.device.startswith("cuda") and not self.gpus_per_run:
+            raise InputError("gpus_per_run", self.gpus_per_run, "must be above 0 for runs on the cluster's GPUs")
         executor = chosen_executor(self.workers, self.ray, cpus_each=self.threads, gpus_each=self.gpus_per_run)
         chosen = [name for name in ("status", "dry_run", "export") if getattr(self, name)]
         if len(chosen) > 1:
-            raise InputError(chosen[1], True, f"must not be given with {chosen[0]}")
-        require_table_path("output", self.output)
+            value = True if chosen[1] == "dry_run" else str(self.export)
+            raise InputError(chosen[1], value, f"must not be given with {chosen[0]}")
+        if self.export is not None:
+            require_table_path("export", self.export)
+        elif not chosen:
+            require_table_path("output", self.output)
         require_torch()
         from empirical.store import RunStore
         from empirical.sweep_view import SweepView
@@ -103,17 +122,12 @@ class Sweep:
 
         terminal = Terminal(self.json)
         configs = all_configs(experiments)
-        if chosen:
-            if chosen != ["dry_run"] and not self.store.is_dir():
-                raise InputError("store", str(self.store), "no such folder")
-            store = RunStore(self.store) if self.store.is_dir() else None
-            if self.status:
-                assert store is not None
-                return self._status(terminal, configs, store)
-            if self.export is not None:
-                assert store is not None
-                return self._export(terminal, configs, store, self.export)
-            return self._dry_run(terminal, configs, store)
+        if self.dry_run:
+            return self._dry_run(terminal, experiments)
+        if self.status:
+            return self._status(terminal, configs)
+        if self.export is not None:
+            return self._export(terminal, configs, self.export)
         missing: SweepIncomplete | None = None
         keep = RunStore(self.store)
         view = SweepView(keep)
@@ -140,30 +154,33 @@ class Sweep:
             terminal.line(f"wrote {self.output}: {len(table)} rows")
         result = {"output": str(self.output), "rows": _json_rows(table), "missing": []}
         if missing is not None:
-            from empirical.sweeps import named
-
             terminal.line()
-            for config, failure in missing.failures.items():
-                terminal.line(f"missing: {named(config)}: {failure}")
-            result["missing"] = [{"run": named(c), "why": str(f)} for c, f in missing.failures.items()]
+            result["missing"] = _told(terminal, "missing", missing.failures)
             missing.result = result
             raise missing
         return result
 
-    def _status(self, terminal: Terminal, configs: list[Config], store: RunStore) -> dict[str, Any]:
-        from empirical.sweeps import named
+    def _held(self) -> RunStore:
+        """The store, which must be there."""
+        from empirical.store import RunStore
 
+        if not self.store.is_dir():
+            raise InputError("store", str(self.store), "no such folder")
+        return RunStore(self.store)
+
+    def _status(self, terminal: Terminal, configs: list[Config]) -> dict[str, Any]:
+        store = self._held()
         states = {config: store.state(config) for config in configs}
         counts = Counter(states.values())
         order: tuple[RunState, ...] = ("done", "running", "cut", "failed", "waiting")
         terminal.table(f"{len(configs)} runs in {self.store}", order, [[str(counts[state]) for state in order]])
-        failed = {named(c): str(store.failure(c)) for c, state in states.items() if state == "failed"}
-        for run, why in failed.items():
-            terminal.line(f"failed: {run}: {why}")
-        return {"runs": len(configs), **{state: counts[state] for state in order}, "failures": failed}
+        failed = [config for config, state in states.items() if state == "failed"]
+        failures = {config: failure for config in failed if (failure := store.failure(config)) is not None}
+        told = _told(terminal, "failed", failures)
+        return {"runs": len(configs), **{state: counts[state] for state in order}, "failures": told}
 
-    def _export(self, terminal: Terminal, configs: list[Config], store: RunStore, path: Path) -> dict[str, Any]:
-        require_table_path("export", path)
+    def _export(self, terminal: Terminal, configs: list[Config], path: Path) -> dict[str, Any]:
+        store = self._held()
         tables = [table for config in configs if (table := store.read(config, aside=False)) is not None]
         if not tables:
             raise InputError("store", str(self.store), f"holds none of the {len(configs)} runs of {self.file}")
@@ -172,23 +189,51 @@ class Sweep:
         terminal.line(f"wrote {path}: {len(tables)} of {len(configs)} runs, {len(table)} rows")
         return {"output": str(path), "runs": len(tables), "of": len(configs), "rows": len(table)}
 
-    def _dry_run(self, terminal: Terminal, configs: list[Config], store: RunStore | None) -> dict[str, Any]:
+    def _dry_run(self, terminal: Terminal, experiments: list[Experiment]) -> dict[str, Any]:
+        """What the sweep would refuse is refused, and what it would leave out is not counted as to do."""
         from empirical.costs import estimated_seconds
-        from empirical.training import check
+        from empirical.devices import require_device
+        from empirical.store import RunStore
+        from empirical.sweeps import check_all
 
+        here = True
+        try:
+            require_device(self.device)
+        except InputError:
+            if self.ray is None:
+                raise
+            here = False  # the cluster's machines have it, this one need not
+        data = check_all(experiments, self.data, self.download)
+        configs = list(data)
+        store = RunStore(self.store)
+        to_do = []
         for config in configs:
-            check(config, self.data, self.download)
-        to_do = [config for config in configs if store is None or store.state(config) != "done"]
-        costs = estimated_seconds(to_do, self.data, self.device)
-        unknown = len(to_do) - len(costs)
+            if store.state(config) == "done":
+                store.require_data(config, data[config])
+            else:
+                to_do.append(config)
+        known = {} if self.retry_failed else {config: store.failure(config) for config in to_do}
+        failures = {config: failure for config, failure in known.items() if failure is not None and failure.final}
+        to_do = [config for config in to_do if config not in failures]
         terminal.line(f"{len(configs)} runs, {len(to_do)} to do")
+        if failures:
+            terminal.line(f"{len(failures)} failed for good, skipped; --retry-failed tries them again")
+        told = _told(terminal, "failed", failures)
+        costs: dict[Config, float] = {}
+        if here and any(isinstance(config, ImageConfig) for config in to_do):
+            with terminal.progress("timing") as report:
+                costs = estimated_seconds(to_do, self.data, self.device, report)
+        unknown = len(to_do) - len(costs)
         if costs:
             total = sum(costs.values())
             terminal.line(
-                f"{len(costs)} image nets: about {duration(total)} on one core, "
+                f"{len(costs)} image nets: about {duration(total)} one after the other, "
                 f"{duration(max(total / self.workers, *costs.values(), 0.0))} with workers = {self.workers}"
             )
         if unknown:
-            terminal.line(f"{unknown} stripe nets and flows: not known before they have run")
-        return {"runs": len(configs), "to_do": len(to_do), "seconds": sum(costs.values()), "unknown": unknown}
-
+            kinds = "stripe nets and flows" if here else "runs"
+            terminal.line(f"{unknown} {kinds}: not known before they have run")
+        return {
+            "runs": len(configs), "to_do": len(to_do), "failures": told, "seconds": sum(costs.values()),
+            "unknown": unknown,
+        }  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SweepView"]
 
 _LINES = 12  # runs at work that are shown by name
+_COLUMNS = ("data", "net", "P", "seed", "time", "at", "loss", "unfit")
 
 
 class SweepView:
@@ -63,28 +64,43 @@ class SweepView:
         waiting = state.runs - state.done - state.failed - len(state.running)
         so_far = duration(time.monotonic() - self.began)
         counts.add_row(*map(str, (state.done, len(state.running), state.failed, waiting)), so_far, self.left())
-        lines = Table(box=None, pad_edge=False, show_header=False)
-        for config in list(state.running)[:_LINES]:
-            lines.add_row(*self._run(config))
+        parts: list[Table | Text] = [counts]
+        if state.running:
+            parts += [Text(), self._lines(state.running[:_LINES])]
         if len(state.running) > _LINES:
-            lines.add_row(f"and {len(state.running) - _LINES} more")
-        return Group(counts, lines)
+            parts.append(Text(f"and {len(state.running) - _LINES} more"))
+        return Group(*parts)
+
+    def _lines(self, running: Sequence[Config]) -> Table:
+        """A line for each run, without the columns that none has anything in."""
+        cells = zip(_COLUMNS, zip(*map(self._run, running), strict=True), strict=True)
+        filled = {name: column for name, column in cells if any(column)}
+        lines = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
+        for name in filled:
+            # The first alone gives way where the terminal is too narrow: a data set's name may be a folder's path.
+            text = name in _COLUMNS[:2]
+            lines.add_column(name, justify="left" if text else "right", no_wrap=name != _COLUMNS[0])
+        for row in zip(*filled.values(), strict=True):
+            lines.add_row(Text(row[0], no_wrap=True, overflow="ellipsis"), *row[1:])
+        return lines
 
     def _run(self, config: Config) -> tuple[str, ...]:
-        what = config.architecture if isinstance(config, ImageConfig) else f"{config.kind}, d = {config.dim}"
-        where = f"{config.dataset} " if isinstance(config, ImageConfig) else ""
-        at = f"P = {config.train_size}, seed {config.seed}"
+        if isinstance(config, ImageConfig):
+            what = (config.dataset, config.architecture)
+        else:
+            what = (config.kind, f"d = {config.dim}")
         now = time.monotonic()  # drawn by another thread than the one that is told: a run may just have ended
-        return f"{where}{what}", at, duration(now - self.since.get(config, now)), _last(self.store.log(config))
+        so_far = duration(now - self.since.get(config, now))
+        return *what, str(config.train_size), str(config.seed), so_far, *_last(self.store.log(config))
 
 
-def _last(log: Path) -> str:
-    """The last whole line of a run's log in a few words; nothing where there is none yet."""
+def _last(log: Path) -> tuple[str, str, str]:
+    """Epoch or step, loss and unfit fraction in the last line of a run's log; empty where there are none yet."""
     try:
         lines = log.read_text(encoding="utf-8").splitlines()
         row = dict(zip(lines[0].split(","), map(float, lines[-1].split(",")), strict=True))
     except (OSError, IndexError, ValueError):
-        return ""
-    shown = ("epoch", "step", "loss", "unfit_fraction")
-    words = [f"{name} {value:.3g}" for name, value in row.items() if name in shown]
-    return ", ".join(words) if all(map(math.isfinite, row.values())) else "not finite"
+        return "", "", ""
+    at = [f"{name} {row[name]:.0f}" for name in ("epoch", "step") if name in row]
+    loss, unfit = (f"{row[name]:.3g}" if name in row else "" for name in ("loss", "unfit_fraction"))
+    return " ".join(at), loss, unfit

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from empirical.config import ImageConfig, StripeConfig, config_to_dict
 from empirical.data import FOLDER_VARIABLE, load_data
 from empirical.devices import require_device, visible_gpus
-from empirical.experiments import Config, Experiment
+from empirical.experiments import Config, Experiment, located
 from empirical.store import Failure, RunStore
 from empirical.training import Run, check, train
 from theory.errors import Incomplete, InputError, require_integer, require_real
@@ -31,8 +31,8 @@ from theory.executors import Executor, Processes, RayCluster, as_executor, run_j
 from theory.table import curve_table, validate_table
 
 __all__ = [
-    "Experiment", "RunStore", "SweepIncomplete", "SweepProgress", "SweepState", "SweepWatch", "all_configs", "named",
-    "names_apart", "require_distinct_rows", "sweep",
+    "Experiment", "RunStore", "SweepIncomplete", "SweepProgress", "SweepState", "SweepWatch",
+    "all_configs", "check_all", "named", "names_apart", "require_distinct_rows", "sweep",
 ]  # fmt: skip
 
 #: Called after every run with (runs done or failed, runs in all, the run's configuration).
@@ -191,6 +191,20 @@ def require_distinct_rows(configs: list[Config], data_folder: str | Path | None 
         seen[key] = config
 
 
+def check_all(
+    experiments: Iterable[Experiment], data_folder: str | Path | None = None, download: bool = False
+) -> dict[Config, str | None]:
+    """`check` of every run, with the line of an experiment's file in its error, and `require_distinct_rows`."""
+    found: dict[Config, str | None] = {}
+    for grid in experiments:
+        try:
+            found |= {config: check(config, data_folder, download) for config in grid.configs() if config not in found}
+        except InputError as error:
+            raise located(grid, error) from error
+    require_distinct_rows(list(found), data_folder)
+    return found
+
+
 def sweep(
     experiments: Experiment | Iterable[Experiment],
     store: str | Path | RunStore | None = None,
@@ -237,7 +251,8 @@ def sweep(
     require_integer("threads", threads, 1)
     require_integer("retries", retries, 0)
     require_real("checkpoint_seconds", checkpoint_seconds, minimum=0)
-    configs = all_configs(experiments)
+    grids = [experiments] if isinstance(experiments, Experiment) else list(experiments)
+    configs = all_configs(grids)
     if isinstance(place, RayCluster):  # its machines have the device, this one need not
         if device.startswith("cuda") and not place.gpus:
             raise InputError("gpus", place.gpus, "must be above 0 for runs on the cluster's GPUs")
@@ -246,8 +261,7 @@ def sweep(
     given = data_folder if data_folder is not None else os.environ.get(FOLDER_VARIABLE)
     # Absolute, and here: runs may be done by processes that work elsewhere and know other variables.
     folder = None if given is None else str(Path(given).absolute())
-    data = {config: check(config, folder, download) for config in configs}
-    require_distinct_rows(configs, folder)
+    data = check_all(grids, folder, download)
     keep = RunStore(store) if isinstance(store, str | Path) else store
     if keep is not None:
         keep.make()  # here alone: on a machine of a cluster that does not see the folder a run must fail

@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from empirical.architectures import build, seeded
+from empirical.architectures import build, require_architecture, seeded
 from empirical.checkpoints import read_checkpoint, write_checkpoint
 from empirical.config import ImageConfig, StripeConfig
 from empirical.data import ImageData, fingerprint, load_data, training_subset
@@ -32,7 +32,7 @@ from empirical.run_log import RunLog
 from empirical.stability import measure_probes
 from empirical.theory_runs import TheoryConfig, run_theory
 from empirical.torchvision_nets import require_size
-from theory.errors import InputError, require_choice
+from theory.errors import InputError
 from theory.kernels import get_kernel
 from theory.table import curve_table
 
@@ -106,10 +106,9 @@ def check(config: Config, data_folder: str | Path | None = None, download: bool 
         get_kernel(config.backend)
     if not isinstance(config, ImageConfig):
         return None
-    from empirical.architectures import ARCHITECTURES
     from empirical.diffeo import MaxEntropyDiffeo
 
-    require_choice("architecture", config.architecture, tuple(ARCHITECTURES))
+    require_architecture(config.architecture)
     data = load_data(config.dataset, data_folder, image_size=config.image_size, download=download)
     require_size(config.architecture, data.size)
     if config.train_size > len(data.train_images):

@@ -139,7 +139,8 @@ def test_a_loss_that_is_not_finite_is_refused(
     [
         (None, "file = experiment.toml: no such file"),
         ("[[experiment", "file = experiment.toml: is not TOML"),
-        ("a = 1", "file = experiment.toml: holds no [[experiment]]"),
+        ("a = 1", "a = 1: is not read; a file holds [[experiment]] tables"),
+        ("", "file = experiment.toml: holds no [[experiment]]"),
         ('[[experiment]]\nkind = "video"', "kind = video: must be one of image, stripe"),
         ('[[experiment]]\nkind = "image"', "train_sizes = None: an experiment must name at least one"),
         ('[[experiment]]\nkind = "image"\ntrain_sizes = [0]', "train_sizes = 0: must be a whole number, at least 1"),
@@ -179,15 +180,26 @@ def test_sweep_refuses(text: str | None, message: str, here: Path, capsys: pytes
         ("report good.csv --output page.pdf", "path = page.pdf: must end in .html"),
         ("report good.csv --dataset mnist", "data = None: mnist needs the folder of the data"),
         ("report good.csv --dataset digits --displacement 9", "displacement = 9.0: folds"),
+        ("report good.csv --displacement 7", "displacement = 7.0: may be given only with --dataset"),
+        ("report good.csv --data folder", "data = folder: may be given only with --dataset"),
+        *(
+            (f"{command} {files} --stage bogus", "stage = bogus: must be one of the theory's stages: q=0.3")
+            for command in ("compare", "report")
+            for files in ("good.csv", "theory.csv")
+        ),
+        *((f"{command} nets.csv --stage bogus", "stage = bogus: needs rows") for command in ("compare", "report")),
         ("compare bad.csv", "bad.csv = a, b: lacks the columns source, task"),
         ("report bad.csv", "bad.csv = a, b: lacks the columns source, task"),
     ],
 )
 def test_compare_refuses(arguments: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "bad.csv").write_text("a,b\n1,2\n")
-    write_table(planted(), here / "good.csv")
+    table = planted()
+    theory = table["source"] == "theory"
+    for name, rows in (("good", table), ("theory", table[theory]), ("nets", table[~theory])):
+        write_table(rows, here / f"{name}.csv")
     assert refuses(arguments, capsys).startswith(f"relstab: {message}")
-    assert sorted(p.name for p in here.iterdir()) == ["bad.csv", "good.csv"]
+    assert sorted(p.name for p in here.iterdir()) == ["bad.csv", "good.csv", "nets.csv", "theory.csv"]
 
 
 def planted() -> pd.DataFrame:

@@ -1,14 +1,19 @@
-"""The nets: their sizes against published counts, any channels and classes, seeds, and images that are too small."""
+"""The nets: sizes against published counts, any channels and classes, seeds, images too small; nets of one's own."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 from torch import Tensor  # noqa: E402
 
-from empirical import ARCHITECTURES, build  # noqa: E402
+from empirical import ARCHITECTURES, Experiment, ImageConfig, build, read_experiments, sweep  # noqa: E402
+from empirical.architectures import require_architecture  # noqa: E402
 from theory import InputError  # noqa: E402
+from theory.executors import Processes, RayCluster, run_jobs  # noqa: E402
+from theory.table import read_table, write_table  # noqa: E402
 
 #: Parameters for 3 channels, 32 pixels and 10 classes. Those of ResNets and VGGs with batch norm are the well-known
 #: ones of these nets on CIFAR-10; the others follow by hand from torchvision's published counts (1000 classes) by the
@@ -83,3 +88,122 @@ def test_small_images_are_refused_in_one_line(name: str) -> None:
 def test_patches_must_tile_the_image() -> None:
     with pytest.raises(InputError, match="image_size = 33: must be a multiple of 4 for vit-small above 32"):
         build("vit-small", 3, 33, 10, 0)
+
+
+#: A user's module. Its nets are registered under the guard, as scripts do: worker processes never see that.
+OWN = """
+from torch import nn
+
+from empirical import ARCHITECTURES
+
+def make(channels, size, classes):
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.1), nn.Linear(channels * size**2, classes))
+
+def eleven(channels, size, classes):
+    return make(channels, size, 11)
+
+def flat(channels, size, classes):
+    return nn.Identity()
+
+def narrow(channels, size, classes):
+    return nn.Linear(3, classes)
+
+def nothing(channels, size, classes):
+    return 3
+
+def pair(channels, size, classes):
+    class Pair(nn.Module):
+        def forward(self, images):
+            return images, images
+    return Pair()
+
+def fails(channels, size, classes):
+    raise ValueError("a\\nb")
+
+def without():
+    return make(1, 16, 10)
+
+a_number = 3
+
+if __name__ == "__main__":
+    ARCHITECTURES["mine"] = make
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that holds `OWN`, on the path of this process and of those that it starts."""
+    folder = tmp_path / "code"
+    (folder / "nets_of_a_user").mkdir(parents=True)
+    (folder / "nets_of_a_user" / "small.py").write_text(OWN)
+    (folder / "nets_of_a_user" / "broken.py").write_text("import no_such_module")
+    monkeypatch.syspath_prepend(str(folder))
+    return "nets_of_a_user.small"
+
+
+def test_a_net_of_ones_own_is_named_by_its_function(own: str) -> None:
+    name = f"{own}:make"
+    one, again, other = (build(name, 3, 20, 7, seed) for seed in (1, 1, 2))
+    assert [tuple(p.shape) for p in one.parameters()] == [(7, 1200), (7,)]
+    assert all(map(torch.equal, one.state_dict().values(), again.state_dict().values()))
+    assert not torch.equal(one[2].weight, other[2].weight)  # type: ignore[index]
+    assert all(module.training for module in one.modules())  # it is tried in eval mode and put back
+    assert require_architecture("lenet") is ARCHITECTURES["lenet"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mine", "must be one of fully-connected, .*convnext-small, or package.module:function$"),
+        ("nets_of_a_user.small:", "must be package.module:function$"),
+        (":make", "must be package.module:function$"),
+        ("nets_of_a_user.small:absent", "must be a function of nets_of_a_user.small$"),
+        ("nets_of_a_user.small:a_number", "must be a function of nets_of_a_user.small$"),
+        ("nets_of_nobody:make", "its module cannot be imported .ModuleNotFoundError: No module named 'nets_of_nobody'"),
+        ("nets_of_a_user.broken:make", "its module cannot be imported .ModuleNotFoundError: No module named 'no_such"),
+        ("nets_of_a_user.small:nothing", "must make a torch module, not int$"),
+        ("nets_of_a_user.small:fails", r"fails for \(1, 16, 10\), channels, side and classes: ValueError: a b$"),
+        ("nets_of_a_user.small:without", r"fails for .* classes: TypeError: without\(\) takes 0 positional arguments"),
+        ("nets_of_a_user.small:narrow", r"cannot take images of shape \(2, 1, 16, 16\): RuntimeError: "),
+        ("nets_of_a_user.small:flat",
+         r"must give logits of shape \(2, 10\) for two images of 10 classes, not \(2, 1, 16, 16\)$"),
+        ("nets_of_a_user.small:eleven", r"must give logits of shape \(2, 10\) for two .*, not \(2, 11\)$"),
+        ("nets_of_a_user.small:pair", r"must give logits of shape \(2, 10\) for two .*, not tuple$"),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("own")
+def test_a_net_that_cannot_be_made_is_told_in_one_line(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=f"^architecture = {name}: {message}") as caught:
+        build(name, 1, 16, 10, 0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "executor", [Processes(2), pytest.param(RayCluster(workers=2), marks=pytest.mark.slow)], ids=["processes", "ray"]
+)
+def test_workers_know_a_net_of_ones_own(executor: Processes | RayCluster, own: str) -> None:
+    if isinstance(executor, RayCluster):
+        pytest.importorskip("ray", reason="ray is not installed (the extra `cluster`)")
+    name, found = f"{own}:make", {}
+    jobs = {seed: (name, 1, 8, 10, seed) for seed in range(2)}
+    run_jobs(build, jobs, executor, lambda seed, net: found.update({seed: net}))
+    for seed in range(2):
+        here = build(name, 1, 8, 10, seed).state_dict()
+        assert all(torch.equal(value, here[key]) for key, value in found[seed].state_dict().items())
+
+
+def test_a_sweep_takes_a_net_of_ones_own_from_a_file(own: str, tmp_path: Path) -> None:
+    """In two processes as in this one; the curve table's architecture is the name as it was written."""
+    (tmp_path / "e.toml").write_text(
+        f'[[experiment]]\nkind = "image"\narchitectures = ["{own}:make", "lenet"]\ntrain_sizes = [16]\nseeds = [0]\n'
+        "image_size = 16\nepochs = 1\nmin_steps = 3\nprobe_size = 20\n"
+    )
+    experiments = read_experiments(tmp_path / "e.toml")
+    table = sweep(experiments, tmp_path / "runs", 2)
+    assert table["architecture"].tolist() == [f"{own}:make"] * 2 + ["lenet"] * 2
+    write_table(table, tmp_path / "curve.csv")
+    assert read_table(tmp_path / "curve.csv")["architecture"].tolist() == table["architecture"].tolist()
+    here = sweep(Experiment(experiments[0].base, (16,), (0,), (f"{own}:make",)))
+    assert here["relative_stability"].tolist() == table["relative_stability"].tolist()[:2]
+    with pytest.raises(InputError, match=f"^architecture = {own}:absent: must be a function of"):
+        sweep(Experiment(ImageConfig(image_size=16), (16,), (0,), (f"{own}:absent",)))

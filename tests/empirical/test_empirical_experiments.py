@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from empirical.config import ImageConfig, StripeConfig, config_hash, config_to_dict
-from empirical.experiments import Experiment, read_experiments
+from empirical.experiments import Experiment, located, read_experiments
 from theory import InputError
 
 OTHER_STRIPE = {
@@ -95,6 +96,7 @@ unfit_fractions = [0.5, 0.1]
 
 
 HEAD = '[[experiment]]\nkind = "image"\ntrain_sizes = [16]\n'
+THEORY = HEAD.replace("image", "theory")
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,22 @@ HEAD = '[[experiment]]\nkind = "image"\ntrain_sizes = [16]\n'
         (HEAD + "cutoff = [3]", "cutoff = \\[3\\]: must not be a list$"),
         (HEAD + "cutoff = 1", "cutoff = 1: must be a whole number, at least 2$"),
         (HEAD + "seeds = [-1]", "seeds = -1: must be a whole number, at least 0$"),
+        (HEAD + 'learning_rate = "0.1"', "learning_rate = 0.1: must be a number, not text$"),
+        (HEAD + "learning_rate = true", "learning_rate = True: must be a number, not true or false$"),
+        (HEAD + "learning_rate = 2024-01-01", "learning_rate = .*: must be a number, not a date$"),
+        (HEAD + 'epochs = "3"', "epochs = 3: must be a number, not text$"),
+        (HEAD + "image_size = false", "image_size = False: must be a number, not true or false$"),
+        (HEAD + "optimizer = 3", "optimizer = 3: must be text, not a number$"),
+        (HEAD + "dataset = true", "dataset = True: must be text, not true or false$"),
+        (HEAD + "[experiment.epochs]", "epochs = {}: must be a number, not a table$"),
+        (HEAD + 'seeds = ["1"]', "seeds = 1: must be a number, not text$"),
+        (HEAD + "seeds = [0, true]", "seeds = True: must be a number, not true or false$"),
+        (HEAD + "architectures = [3]", "architectures = 3: must be text, not a number$"),
+        (THEORY + "skip = 1", "skip = 1: must be true or false, not a number$"),
+        (THEORY + 'skip = "no"', "skip = no: must be true or false, not text$"),
+        (THEORY + 'unfit_fractions = ["0.5"]', "unfit_fractions = 0.5: must be a number, not text$"),
+        (THEORY + "noise_norms = [true]", "noise_norms = True: must be a number, not true or false$"),
+        (HEAD + f"epochs = {'9' * 5000}", "file = .*is not TOML"),
         ('[[experiment]]\nkind = "stripe"\ntrain_sizes = [8]\narchitectures = ["lenet"]', "architectures = .*leave it"),
         ('[[experiment]]\nkind = "stripe"\ntrain_sizes = [8]\ndataset = "digits"', "dataset = digits: is no key"),
     ],
@@ -137,6 +155,112 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "e.toml").write_text(text.replace("train_sizes = [8]\n  epochs = 0", "seeds = [0]"))
     with pytest.raises(InputError, match=r"^e\.toml, line 7: train_sizes = None"):
         read_experiments(tmp_path / "e.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs = 3\n" + HEAD + "epochs = 5", "line 1: epochs = 3: is not read; a file holds"),
+        ("\nseeds = [0]\n" + HEAD, "line 2: seeds = \\[0\\]: is not read"),
+        (HEAD + '\n[["experimnt"]]\nkind = "image"', "line 5: experimnt = a table: is not read"),
+        (HEAD.replace("experiment", " experimnt "), "line 1: experimnt = a table: is not read"),
+        (HEAD + "loss = 'hinge'\n  [loss]\nx = 1", "line 5: loss = a table: is not read"),
+        ("defaults.epochs = 3\n" + HEAD, "line 1: defaults = a table: is not read"),
+    ],
+)
+def test_what_is_outside_of_experiments_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "e.toml").write_text(text)
+    with pytest.raises(InputError, match=rf"^e\.toml, {message}") as caught:
+        read_experiments(tmp_path / "e.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_are_read_as_they_are_written(tmp_path: Path) -> None:
+    """The control of the refusals: whole numbers for reals, an infinite scale, true for what is true or false."""
+    theory = THEORY + "scale = inf\nskip = true\nnoise_norms = [1, 0.5]\n"
+    (tmp_path / "e.toml").write_text(theory + HEAD + "learning_rate = 1\nweights = 'best'\n")
+    flow, image = (config_to_dict(experiment.base) for experiment in read_experiments(tmp_path / "e.toml"))
+    assert (flow["scale"], flow["skip"], flow["noise_norms"]) == ("inf", True, [1.0, 0.5])
+    assert (image["learning_rate"], image["weights"]) == (1.0, "best")
+
+
+LARGE = 10**20
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (THEORY + f"seeds = [0, {LARGE}]\n", f"line 4: seed = {LARGE}"),
+        ("[[experiment]]\nweights = 'best'\nkind = 'image'\ntrain_sizes = [1, 8]\n", "line 4: train_size = 1"),
+        ("experiment = [\n{kind = 'theory', train_sizes = [16], dim = 0}]\n", "line 1: dim = 0"),
+        ("# a line\u2028as editors count\n" + HEAD + "epochs = 0", "line 5: epochs = 0"),
+    ],
+)
+def test_a_field_is_told_with_the_line_of_its_list(text: str, message: str, tmp_path: Path) -> None:
+    """The user wrote seeds, train_sizes and architectures, the configuration speaks of one."""
+    (tmp_path / "e.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"^e\.toml, {message}: "):
+        read_experiments(tmp_path / "e.toml")
+
+
+def test_errors_of_runs_are_told_with_the_line_that_they_come_from(tmp_path: Path) -> None:
+    (tmp_path / "e.toml").write_text("\n" + HEAD + "architectures = ['lenet', 'vgg']\n\n" + HEAD + "displacement = 9\n")
+    first, second = read_experiments(tmp_path / "e.toml")
+
+    def told(experiment: Experiment, parameter: str) -> str:
+        error = located(experiment, InputError(parameter, 7, "must not"))
+        assert (error.value, error.allowed) == (7, "must not")
+        return str(error)
+
+    assert told(first, "architecture") == "e.toml, line 5: architecture = 7: must not"
+    assert told(first, "train_size") == "e.toml, line 4: train_size = 7: must not"
+    assert told(first, "seed") == "e.toml, line 2: seed = 7: must not"  # seeds are not written: the experiment
+    assert told(second, "displacement") == "e.toml, line 10: displacement = 7: must not"
+    assert told(first, "data") == "data = 7: must not"  # is no setting of an experiment
+    assert told(Experiment(first.base, (16,)), "train_size") == "train_size = 7: must not"
+
+
+def test_what_a_data_set_refuses_is_told_with_its_line(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    from empirical.training import check
+
+    text = HEAD.replace("16", "16, 5000") + "displacement = 9\nimage_size = 16\n"
+    (tmp_path / "e.toml").write_text(text)
+    (experiment,) = read_experiments(tmp_path / "e.toml")
+    found = set()
+    for config in experiment.configs():
+        with pytest.raises(InputError) as caught:
+            check(config)
+        found.add(str(located(experiment, caught.value)).split(":")[1].strip())
+    assert found == {"train_size = 5000", "displacement = 9.0"}
+
+
+def test_the_place_in_a_file_makes_no_other_experiment(tmp_path: Path) -> None:
+    (tmp_path / "e.toml").write_text(HEAD)
+    (read,) = read_experiments(tmp_path / "e.toml")
+    made = Experiment(ImageConfig(train_size=16), (16,))
+    assert read == made
+    assert hash(read) == hash(made)
+    assert repr(read) == repr(made)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"train_sizes": 16}, "train_sizes = 16: must be a sequence, (16,) for a single one"),
+        ({"train_sizes": (16,), "seeds": 0}, "seeds = 0: must be a sequence, (0,) for a single one"),
+        ({"train_sizes": "16"}, "train_sizes = 16: must be a sequence, ('16',) for a single one"),
+        ({"train_sizes": (16,), "architectures": "lenet"},
+         "architectures = lenet: must be a sequence, ('lenet',) for a single one"),
+        ({"train_sizes": (16,), "architectures": 3}, "architectures = 3: must be a sequence, (3,) for a single one"),
+        ({"train_sizes": (16,), "architectures": (3,)}, "architectures = (3,): must be names"),
+    ],
+)  # fmt: skip
+def test_a_single_one_is_no_sequence(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Experiment(ImageConfig(), **values)
+    assert str(caught.value) == message
+    assert Experiment(ImageConfig(), range(8, 10), [0], {"lenet"}).train_sizes == (8, 9)  # type: ignore[arg-type]
 
 
 def test_an_absent_file_is_told(tmp_path: Path) -> None:

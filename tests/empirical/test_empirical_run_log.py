@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from rich.console import Console  # noqa: E402
 
 from empirical import Experiment, ImageConfig, RunStore, StripeConfig, SweepIncomplete, sweep, train  # noqa: E402
 from empirical.run_log import RunLog  # noqa: E402
+from empirical.stripes import margin_loss  # noqa: E402
 from empirical.sweep_view import SweepView  # noqa: E402
 from empirical.sweeps import SweepState  # noqa: E402
 
@@ -72,6 +75,9 @@ def test_a_stripe_net_logs_ever_rarer_steps(tmp_path: Path) -> None:
     assert list(table.columns) == ["step", "loss", "unfit_fraction", "seconds"]
     assert table.step.is_monotonic_increasing
     assert table.unfit_fraction.iloc[0] == 1
+    # At the start F = 0, and every point has the loss l(0) = softplus(1 - 0), which is 1 to rounding.
+    assert table.loss.iloc[0] == pytest.approx(float(margin_loss(config.loss, torch.zeros(1))))
+    assert table.loss.iloc[-1] < 0.9 * table.loss.iloc[0]
     assert len(table) < 0.5 * table.step.iloc[-1]
     assert len(run.log) == len(table)
 
@@ -104,13 +110,51 @@ def test_the_view_counts_and_reads_the_logs(tmp_path: Path) -> None:
     text = _shown(view)
     counts = text.splitlines()[1].split()
     assert counts[:4] == ["3", "1", "1", "2"]
-    assert "digits lenet" in text
-    assert "P = 16, seed 0" in text
-    assert "epoch 3, loss 0.125" in text
+    names, cells = (line.split() for line in text.splitlines()[-2:])
+    assert names == ["data", "net", "P", "seed", "time", "at", "loss"]
+    assert cells == ["digits", "lenet", "16", "0", "0", "s", "epoch", "3", "0.125"]
     assert view.left().startswith("about ")
     assert max(map(len, text.splitlines())) <= 80
     view(SweepState(7, 6, 1, ()))
     assert view.left() == "nothing"
+
+
+def test_a_run_is_a_line_at_80_columns(tmp_path: Path) -> None:
+    """The longest names and numbers that a sweep has had, and a folder of images, whose path alone is cut."""
+    store = RunStore(tmp_path)
+    image = ImageConfig("fashion-mnist", "fully-connected", train_size=60000, seed=15)
+    folder = replace(image, dataset="images:/home/somebody/data/a-rather-long-name")
+    stripe = StripeConfig(dim=100, train_size=131072, seed=15)
+    RunLog(store.log(image)).add(epoch=1000, loss=1.234e-5, learning_rate=1e-12, seconds=1234.5)
+    RunLog(store.log(stripe)).add(step=123456, loss=1.234e-5, unfit_fraction=1.234e-3, seconds=1234.5)
+    view = SweepView(store)
+    view(SweepState(3, 0, 0, (image, stripe)))
+    view.since = dict.fromkeys((image, folder, stripe), time.monotonic() - 88 * 60)
+    lines = [" ".join(line.split()) for line in _shown(view).splitlines()]
+    assert lines[-3:] == [
+        "data net P seed time at loss unfit",
+        "fashion-mnist fully-connected 60000 15 88.0 min epoch 1000 1.23e-05",
+        "stripe d = 100 131072 15 88.0 min step 123456 1.23e-05 0.00123",
+    ]
+    view.state = SweepState(3, 0, 0, (folder, stripe))
+    lines = _shown(view).splitlines()[-3:]
+    assert max(map(len, lines)) <= 80
+    assert lines[1].startswith("images:")
+    assert "… fully-connected" in lines[1]
+    assert lines[2].startswith("stripe")
+
+
+def test_a_stripe_net_that_has_just_begun_is_healthy(tmp_path: Path) -> None:
+    """All rows of its log are numbers, the first too; control: a loss that is none is shown."""
+    config = StripeConfig(dim=3, width=20, train_size=32, unfit_fractions=(0.5,), probe_size=50)
+    store = RunStore(tmp_path)
+    log = train(config, log=store.log(config)).log
+    assert log.notna().all(axis=None)
+    view = SweepView(store)
+    for loss, shown in ((log.loss[0], "1"), (math.nan, "nan")):
+        RunLog(store.log(config)).add(**{**log.loc[0].to_dict(), "loss": loss})
+        view(SweepState(1, 0, 0, (config,)))
+        assert _shown(view).splitlines()[-1].split()[-4:] == ["step", "0", shown, "1"]
 
 
 def test_a_sweep_tells_what_runs(tmp_path: Path) -> None:
