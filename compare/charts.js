@@ -118,11 +118,29 @@
     clearTimeout(timer);
     timer = setTimeout(drawAll, 250);
   });
-  window.addEventListener("beforeprint", function () {
+
+  // On paper the page is light and nothing is folded away; afterwards it is as it was.
+  var paper = window.matchMedia("print"), chosen, folded = [];
+  function toPaper() {
+    if (printing) return;
     printing = true;
+    chosen = root.dataset.theme;
+    root.dataset.theme = "light";
+    folded = Array.prototype.slice.call(document.querySelectorAll("details:not([open])"));
+    folded.forEach(function (part) { part.open = true; });
     each(".plotly-graph-div", draw); // at once: the printer does not wait
-  });
-  window.addEventListener("afterprint", function () { printing = false; painted(); });
+    document.dispatchEvent(new Event("relstab-theme"));
+  }
+  function fromPaper() {
+    if (!printing) return;
+    printing = false;
+    if (chosen) root.dataset.theme = chosen; else delete root.dataset.theme;
+    folded.forEach(function (part) { part.open = false; });
+    painted();
+  }
+  window.addEventListener("beforeprint", toPaper);
+  window.addEventListener("afterprint", fromPaper);
+  paper.addEventListener("change", function () { if (paper.matches) toPaper(); else fromPaper(); });
   window.relstabDrawn = drawAll();
   window.relstabRedraw = drawAll;
 })();

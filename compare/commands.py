@@ -18,6 +18,7 @@ from compare.fits import Fits, fit_all
 from compare.law_choice import choose_laws
 from compare.report import gather, write_report
 from compare.scales import effective_scales
+from compare.series import stage_order
 from compare.verdict import Verdict, write_verdict
 from compare.wording import WIDTH, wrapped
 from theory.errors import InputError
@@ -61,8 +62,7 @@ class Compare:
         if self.output is not None and self.output.suffix != ".csv":
             raise InputError("output", str(self.output), "must end in .csv")
         theory = table["source"] == "theory"
-        if self.stage is not None and not theory.any():
-            raise InputError("stage", self.stage, "needs rows of the theory; there are none")
+        _require_stage(table[theory], self.stage)
         found: Contrast | Fits
         both = bool(theory.any() and not theory.all())
         found = contrast(table[theory], table[~theory], stage=self.stage) if both else fit_all(table)
@@ -147,12 +147,19 @@ class Report:
 
     def run(self) -> dict[str, Any]:
         """Do it: print the path unless `json`, and return a JSON-ready dictionary."""
+        given = {
+            item.name: str(getattr(self, item.name))
+            for item in fields(self)
+            if getattr(self, item.name) != item.default
+        }
+        for name in ("displacement", "data"):
+            if name in given and self.dataset is None:
+                raise InputError(name, given[name], "may be given only with --dataset, whose images it is about")
         table = _read(self.files)
         words = ["relstab", "report", *map(str, self.files)]
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name not in ("files", "json", "data") and value != item.default:
-                words += [f"--{item.name}", str(value)]
+        for name, value in given.items():
+            if name not in ("files", "json", "data"):
+                words += [f"--{name}", value]
         command = shlex.join(words)
         images, samples = None, None
         if self.dataset is not None:
@@ -181,6 +188,17 @@ def _read(files: tuple[Path, ...]) -> pd.DataFrame:
     if not files:
         raise InputError("files", "none", "must name at least one curve table")
     return gather(files)
+
+
+def _require_stage(theory: pd.DataFrame, stage: str | None) -> None:
+    """Refuse a stage that no row of the theory has, also where nothing measured would be laid beside it."""
+    if stage is None:
+        return
+    if theory.empty:
+        raise InputError("stage", stage, "needs rows of the theory; there are none")
+    stages = sorted(set(theory["stage"]), key=stage_order)
+    if stage not in stages:
+        raise InputError("stage", stage, "must be one of the theory's stages: " + ", ".join(stages))
 
 
 def _fits_table(found: Contrast | Fits) -> pd.DataFrame:

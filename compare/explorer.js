@@ -220,6 +220,18 @@
     context.stroke();
   }
 
+  // What a reader who does not see the pictures is told of them; on paper the sliders are not seen either.
+  function describe(cutoff, seed, temperature, folds) {
+    var image = part("image").selectedOptions[0].textContent, view = part("view").value;
+    var drawn = "T = " + number(temperature) + ", c = " + cutoff + ", seed " + seed;
+    var field = "field of " + drawn + ", which " + folds;
+    part("clean").setAttribute("aria-label", image + ", clean");
+    part("deformed").setAttribute("aria-label", image + ", deformed by the " + field);
+    part("map").setAttribute("aria-label", (view === "grid" ? "Grid" : "Arrows") + " of the " + field);
+    part("caption").textContent = "deformed, " + drawn;
+    part("temperature").setAttribute("aria-valuetext", part("temperature-is").textContent);
+  }
+
   function draw() {
     var image = images[Number(part("image").value)], n = image.size;
     part("cutoff").max = Math.min(20, n - 1);
@@ -248,6 +260,7 @@
       "This field folds: det(1 − ∇τ) ≤ 0 at " + folded + " of " + n * n + " pixels (red)." :
       "This field does not fold: det(1 − ∇τ) > 0 at every pixel.";
     part("fold").dataset.folds = String(folded > 0);
+    describe(cutoff, seed, temperature, folded ? "folds at " + folded + " of " + n * n + " pixels" : "does not fold");
     part("rms").textContent = "Its own root-mean-square displacement over the pixels is " + number(Math.sqrt(square)) + " px.";
   }
 
