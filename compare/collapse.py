@@ -19,7 +19,8 @@ def collapse_panel(table: pd.DataFrame, scales: Scales) -> Panel:
     """Every series of `table` that has a scale, moved onto the theory by its a and s, and the theory's curves.
 
     A series is moved by both a and s where the data fix both, else by s alone. `table` is the one that the other
-    figures are drawn from, so that styles agree; series without a scale are not shown.
+    figures are drawn from, so that styles agree; series without a scale are not shown, and those whose curve
+    determines none are named in the notes.
     """
     parts = series(validate_table(table))
     styles = series_styles(parts)
@@ -61,7 +62,11 @@ def collapse_panel(table: pd.DataFrame, scales: Scales) -> Panel:
         grid = np.geomspace(min(*xs, ends[0]), max(*xs, ends[1]), 120)
         lines.append(Line(label, tuple(grid.tolist()), tuple(np.exp(curve.log_at(np.log(grid))).tolist())))
     if lines:
-        notes.append("Beyond the theory's own points, its line goes on along the slope of its last pair of points.")
+        notes.append(
+            "Beyond the theory's last point, its line goes on along the slope of its last pair of points; before its "
+            "first, along that of its first pair, up to the model's saturation."
+        )
+    notes += [f"{label}: {why}." for label, why in scales.skipped if label in parts and label in scales.without()]
     return Panel(
         name="collapse-on-theory",
         title="Measured curves on the theory's",

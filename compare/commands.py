@@ -50,7 +50,7 @@ class Compare:
     """Fit each measured series with a power law, one with a floor, a broken one and the theory's own curve moved in
     P (and scaled); choose by AICc, test the residuals, and give the effective scale of P."""
     correlations: bool = False
-    """Correlate the trained nets' test error with R_f, D_f and G_f, across nets and along P, with exact tests."""
+    """Correlate the trained nets' test error with R_f, D_f and G_f, across nets and along P, with permutation tests."""
     output: Path | None = None
     """CSV file to write the table of fits and differences to."""
     json: bool = False

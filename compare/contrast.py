@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
 
-from compare.fits import PowerLawFit, fit_all
-from compare.ratio import Ratio, measured_over_theory
+from compare.fits import PowerLawFit, fit_all, fit_power_law
+from compare.ratio import LEAST_PAIRS, Ratio, measured_over_theory
 from compare.series import series, stage_order
 from compare.wording import WIDTH, format_estimate, listing, wrapped
 from theory.errors import InputError
 from theory.estimate import Estimate, mean
 from theory.table import validate_table
 
-__all__ = ["Comparison", "Contrast", "Relation", "contrast", "nearest_theory"]
+__all__ = ["FALLS", "Comparison", "Contrast", "Relation", "contrast", "nearest_theory", "usable_theory"]
 
-Relation = Literal["agrees with", "slower than", "steeper than", "cannot be told from"]
+#: How a measured R_f falls with P, before "the theory".
+Relation = Literal[
+    "agrees with", "slower than", "steeper than", "not seen to fall beside", "rises beside", "cannot be told from"
+]
+#: Those of a curve that is seen to fall.
+FALLS: tuple[Relation, ...] = ("agrees with", "slower than", "steeper than")
+#: P that measurement and theory must share for both to be fitted to just these.
+_LEAST_SHARED = 3
 #: The theory's stage beside which nets trained to the end are laid, where no stage is shared.
 DEFAULT_STAGE = "q=0.3"
 #: What a measured series and the theory's must share for their values to be compared, not only their slopes.
@@ -28,15 +35,19 @@ _SHARED = ["task", "variant", "stage"]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One measured series: its fit, the theory's, and how far they are apart.
+    """One measured series: its fit, the theory's, and how far they are apart over the same P.
 
-    `difference` is the measured exponent minus the theory's. Where both share task, variant, stage, seeds and P, as
-    stripe nets do that see the theory's points and neurons, its interval is Student's t over the seeds'
-    differences (`difference_method` "paired seeds"); elsewhere the two errors add in quadrature.
-    `ratio` is measured over predicted R_f, where task, variant, stage and some P are shared (stripe nets).
+    The theory is bent, so that exponents over different P differ although the curves do not. `theory` and `compared`
+    are therefore fits over the P that both have, three at least, else over the P of each within the range of both;
+    `measured` is the fit to the whole series, which is `compared` where the theory covers it.
+    `difference` is the exponent of `compared` minus the theory's. Where both share task, variant, stage, P and three
+    seeds or more, as stripe nets do that see the theory's points and neurons, it is the mean of these seeds'
+    differences with Student's t (`difference_method` "paired seeds", its n their number); elsewhere the two errors
+    add in quadrature. `ratio` is measured over predicted R_f, where task, variant, stage and some P are shared.
     """
 
     measured: PowerLawFit
+    compared: PowerLawFit
     theory: PowerLawFit
     difference: Estimate
     difference_method: str
@@ -44,24 +55,51 @@ class Comparison:
 
     @property
     def relation(self) -> Relation:
-        """How R_f falls with P, compared to the theory.
+        """How R_f falls with P, by the exponent over all its P, and beside the theory, the difference over shared P.
 
-        It agrees if the difference's interval holds 0 and R_f is seen to fall or rise at all: a measurement whose
-        exponent may be 0 as well cannot be told from the theory, and nor can one without an interval.
+        It rises if the exponent's interval lies above 0, is not seen to fall if that holds 0, and else falls: as the
+        theory does if the interval of the difference holds 0. Without an interval nothing can be told, nor where no
+        difference is seen over P at which R_f is not seen to fall.
         """
+        exponent = self.measured.exponent
+        if not math.isfinite(exponent.error):
+            return "cannot be told from"
+        if exponent.high >= -1e-9:
+            return "rises beside" if exponent.low > 1e-9 else "not seen to fall beside"
         if not math.isfinite(self.difference.error):
             return "cannot be told from"
         if self.difference.low > 1e-9:
             return "slower than"
         if self.difference.high < -1e-9:
             return "steeper than"
-        exponent = self.measured.exponent
-        return "cannot be told from" if exponent.low <= 0 <= exponent.high else "agrees with"
+        return "agrees with" if self.compared.exponent.high < 0 else "cannot be told from"
+
+    @property
+    def sizes(self) -> str:
+        """The range of P compared: ``P = 64…1024``, with the theory's own within it where they share too few P."""
+        ours, theirs = (f"{low:.0f}…{high:.0f}" for low, high in (self.compared.x_range, self.theory.x_range))
+        return f"P = {ours}" if ours == theirs else f"P = {ours}, the theory's {theirs}"
+
+    def words(self) -> str:
+        """``slower than theory stripe-d30 q=0.3 over P = 64…1024 (-0.3 ± 0.1 and -1.7 ± 0.1, difference ...)``."""
+        ours, theirs = (_exponent_words(fit) for fit in (self.compared, self.theory))
+        paired = f", {self.difference.n} seeds paired" if self.difference_method == "paired seeds" else ""
+        return (
+            f"{self.relation} {self.theory.label} over {self.sizes} ({ours} and {theirs}, difference "
+            f"{format_estimate(self.difference, sign=True)}{paired})"
+        )
 
     def summary(self) -> dict[str, Any]:
         return {
             "measured": self.measured.summary(),
             "theory": self.theory.label,
+            "compared": {
+                "P_range": list(self.compared.x_range),
+                "measured_exponent": self.compared.exponent.summary(),
+                "measured_bent": self.compared.bent,
+                "theory_exponent": self.theory.exponent.summary(),
+                "theory_bent": self.theory.bent,
+            },
             "difference": self.difference.summary(),
             "difference_method": self.difference_method,
             "relation": f"{self.relation} the theory",
@@ -71,7 +109,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """Fits of the theory, comparisons of measured series with them, and what could not be compared.
+    """Fits of the theory over all its P, comparisons of measured series with it, and what could not be compared.
 
     Each interval stands at its own confidence: among twenty comparisons at 95 %, one falls outside by chance.
     """
@@ -98,11 +136,9 @@ class Contrast:
             lines += _fit_lines(fit, width)
         for item in self.comparisons:
             lines += _fit_lines(item.measured, width)
-            difference = format_estimate(item.difference, sign=True)
-            lines += wrapped(f"    {item.relation} {item.theory.label} (difference {difference})")
+            lines += wrapped(f"    {item.words()}")
             if item.ratio is not None:
-                words = "" if math.isfinite(item.ratio.estimate.error) else " (no interval)"
-                lines += wrapped(f"    measured/theory = {format_estimate(item.ratio.estimate)}{words}")
+                lines += wrapped(f"    measured/theory = {item.ratio.words()}")
         for label, reason in self.skipped:
             lines += wrapped(f"not compared: {label}: {reason}")
         return lines
@@ -111,24 +147,26 @@ class Contrast:
         """One line: which measured series agree with the theory within the intervals, and which do not."""
         if not self.comparisons:
             return "No measured series could be compared with the theory."
-        groups: dict[Relation, list[str]] = {
-            "agrees with": [],
-            "slower than": [],
-            "steeper than": [],
-            "cannot be told from": [],
-        }
-        for item in self.comparisons:
-            groups[item.relation].append(item.measured.label)
         words: dict[Relation, str] = {
-            "agrees with": "R_f falls with P as in the theory for",
+            "agrees with": "as in the theory for",
             "slower than": "more slowly than in the theory for",
             "steeper than": "more steeply than in the theory for",
-            "cannot be told from": "too uncertainly to be told from the theory or from no fall for",
+            "not seen to fall beside": "it is not seen to fall for",
+            "rises beside": "it rises for",
+            "cannot be told from": "it cannot be told from the theory for",
         }
-        clauses = [f"{words[relation]} {listing(labels)}" for relation, labels in groups.items() if labels]
-        sentence = "; ".join(clauses)
-        if not groups["agrees with"]:
-            sentence = "R_f falls with P " + sentence
+        clauses = {
+            relation: f"{text} {listing(labels)}"
+            for relation, text in words.items()
+            if (labels := [item.measured.label for item in self.comparisons if item.relation == relation])
+        }
+        falls = [text for relation, text in clauses.items() if relation in FALLS]
+        others = [text for relation, text in clauses.items() if relation not in FALLS]
+        if falls:
+            falls[0] = f"R_f falls with P {falls[0]}"
+        else:
+            others[0] = f"With P, {others[0].replace('it ', 'R_f ', 1)}"
+        sentence = "; ".join([*falls, *others])
         ratios = [
             item for item in self.comparisons if item.ratio and math.isfinite(item.ratio.estimate.error)
         ]
@@ -145,7 +183,8 @@ class Contrast:
         return f"{sentence}.{tail}"
 
     def table(self) -> pd.DataFrame:
-        """One row a series: label, n, range of P, exponent and difference with intervals, curvature."""
+        """One row a series: label, n, range of P, exponent; the range compared, the theory's exponent over it, the
+        difference, the ratio, each with its interval."""
         rows = [_row(fit) for fit in self.theory]
         for item in self.comparisons:
             ratio = item.ratio.estimate if item.ratio else Estimate(math.nan)
@@ -153,6 +192,11 @@ class Contrast:
                 {
                     **_row(item.measured),
                     "theory": item.theory.label,
+                    "compared_P_min": item.compared.x_range[0],
+                    "compared_P_max": item.compared.x_range[1],
+                    "compared_exponent": item.compared.exponent.value,
+                    "theory_exponent": item.theory.exponent.value,
+                    "relation": item.relation,
                     "difference": item.difference.value,
                     "difference_low": item.difference.low,
                     "difference_high": item.difference.high,
@@ -161,8 +205,9 @@ class Contrast:
                     "ratio_high": ratio.high,
                 }
             )
-        columns = [*_row(None), "theory", "difference", "difference_low", "difference_high"]
-        return pd.DataFrame(rows, columns=[*columns, "ratio", "ratio_low", "ratio_high"])
+        compared = ("compared_P_min", "compared_P_max", "compared_exponent", "theory_exponent", "relation")
+        ends = [f"{name}{end}" for name in ("difference", "ratio") for end in ("", "_low", "_high")]
+        return pd.DataFrame(rows, columns=[*_row(None), "theory", *compared, *ends])
 
 
 def contrast(
@@ -172,7 +217,7 @@ def contrast(
     stage: str | None = None,
     confidence: float = 0.95,
 ) -> Contrast:
-    """Fit each series of both curve tables and lay each measured one beside a series of the theory.
+    """Fit each series of both curve tables and lay each measured one beside a series of the theory, over the same P.
 
     The theory's series is one at the measured series' own stage if there is one, else at `stage`
     (default q=0.3), else at the theory's last stage; among several, one on the same task, then of the same
@@ -205,13 +250,39 @@ def contrast(
         if key["stage"] == "initial":
             skipped.append((fit.label, "at initialisation R_f does not depend on P"))
             continue
-        reference = fits[nearest_theory(key, fitted, stage)]
-        theirs = parts[reference.label]
+        name = nearest_theory(key, fitted, stage)
+        ours, theirs = measured_parts[fit.label], parts[name]
         same = bool((theirs.iloc[0][_SHARED] == key[_SHARED]).all())
-        ratio = measured_over_theory(measured_parts[fit.label], theirs, confidence) if same else None
-        difference, method = _difference(fit, reference, same)
-        comparisons.append(Comparison(fit, reference, difference, method, ratio))
+        ratio = measured_over_theory(ours, theirs, confidence) if same else None
+        ours, theirs = _same_sizes(ours, theirs)
+        try:
+            compared, reference = _fit_over(fit, ours, confidence), _fit_over(fits[name], theirs, confidence)
+        except InputError:
+            skipped.append((fit.label, f"too few P in the range that it shares with {name}"))
+            continue
+        pairs = _pairs(ours, theirs) if same else []
+        difference, method = _difference(compared, reference, pairs)
+        comparisons.append(Comparison(fit, compared, reference, difference, method, ratio))
     return Contrast(fits.fits, tuple(comparisons), tuple(skipped))
+
+
+def usable_theory(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The theory's series that make a curve, by label: those of two P or more with a positive R_f.
+
+    Raises
+    ------
+    InputError
+        If `table` is no valid curve table, or there is none such.
+    """
+    parts = series(validate_table(table, "theory"))
+    usable = {
+        label: rows
+        for label, rows in parts.items()
+        if len(set(rows.loc[rows["relative_stability"] > 0, "train_size"])) > 1
+    }
+    if not usable:
+        raise InputError("theory", f"{len(parts)} series", "must hold one with two P or more and R_f above 0")
+    return usable
 
 
 def nearest_theory(key: pd.Series, parts: Mapping[str, pd.DataFrame], stage: str | None = None) -> str:
@@ -237,17 +308,47 @@ def nearest_theory(key: pd.Series, parts: Mapping[str, pd.DataFrame], stage: str
     return min(parts, key=distance)  # the first in label order among equals
 
 
-def _difference(measured: PowerLawFit, theory: PowerLawFit, same: bool) -> tuple[Estimate, str]:
-    """measured exponent - theory's exponent and how its interval came; `same` if task, variant and stage are shared."""
+def _same_sizes(ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows at the P that both have, if these are three or more, else those within the range of P of both."""
+    sizes = [rows["train_size"] for rows in (ours, theirs)]
+    shared = set(sizes[0]) & set(sizes[1])
+    if len(shared) >= _LEAST_SHARED:
+        kept = [own.isin(shared) for own in sizes]
+    else:
+        kept = [own.between(max(map(min, sizes)), min(map(max, sizes))) for own in sizes]
+    return ours[kept[0]], theirs[kept[1]]
+
+
+def _fit_over(whole: PowerLawFit, rows: pd.DataFrame, confidence: float) -> PowerLawFit:
+    """The series of `whole` fitted over some of its rows, with its name."""
+    if len(rows) == whole.n_points:
+        return whole
+    return replace(fit_power_law(rows, confidence=confidence), label=whole.label)
+
+
+def _pairs(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[int]:
+    """The seeds that both have at the same P."""
+    sizes = [
+        {int(seed): set(rows.loc[rows["seed"] == seed, "train_size"]) for seed in rows["seed"].unique()}
+        for rows in (ours, theirs)
+    ]
+    return [seed for seed, own in sizes[0].items() if sizes[1].get(seed) == own]
+
+
+def _difference(measured: PowerLawFit, theory: PowerLawFit, pairs: list[int]) -> tuple[Estimate, str]:
+    """measured exponent - theory's exponent and how its interval came; `pairs` are seeds that draw the same data."""
     ours, theirs = dict(measured.seed_exponents), dict(theory.seed_exponents)
-    sizes = [sorted(x for x, _ in fit.points) for fit in (measured, theory)]
-    if same and ours and ours.keys() == theirs.keys() and sizes[0] == sizes[1]:
-        differences = [ours[seed] - theirs[seed] for seed in ours]
+    differences = [ours[seed] - theirs[seed] for seed in pairs if seed in ours and seed in theirs]
+    if len(differences) >= LEAST_PAIRS:
         return mean(differences, measured.exponent.confidence), "paired seeds"
     value = measured.exponent.value - theory.exponent.value
     error = math.hypot(measured.exponent.error, theory.exponent.error)
     n = min(measured.exponent.n, theory.exponent.n)
     return Estimate(value, value - error, value + error, n, measured.exponent.confidence), "independent errors"
+
+
+def _exponent_words(fit: PowerLawFit) -> str:
+    return format_estimate(fit.exponent) + " (bent)" * fit.bent
 
 
 def _fit_lines(fit: PowerLawFit, width: int) -> list[str]:

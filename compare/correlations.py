@@ -29,6 +29,7 @@ Kind = Literal["across nets", "along P", "pooled"]
 _LEAST_SIZES, _LEAST_SEEDS = 4, 3
 LEVEL = 0.05
 EVERYWHERE = "all data sets"
+GAPS = "no three nets stand together, nothing pooled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,11 @@ class Correlation:
     - ``across nets``: at one P (`train_size`) of one data set, seeds averaged first; n nets. Interval: Fisher's z.
     - ``pooled``: the mean of these over the P of one data set, or of all; interval: jackknife over nets.
     - ``along P``: of one net (`net`); n training-set sizes. Both fall with P, so that it says little by itself;
-      its interval is Student's t over the Fisher z of single seeds, and there is no p-value.
+      with three seeds or more, value and interval are those of the Fisher z of single seeds (mean, Student's t);
+      with fewer, the value is that of the curve averaged over seeds, without interval. There is no p-value.
 
-    p-values are exact: all n! ways to give the nets' test errors, over all P together, to other nets.
+    p-values are exact: all n! ways to give the nets' test errors, over all P together, to other nets (beyond eight
+    nets 9999 of them at random).
     """
 
     kind: Kind
@@ -98,8 +101,14 @@ class Correlations:
         return None
 
     def wheres(self) -> list[str]:
-        """The data sets that have pooled rows, and "all data sets" last if there are several."""
-        return list(dict.fromkeys(row.where for row in self.rows if row.kind == "pooled"))
+        """The data sets that have pooled rows, and "all data sets" last if several share nets."""
+        found = dict.fromkeys(row.where for row in self.rows if row.kind == "pooled")
+        return sorted(found, key=lambda where: where == EVERYWHERE)
+
+    def missing(self, where: str) -> list[str]:
+        """Measures that stand in the table but have no pooled row there: gaps left no three nets at shared P."""
+        there = [x for x in MEASURES if any(row.x == x for row in self.rows)]
+        return [x for x in there if not self.pick("pooled", x, where)]
 
     def table(self) -> pd.DataFrame:
         """One row for each correlation."""
@@ -161,14 +170,18 @@ class Correlations:
         """The claim "R_f goes with the test error, D_f does not" judged by the numbers, in words."""
         sentences = []
         for where in self.wheres():
+            rows = [row for x in MEASURES for row in self.pick("pooled", x, where)]
+            sizes = [f"{row.n} nets, {row.strata} P" for row in rows]
+            alike = len(set(sizes)) == 1
             parts = []
-            for x in MEASURES:
-                for row in self.pick("pooled", x, where):
-                    word = "goes" if row.p_pearson < LEVEL else "is not seen to go"
-                    r = format_interval(row.pearson)
-                    parts.append(f"{SYMBOLS[x]} {word} with eps_t (r = {r}, p = {row.p_pearson:.2g})")
-            some = self.pick("pooled", "relative_stability", where)[0]
-            text = f"Across {some.n} nets, {where}, {some.strata} P: " + ", ".join(parts) + "."
+            for row, size in zip(rows, sizes, strict=True):
+                word = "goes" if row.p_pearson < LEVEL else "is not seen to go"
+                numbers = f"r = {format_interval(row.pearson)}, p = {row.p_pearson:.2g}{'' if alike else f', {size}'}"
+                parts.append(f"{SYMBOLS[row.x]} {word} with eps_t ({numbers})")
+            head = f"Across {rows[0].n} nets, {where}, {rows[0].strata} P" if alike else f"Across nets, {where}"
+            text = f"{head}: {', '.join(parts)}."
+            if lacking := self.missing(where):
+                text += f" {' and '.join(SYMBOLS[x] for x in lacking)}: {GAPS}."
             for right in MEASURES[1:]:
                 test = self.test(right, where)
                 if test is not None:
@@ -277,15 +290,19 @@ def _along(nets: pd.DataFrame, x: str, confidence: float) -> list[Correlation]:
         if len(means) < _LEAST_SIZES or means.nunique().min() < 2:
             continue
         found = {}
+        seeds = [
+            seed
+            for _, seed in own.dropna(subset=[x]).groupby("seed")
+            if len(seed) >= _LEAST_SIZES and seed[["test_error", x]].nunique().min() > 1
+        ]
         for method in ("pearson", "spearman"):
-            value = _single(means["test_error"], means[x], method)
-            single = [
-                math.atanh(max(-1 + 1e-12, min(1 - 1e-12, _single(seed["test_error"], seed[x], method))))
-                for _, seed in own.dropna(subset=[x]).groupby("seed")
-                if len(seed) >= _LEAST_SIZES and seed[["test_error", x]].nunique().min() > 1
-            ]
-            z = mean(single, confidence) if len(single) >= _LEAST_SEEDS else Estimate(math.nan)
-            found[method] = Estimate(value, math.tanh(z.low), math.tanh(z.high), len(means), confidence)
+            if len(seeds) < _LEAST_SEEDS:
+                value = _single(means["test_error"], means[x], method)
+                found[method] = Estimate(value, n=len(means), confidence=confidence)
+                continue
+            z = mean([_fisher(seed["test_error"], seed[x], method) for seed in seeds], confidence)
+            low, value, high = (math.tanh(end) for end in (z.low, z.value, z.high))
+            found[method] = Estimate(value, low, high, len(means), confidence)
         rows.append(
             Correlation(
                 kind="along P",
@@ -309,6 +326,12 @@ def _single(a: pd.Series, b: pd.Series, method: str) -> float:
     return float((stats.pearsonr(x, y) if method == "pearson" else stats.spearmanr(x, y)).statistic)
 
 
+def _fisher(a: pd.Series, b: pd.Series, method: str) -> float:
+    """Fisher's z. Ranks in full order stand half a step below 1 (of n values, steps are 12 / (n^3 - n)), not at it."""
+    most = 1 - 1e-12 if method == "pearson" else 1 - 6 / (len(a) ** 3 - len(a))
+    return math.atanh(max(-most, min(most, _single(a, b, method))))
+
+
 def _gaps(nets: pd.DataFrame, parts: dict[str, list[Block]]) -> list[str]:
     """What pooling leaves out, so that all nets stand at all P."""
     words = []
@@ -317,7 +340,7 @@ def _gaps(nets: pd.DataFrame, parts: dict[str, list[Block]]) -> list[str]:
         for setting, own in nets.dropna(subset=[x]).groupby("setting", sort=True):
             part = kept.get(str(setting))
             if part is None:
-                words.append(f"{setting}: {SYMBOLS[x]}: fewer than three nets at any P, nothing pooled")
+                words.append(f"{setting}: {SYMBOLS[x]}: {GAPS}")
                 continue
             sizes = sorted(set(own["train_size"]) - set(part.train_sizes))
             gone = sorted(set(own["net"]) - set(part.nets))

@@ -11,10 +11,10 @@ import pandas as pd
 from compare.collapse import collapse_panel
 from compare.contrast import Contrast
 from compare.correlations import Correlation, Correlations, correlations
-from compare.law_choice import LEAST_SIZES, LawChoices, choose_laws, parameter_words
+from compare.law_choice import LEAST_SIZES, TOO_FEW, LawChoices, choose_laws, parameter_words
 from compare.panels import Panel
-from compare.scales import Scale, Scales, effective_scales
-from compare.sections import Download, Section
+from compare.scales import Scales, effective_scales
+from compare.sections import Download, Section, scales_section
 from compare.series import series
 from compare.strata import MEASURES
 from compare.verdict import write_verdict
@@ -54,8 +54,8 @@ def find(table: pd.DataFrame, contrasted: Contrast | None, reason: str, stage: s
     if len(laws):
         sections.append(_laws_section(laws, few))
     panels: list[Panel] = []
-    if scales is not None and len(scales):
-        sections.append(_scales_section(scales))
+    if scales is not None and (len(scales) or scales.without()):
+        sections.append(scales_section(scales))
         panels.append(collapse_panel(table, scales))
     downloads: tuple[Download, ...] = ()
     if related is None:
@@ -77,6 +77,7 @@ def exponents_section(contrasted: Contrast | None) -> Section | None:
             item.measured.label,
             format_estimate(item.measured.exponent) + ", bent" * item.measured.bent,
             item.theory.label,
+            item.sizes,
             format_estimate(item.theory.exponent) + ", bent" * item.theory.bent,
             format_estimate(item.difference, sign=True),
             f"{item.relation} the theory",
@@ -84,8 +85,12 @@ def exponents_section(contrasted: Contrast | None) -> Section | None:
         )
         for item in contrasted.comparisons
     ]
-    heads = ("measured", "exponent", "theory", "exponent", "difference", "in words", "R_f, measured / theory")
-    return Section("Exponents side by side", heads, rows)
+    heads = (
+        "measured", "exponent", "theory", "compared over", "exponent there", "difference there", "in words",
+        "R_f, measured / theory",
+    )  # fmt: skip
+    note = "Difference: the measured exponent minus the theory's, both over the P compared; the theory is bent."
+    return Section("Exponents side by side", heads, rows, (note,))
 
 
 def _whole_curves(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
@@ -141,36 +146,12 @@ def _laws_section(laws: LawChoices, few: int) -> Section:
         "and the theory's own curve shifted in P by s, and scaled by a. Within 2 of the best, laws are not told apart. "
         "Lack of fit and residuals along P are p-values: below 0.05 the law misses the points."
     ]
+    if unchosen := sum(why == TOO_FEW for _, why in laws.skipped):
+        notes.append(f"{unchosen} series have too few points to choose a law.")
     if few:
         notes.append(f"{few} series of fewer than {LEAST_SIZES} training-set sizes are left out.")
     heads = ("series", "law", "AICc above best", "weight", "lack of fit", "along P", "parameters")
     return Section("Which law", heads, rows, notes)
-
-
-def _scales_section(scales: Scales) -> Section:
-    rows = [
-        (
-            scale.label,
-            scale.theory,
-            format_interval(scale.shifted["shift"].estimate),
-            f"{scale.miss:.2g} times",
-            _parting(scale),
-            "–" if scale.scaled is None else ", ".join(map(parameter_words, scale.scaled.parameters)),
-        )
-        for scale in scales
-    ]
-    note = (
-        "R_f = R_th(P / s): s times as many points as the theory needs for the same R_f. Off by: the factor between "
-        "means and shifted theory, root mean square over P. Where that is large, s means little."
-    )
-    heads = ("series", "theory", "s", "off by", "parts from it", "with a free scale a")
-    return Section("Effective scale of P", heads, rows, (note,))
-
-
-def _parting(scale: Scale) -> str:
-    if scale.parting is None:
-        return "never" if scale.tested else "no intervals"
-    return f"at P = {scale.parting.train_size}, {scale.parting.side}, {scale.parting.factor:.2g} times"
 
 
 def _correlation_sections(found: Correlations) -> list[Section]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from compare.error_law import ErrorLaw, clustered_error_law
 from compare.powerlaw import IntervalMethod, PowerLawFit
 from compare.series import series
 from compare.wording import SYMBOLS, listing
@@ -111,12 +112,15 @@ def fit_all(
     return Fits(tuple(fits), tuple(skipped))
 
 
-def fit_error_law(table: pd.DataFrame, *, confidence: float = 0.95) -> PowerLawFit:
-    """Fit eps_t = a * R_f^b to all trained rows with a test error, whatever their series.
+def fit_error_law(table: pd.DataFrame, *, confidence: float = 0.95) -> ErrorLaw:
+    """Fit eps_t = a * R_f^b to all trained rows with a test error, whatever their series: `clustered_error_law`.
 
     CIFAR10 nets at a displacement of one pixel have eps_t ~ 0.2 sqrt(R_f) (arXiv 2105.02468, figure 3): a of
-    0.2 and b of 1/2. Intervals are pooled, as if all rows were independent, and R_f is taken as exact: where
-    its scatter matters, b comes out too close to 0.
+    0.2 and b of 1/2. Intervals are over whole series (data set, net): nets differ by more than their seeds do. Below
+    three series they are over the seeds of these, where there are three, and say nothing on other nets; `unit` of the
+    result says which. Else there is none but the pooled one. A series that has the test errors of an earlier
+    one is the same nets, R_f measured in another way (the published curves hold two interpolations), and left out.
+    R_f is taken as exact: where its scatter matters, b comes out too close to 0.
 
     Raises
     ------
@@ -127,9 +131,20 @@ def fit_error_law(table: pd.DataFrame, *, confidence: float = 0.95) -> PowerLawF
     rows = valid[(valid["stage"] == "trained") & valid["test_error"].notna()]
     if rows.empty:
         raise InputError("table", f"{len(valid)} rows", "must hold trained rows with a test error")
-    count = len(series(rows))
-    label = f"trained rows of {count} series"
-    return _fit(rows, label, "relative_stability", "test_error", confidence)
+    label = f"trained rows of {len(series(rows))} series"
+    for name in ("relative_stability", "test_error"):
+        _positive(rows, name, label)
+    seen: dict[tuple[tuple[float, ...], ...], pd.DataFrame] = {}
+    for own in series(rows).values():
+        key = tuple(own[["train_size", "seed", "test_error"]].astype("float64").itertuples(index=False, name=None))
+        # One row may agree with another by chance.
+        seen.setdefault(key if len(key) > 1 else (*key, (float(len(seen)),)), own)
+    kept = pd.concat(seen.values(), ignore_index=True)
+    law = clustered_error_law(kept, unit="series", confidence=confidence)
+    if law.n_units >= _LEAST_SEEDS:
+        return law
+    by_seed = clustered_error_law(kept, unit="seed", confidence=confidence)
+    return by_seed if by_seed.n_units >= _LEAST_SEEDS else law
 
 
 def _fit(rows: pd.DataFrame, label: str, x: str, y: str, confidence: float) -> PowerLawFit:

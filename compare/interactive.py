@@ -106,7 +106,7 @@ def _points(curve: Curve, panel: Panel) -> dict[str, Any]:
         "mode": "markers",
         "marker": {"symbol": style.plotly_marker, "color": style.colour, "size": 8},
         "name": _broken(curve.label),
-        "legendgroup": html.escape(curve.label),
+        "legendgroup": html.escape(curve.label, quote=False),
         "text": [_hover(curve, i, panel) for i in range(len(curve.x))],
         # Through `text`, so that a label cannot be read as a template.
         "hovertemplate": "%{text}<extra></extra>",
@@ -128,7 +128,7 @@ def _line(line: Line, group: str | None) -> dict[str, Any]:
         "mode": "lines",
         "line": look,
         "name": _broken(line.label),
-        "legendgroup": None if group is None else html.escape(group),
+        "legendgroup": None if group is None else html.escape(group, quote=False),
         "showlegend": own,
         "hoverinfo": "skip",
     }
@@ -160,7 +160,7 @@ def _bars(value: tuple[float, ...], low: tuple[float, ...], high: tuple[float, .
 
 def _hover(curve: Curve, i: int, panel: Panel) -> str:
     """Label, P, both values with intervals, and n."""
-    rows = [f"<b>{html.escape(curve.label)}</b>", f"P = {curve.train_size[i]}, n = {curve.n[i]}"]
+    rows = [f"<b>{html.escape(curve.label, quote=False)}</b>", f"P = {curve.train_size[i]}, n = {curve.n[i]}"]
     axes = (("x", panel.x_label), ("y", panel.y_label))
     for axis, words in axes:
         symbol = " ".join(words.split()[-3:]) if " / " in words else words.split()[-1]
@@ -201,7 +201,7 @@ def _parts(label: str) -> list[str]:
 
 def _marked(words: str) -> str:
     """`words` escaped, with the symbols set as symbols."""
-    safe = html.escape(words)
+    safe = html.escape(words, quote=False)
     symbols = {"R_f": "<i>R<sub>f</sub></i>", "D_f": "<i>D<sub>f</sub></i>", "eps_t": "<i>ε<sub>t</sub></i>"}
     for plain, marked in symbols.items():
         safe = safe.replace(plain, marked)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compare.contrast import nearest_theory
+from compare.contrast import nearest_theory, usable_theory
 from compare.fitted_law import LawFit, LawParameter
-from compare.law_fits import fit_rows, one_series
+from compare.law_fits import beyond_theory, fit_rows, one_series
 from compare.laws import LAWS, LawName, TheoryCurve
 from compare.series import series
 from compare.wording import WIDTH, format_estimate, skipped_lines, wrapped
@@ -26,18 +26,24 @@ __all__ = ["LawChoice", "LawChoices", "choose_law", "choose_laws"]
 
 #: Laws whose AICc is worse by less than this are not told from the best (Burnham and Anderson 2002, section 2.6).
 CLOSE = 2.0
-#: Distinct P below which `choose_laws` leaves a series out: AICc then has no value for any law.
+#: Distinct P below which `choose_laws` leaves a series out: no law can then be fitted and tested.
 LEAST_SIZES = 3
+#: Why a series has no choice although laws can be fitted to it, see `LawChoice`.
+TOO_FEW = "too few points to choose a law"
 _SYMBOLS = {"amplitude": "A", "floor": "F", "break_size": "P_b", "scale": "a", "shift": "s"}
 
 
 @dataclass(frozen=True, slots=True)
 class LawChoice:
-    """The laws fitted to one series, the best AICc first, and those that could not be fitted.
+    """The laws fitted to one series, the best AICc first, and those left out, with the reason.
 
     The choice is by AICc: the laws are descriptions of a curve, none is expected to be exact, and the points are
     few; AICc then aims at the best prediction, and its correction keeps laws of four parameters from seven
     points. BIC, whose weights stand beside, aims at the true law among those listed and wants many points.
+
+    A law whose AICc is infinite, N <= k + 2, is never chosen. There is a choice only where two laws or more have a
+    finite one, the power law among them: else the law of fewest parameters would win whatever the points say. Nor
+    is a law of the theory chosen that would be read mostly off the extension of its curve (`skipped` says so).
     """
 
     label: str
@@ -68,8 +74,6 @@ class LawChoice:
         if criterion not in ("aicc", "aic", "bic"):
             raise InputError("criterion", criterion, "must be one of aicc, aic, bic")
         values = np.array([getattr(fit.goodness, criterion) for fit in self.fits])
-        if not np.isfinite(values.min()):
-            return {fit.name: math.nan for fit in self.fits}
         raw = np.exp(-(values - values.min()) / 2)
         return {fit.name: float(w) for fit, w in zip(self.fits, raw / raw.sum(), strict=True)}
 
@@ -87,8 +91,8 @@ class LawChoice:
             "close": list(self.close()),
             "passes": self.passes,
             "failures": self.chosen.goodness.failures(),
-            "weights_aicc": {name: value if math.isfinite(value) else None for name, value in aicc.items()},
-            "weights_bic": {name: value if math.isfinite(value) else None for name, value in bic.items()},
+            "weights_aicc": aicc,
+            "weights_bic": bic,
             "fits": [fit.summary() for fit in self.fits],
             "skipped": [{"law": name, "reason": reason} for name, reason in self.skipped],
             "verdict": self.verdict(),
@@ -101,7 +105,8 @@ class LawChoice:
         lines.append(f"  {'law':<15}{'dAICc':>7}{'weight':>8}{'lack of fit':>13}{'along P':>9}  parameters")
         for fit in self.fits:
             good = fit.goodness
-            row = f"  {fit.name:<15}{good.aicc - best:>7.1f}{weights[fit.name]:>8.2f}"
+            behind = f"{good.aicc - best:.1f}" if math.isfinite(good.aicc) else "–"
+            row = f"  {fit.name:<15}{behind:>7}{weights[fit.name]:>8.2f}"
             row += f"{_p(good.lack_of_fit):>13}{_p(good.hanging_together):>9}  "
             words = [parameter_words(parameter) for parameter in fit.parameters]
             if len(row) + len("  ".join(words)) <= WIDTH:
@@ -109,7 +114,7 @@ class LawChoice:
             else:
                 lines.append(row.rstrip())
                 lines += wrapped("    " + ", ".join(words), indent="    ")
-        lines += [line for name, why in self.skipped for line in wrapped(f"  not fitted: {name}: {why}")]
+        lines += [line for name, why in self.skipped for line in wrapped(f"  left out: {name}: {why}")]
         return lines + wrapped(f"  {self.verdict()}")
 
     def verdict(self) -> str:
@@ -182,7 +187,8 @@ def choose_law(
     Raises
     ------
     InputError
-        As `compare.fit_law`, and if the series has too few distinct P for any law.
+        As `compare.fit_law`, and if the series has too few distinct P for any law, or too few points to choose
+        among laws: fewer than two, or not the power law, have a finite AICc.
     """
     require_integer("draws", draws, 0)
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
@@ -200,16 +206,22 @@ def choose_laws(
     """`choose_law` for every series of `table` but those of fewer than three P, at stage "initial", or named as theory.
 
     `theory` is the label of one series of `table`, or a table of theory series of which each series gets the
-    nearest (as in `contrast`: its own stage, else `stage`, else q=0.3). Without it the laws of the theory are left out.
+    nearest (as in `contrast`: its own stage, else `stage`, else q=0.3) of those with two P or more. Without it the
+    laws of the theory are left out. A series of too few points to choose is in `skipped`, with the reason `TOO_FEW`.
+
+    Raises
+    ------
+    InputError
+        If a table is no valid curve table, `theory` names no series, or none of its series has two P with R_f above 0.
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     groups = series(validate_table(table))
     if isinstance(theory, str):
         if theory not in groups:
             raise InputError("theory", theory, "must be the label of a series of the table")
-        predicted = {theory: groups.pop(theory)}
+        predicted = dict(zip([theory], usable_theory(groups.pop(theory)).values(), strict=True))
     else:
-        predicted = {} if theory is None else series(validate_table(theory, "theory"))
+        predicted = {} if theory is None else usable_theory(theory)
     choices: list[LawChoice] = []
     skipped: list[tuple[str, str]] = []
     rng = np.random.default_rng(0)
@@ -226,7 +238,7 @@ def choose_laws(
             curve = None if name is None else TheoryCurve.of(predicted[name], name)
             choices.append(_choose(rows, label, curve, confidence, 0, rng))
         except InputError as error:
-            skipped.append((label, str(error)))
+            skipped.append((label, TOO_FEW if error.allowed == TOO_FEW else str(error)))
     return LawChoices(tuple(choices), tuple(skipped))
 
 
@@ -251,7 +263,13 @@ def _choose(
             skipped.append((name, f"{error.value}: {error.allowed}"))
     if not fits:
         raise InputError(label, f"{rows['train_size'].nunique()} distinct P", "must have at least 3 for a law")
-    fits.sort(key=lambda fit: (fit.goodness.aicc, len(fit.parameters)))
+    told = [fit.name for fit in fits if math.isfinite(fit.goodness.aicc)]
+    if len(told) < 2 or "power" not in told:
+        raise InputError(label, f"{fits[0].n_points} points at {fits[0].n_sizes} P", TOO_FEW)
+    skipped += [(fit.name, "reads mostly the extension of the theory's curve") for fit in fits if beyond_theory(fit)]
+    fits = sorted(
+        (fit for fit in fits if not beyond_theory(fit)), key=lambda fit: (fit.goodness.aicc, len(fit.parameters))
+    )
     return LawChoice(label, tuple(fits), tuple(skipped))
 
 

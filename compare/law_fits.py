@@ -132,6 +132,11 @@ def fit_rows(
     )
 
 
+def beyond_theory(fit: LawFit) -> bool:
+    """Whether more than half of the measured range is read off the extension of the theory's curve, not off it."""
+    return fit.extended > 0.5
+
+
 def _best(law: Law, data: SeedMeans) -> tuple[np.ndarray, float]:
     """Parameters of least squares by lmfit, the best over the law's starts, and their sum of squares."""
     from lmfit import Minimizer, Parameters  # takes a second to import

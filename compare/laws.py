@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -27,6 +28,8 @@ _REACH = math.log(1e6)
 #: A floor this far (in log R_f) below the smallest value cannot be told from none.
 _DEPTH = 8.0
 _STEEPEST = 20.0
+#: Tasks of the simple model by their names: the dimension d and, of a cylinder, that of its informative part.
+_TASK = re.compile(r"stripe-d(\d+)|cylinder-d(\d+)-(\d+)")
 
 Numbers = tuple[float, ...]
 Array = np.ndarray
@@ -62,12 +65,16 @@ class TheoryCurve:
     """R_th(P) of one series: the geometric means over its seeds, interpolated in log-log.
 
     Between its points by the monotone cubic of Fritsch and Carlson (PCHIP), which has no kinks and makes no
-    bumps; beyond its ends along the slope of its first or last pair of points. It is taken as exact.
+    bumps; beyond its last P along the slope of its last pair of points. Below its first P along the slope of its
+    first pair, but no higher than the model saturates, R_f <= d/(d - d_par), and no lower than the first value:
+    for fewer points the model only tends to its saturation. It is taken as exact.
     """
 
     label: str
     log_sizes: Numbers
     log_values: Numbers
+    #: log of the model's saturation (of R_f = 1 where the task does not tell).
+    log_saturation: float = 0.0
     _inside: PchipInterpolator = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -92,20 +99,42 @@ class TheoryCurve:
         if distinct.size < 2:
             raise InputError(label, f"{distinct.size} P with R_f > 0", "must have at least two")
         means = np.bincount(which, logs) / np.bincount(which)
-        return TheoryCurve(label, tuple(np.log(distinct).tolist()), tuple(means.tolist()))
+        limit = math.log(_saturation(str(kept["task"].iloc[0])))
+        return TheoryCurve(label, tuple(np.log(distinct).tolist()), tuple(means.tolist()), limit)
+
+    @property
+    def log_top(self) -> float:
+        """log of the model's largest R_f: its saturation, or what the curve reaches above it."""
+        return max(*self.log_values, self._log_cap)
+
+    @property
+    def _log_cap(self) -> float:
+        """Where the curve ends that is extended below its first P; never below its own first value."""
+        return max(self.log_saturation, self.log_values[0])
 
     def log_at(self, log_size: Array) -> Array:
         """log R_th at log P."""
         x, y = np.array(self.log_sizes), np.array(self.log_values)
         first, last = (y[1] - y[0]) / (x[1] - x[0]), (y[-1] - y[-2]) / (x[-1] - x[-2])
+        below = np.clip(y[0] + first * (log_size - x[0]), y[0], self._log_cap)
         inside = self._inside(np.clip(log_size, x[0], x[-1]))
-        return np.asarray(inside + first * np.minimum(log_size - x[0], 0) + last * np.maximum(log_size - x[-1], 0))
+        return np.where(log_size < x[0], below, inside + last * np.maximum(log_size - x[-1], 0))
 
     def extended(self, log_sizes: Array) -> float:
         """The part, from 0 to 1, of the range of `log_sizes` that lies beyond the ends of the curve."""
         low, high = float(np.min(log_sizes)), float(np.max(log_sizes))
         covered = max(0.0, min(high, self.log_sizes[-1]) - max(low, self.log_sizes[0]))
         return 1 - covered / (high - low) if high > low else float(covered <= 0)
+
+
+def _saturation(task: str) -> float:
+    """The R_f of an isotropic net, d/(d - d_par); 1 where the task's name does not tell d."""
+    found = _TASK.fullmatch(task)
+    if found is None:
+        return 1.0
+    stripe, dim, informative = found.groups()
+    whole, part = (int(stripe), 1) if stripe else (int(dim), int(informative))
+    return whole / (whole - part) if whole > part else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +257,7 @@ def _theory_law(name: LawName, x: Array, y: Array, theory: TheoryCurve) -> Law:
     misfit = ((y - curves - scales[:, None]) ** 2).sum(axis=1)
     padded = np.concatenate([[np.inf], misfit, [np.inf]])
     minima = np.flatnonzero((misfit <= padded[:-2]) & (misfit <= padded[2:]))
-    best = minima[np.argsort(misfit[minima])[:3]]
+    best = minima[np.argsort(misfit[minima], kind="stable")[:3]]  # where the curve is flat, the smallest s
     room = float(scan[1] - scan[0])
     shift = Parameter("shift", log=True, low=float(low) - room, high=float(high) + room)
     return Law(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,18 +10,32 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from compare.wording import format_estimate
 from theory.estimate import Estimate, exponential, mean
 
-__all__ = ["Ratio", "measured_over_theory"]
+__all__ = ["LEAST_PAIRS", "Ratio", "measured_over_theory"]
+
+#: Seeds that two series must share to be compared seed by seed, where each has others besides.
+LEAST_PAIRS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Geometric mean of R_f(measured) / R_f(theory) over the shared P, and where its interval comes from."""
+    """Geometric mean of R_f(measured) / R_f(theory) over the shared P, and where its interval comes from.
+
+    The n of `estimate` is the number of seeds that are paired, if they are.
+    """
 
     estimate: Estimate
     interval_method: str
     train_sizes: tuple[int, ...]
+
+    def words(self) -> str:
+        """``1.52 ± 0.11 (4 seeds paired)``."""
+        if not math.isfinite(self.estimate.error):
+            return f"{format_estimate(self.estimate)} (no interval)"
+        paired = f" ({self.estimate.n} seeds paired)" if self.interval_method == "paired seeds" else ""
+        return format_estimate(self.estimate) + paired
 
     @property
     def agrees(self) -> bool:
@@ -43,9 +58,9 @@ def measured_over_theory(
     log ratio = mean over the shared P of [mean over seeds of log R_f(measured) - the same of the theory].
     Its interval rests on seeds as the independent units, since the P of one seed share data:
 
-    - ``paired seeds``: both series have the same two or more seeds at each P (a seed draws the same data for
-      both): Student's t over the seeds' log ratios.
-    - ``seeds of both``: two or more seeds each, not the same ones: Welch's t.
+    - ``paired seeds``: three seeds or more, or all of two, are in both series at each shared P (a seed draws the
+      same data for both): the mean of these seeds' log ratios, others left out, and Student's t over them.
+    - ``seeds of both``: two or more seeds each, not enough of them the same: Welch's t.
     - ``seeds of the measured``: one row of theory at each P, taken as exact: Student's t over seeds.
     - ``over P``: otherwise, Student's t over the log ratios at the P, as if these were independent; no
       interval for a single P.
@@ -57,8 +72,9 @@ def measured_over_theory(
     ours, theirs = ours.loc[shared].dropna(axis=1, how="all"), theirs.loc[shared].dropna(axis=1, how="all")
     whole_ours, whole_theirs = not ours.isna().any(axis=None), not theirs.isna().any(axis=None)
     n_ours, n_theirs = ours.shape[1], theirs.shape[1]
-    if whole_ours and whole_theirs and n_ours >= 2 and list(ours.columns) == list(theirs.columns):
-        logs, method = mean((ours - theirs).mean().to_numpy(), confidence), "paired seeds"
+    pairs = (ours - theirs).dropna(axis=1)  # the seeds that both have at each shared P
+    if pairs.shape[1] >= LEAST_PAIRS or 2 == pairs.shape[1] == n_ours == n_theirs:
+        logs, method = mean(pairs.mean().to_numpy(), confidence), "paired seeds"
     elif whole_ours and whole_theirs and n_ours >= 2 and n_theirs >= 2:
         logs, method = _welch(ours.mean().to_numpy(), theirs.mean().to_numpy(), confidence), "seeds of both"
     elif whole_ours and whole_theirs and n_ours >= 2 and n_theirs == 1:

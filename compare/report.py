@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.metadata
 import importlib.resources
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from compare.fits import Fits, fit_all, fit_error_law
 from compare.samples import SampleImage, sample_images
 from compare.sections import Download, curve_download, fits_section, left_out, points_sections
 from compare.series import stage_order
+from compare.wording import format_estimate
 from theory.errors import InputError
 from theory.files import require_writable_parent, write_whole
 from theory.table import read_table, validate_table
@@ -155,9 +157,16 @@ def _error_law(table: pd.DataFrame) -> list[str]:
         law = fit_error_law(table[table["source"] != "theory"])
     except InputError as error:
         return [f"The law of test error against R_f cannot be fitted to the measured rows: {error}."]
+    if not math.isfinite(law.exponent.error):
+        why = f"no interval over nets or seeds ({law.n_units} series): as if all points were independent, the exponent "
+        why += f"would be {format_estimate(law.pooled_exponent)}"
+    elif law.unit == "series":
+        why = "intervals over whole series, a net on a data set each"
+    else:
+        why = "fewer than three series: intervals over their seeds alone, which say nothing on other nets"
     return [
-        f"Test error against relative stability, over all measured trained rows: {law!r}. For comparison, CIFAR10 nets "
-        "at one pixel: eps_t = 0.2 R_f^0.5 (arXiv 2105.02468)."
+        f"Test error against relative stability, over all measured trained rows: {law!r}; {why}. For comparison, "
+        "CIFAR10 nets at one pixel: eps_t = 0.2 R_f^0.5 (arXiv 2105.02468)."
     ]
 
 

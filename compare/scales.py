@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from compare.contrast import nearest_theory
+from compare.contrast import nearest_theory, usable_theory
 from compare.fitted_law import LawFit
-from compare.law_fits import fit_rows
+from compare.law_fits import beyond_theory, fit_rows
 from compare.laws import TheoryCurve
 from compare.seed_errors import ROUNDING
 from compare.series import series
@@ -21,7 +21,11 @@ from compare.wording import format_estimate, format_interval, skipped_lines, wra
 from theory.errors import InputError, require_real
 from theory.table import validate_table
 
-__all__ = ["Parting", "Scale", "Scales", "effective_scales"]
+__all__ = ["ABOVE", "OUTSIDE", "Parting", "Scale", "Scales", "effective_scales"]
+
+#: Why a series has no s: no shift in P reaches it, or what s it would have is read off the extension of the theory.
+ABOVE = "no s: R_f lies above the model's"
+OUTSIDE = "no s: read mostly outside the theory's P"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class Parting:
 class Scale:
     """One measured series against the theory: R_f = R_th(P / s) and, if it has three P, R_f = a R_th(P / s).
 
+    It has an s that the data determine: at most half of its P have an R_f above the model's largest, and at most
+    half of its range of P / s lies beyond the theory's own P (`extended`). Other series are in `Scales.skipped`.
     `parting` is None where the series never leaves the shifted theory; `tested` says whether that could be seen,
     that is whether there are intervals.
     """
@@ -60,9 +66,20 @@ class Scale:
     @property
     def placed(self) -> tuple[float, float]:
         """a and s by which the series is laid on the theory: of the scaled law if the data fix both, else a = 1."""
-        if self.scaled is not None and not self.scaled.unidentified():
+        if self.scaled is not None and not self.unfixed():
             return self.scaled["scale"].profile.value, self.scaled["shift"].profile.value
         return 1.0, self.shifted["shift"].profile.value
+
+    @property
+    def extended(self) -> float:
+        """The part of the range of P / s, from 0 to 1, that lies beyond the theory's own P."""
+        return self.shifted.extended
+
+    def unfixed(self) -> tuple[str, ...]:
+        """What of the free scale's a and s is not fixed: both if most of the range lies beyond the theory's P."""
+        if self.scaled is None or beyond_theory(self.scaled):
+            return ("scale", "shift")
+        return self.scaled.unidentified()
 
     @property
     def miss(self) -> float:
@@ -73,6 +90,8 @@ class Scale:
     def words(self) -> str:
         """``s = 6.4 ± 1.1; parts at P = 64 (above, 1.8 times)``."""
         text = f"s = {format_interval(self.shifted['shift'].estimate)}, off by a factor {self.miss:.2g}"
+        if self.extended > 0:
+            text += f", {100 * self.extended:.0f} % of its range beyond the theory's P"
         if self.parting is not None:
             text += f"; parts from it at P = {self.parting.train_size} ({self.parting.side}, "
             text += f"{self.parting.factor:.2g} times), outside at {len(self.parting.outside)} of "
@@ -80,7 +99,7 @@ class Scale:
         elif self.tested:
             text += "; never parts from it"
         if self.scaled is not None:
-            open_ones = self.scaled.unidentified()
+            open_ones = self.unfixed()
             values = ", ".join(
                 f"{symbol} = {format_estimate(self.scaled[name].estimate)}"
                 if name not in open_ones
@@ -116,10 +135,18 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Scales:
-    """The effective scales of all measured series, and the reason for each that has none."""
+    """The effective scales of all measured series, and the reason for each that has none.
+
+    Of the reasons, `ABOVE` and `OUTSIDE` say that the series has a curve, which determines no s (`without`).
+    """
 
     scales: tuple[Scale, ...]
     skipped: tuple[tuple[str, str], ...]  # label, reason
+
+    def without(self, reason: str | None = None) -> tuple[str, ...]:
+        """Labels of the series whose curve determines no s, for `reason`, or for either."""
+        wanted = (ABOVE, OUTSIDE) if reason is None else (reason,)
+        return tuple(label for label, why in self.skipped if why in wanted)
 
     def __iter__(self) -> Iterator[Scale]:
         return iter(self.scales)
@@ -157,7 +184,8 @@ def effective_scales(
     """s of R_f = R_th(P / s) for each measured series: s > 1 needs more points than the theory for the same R_f.
 
     The theory's series is the one that `contrast` lays beside the measured one. Series at stage "initial" have no
-    scale, as R_f does not depend on P there.
+    scale, as R_f does not depend on P there; others have none whose R_f lies above the model's at more than half of
+    their P, or that would be read mostly beyond the theory's own P (see `Scale`).
 
     Raises
     ------
@@ -165,14 +193,7 @@ def effective_scales(
         If a table is no valid curve table, or no series of the theory has two P with a positive R_f.
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
-    parts = series(validate_table(theory_table, "theory"))
-    usable = {
-        label: rows
-        for label, rows in parts.items()
-        if len(set(rows.loc[rows["relative_stability"] > 0, "train_size"])) > 1
-    }
-    if not usable:
-        raise InputError("theory", f"{len(parts)} series", "must hold one with two P or more and R_f above 0")
+    usable = usable_theory(theory_table)
     scales: list[Scale] = []
     skipped: list[tuple[str, str]] = []
     rng = np.random.default_rng(0)  # draws nothing: no bootstrap is made
@@ -187,11 +208,23 @@ def effective_scales(
         except InputError as error:
             skipped.append((label, str(error)))
             continue
+        if (reason := _undetermined(shifted, curve)) is not None:
+            skipped.append((label, reason))
+            continue
         enough = shifted.n_sizes >= 3
         scaled = fit_rows(rows, label, "theory-scaled", curve, confidence, 0, rng) if enough else None
         parting, tested = _parting(shifted, rows, confidence)
         scales.append(Scale(label, name, curve, shifted, scaled, parting, tested))
     return Scales(tuple(scales), tuple(skipped))
+
+
+def _undetermined(shifted: LawFit, curve: TheoryCurve) -> str | None:
+    """Why the series has no s; None if it has one."""
+    sizes = np.array([item.train_size for item in shifted.residuals], dtype=float)
+    means = np.log(shifted.predict(sizes)) + [item.value.value for item in shifted.residuals]
+    if 2 * int((means > curve.log_top + ROUNDING).sum()) > means.size:
+        return ABOVE
+    return OUTSIDE if beyond_theory(shifted) else None
 
 
 def _parting(fit: LawFit, rows: pd.DataFrame, confidence: float) -> tuple[Parting | None, bool]:

@@ -15,12 +15,15 @@ import pandas as pd
 from compare.averages import average_over_seeds
 from compare.contrast import Contrast
 from compare.fits import Fits
+from compare.law_choice import parameter_words
+from compare.law_fits import beyond_theory
+from compare.scales import Scale, Scales
 from compare.series import series
-from compare.wording import SYMBOLS, format_estimate, format_number
+from compare.wording import SYMBOLS, format_estimate, format_interval, format_number
 from theory.estimate import Estimate
 from theory.table import write_table
 
-__all__ = ["Download", "Section", "curve_download", "fits_section", "left_out", "points_sections"]
+__all__ = ["Download", "Section", "curve_download", "fits_section", "left_out", "points_sections", "scales_section"]
 
 _MEASURES = ("relative_stability", "diffeo_stability", "test_error")
 
@@ -67,7 +70,7 @@ def fits_section(fits: Fits, contrasted: Contrast | None, remarks: Sequence[str]
             (
                 fit.label,
                 format_estimate(fit.exponent),
-                format_estimate(item.difference, sign=True) if item else "–",
+                f"{format_estimate(item.difference, sign=True)} ({item.sizes})" if item else "–",
                 format_estimate(item.ratio.estimate) if item and item.ratio else "–",
                 f"{fit.x_range[0]:.0f}…{fit.x_range[1]:.0f}",
                 f"{fit.n_points} / {fit.n_seeds}",
@@ -87,10 +90,53 @@ def fits_section(fits: Fits, contrasted: Contrast | None, remarks: Sequence[str]
     )  # fmt: skip
     note = (
         "R_f = A P^exponent for each series, by least squares on logarithms. Difference: measured exponent minus the "
-        "theory's. Ratio: measured over predicted R_f, where both share task, stage and P. Curvature: coefficient of "
-        "(ln P)²; a series whose interval leaves out 0 is marked as bent, and its exponent is an average slope only."
+        "theory's, both over the P in brackets. Ratio: measured over predicted R_f, where both share task, stage "
+        "and P. Curvature: coefficient of (ln P)²; a series whose interval leaves out 0 is marked as bent, and its "
+        "exponent is an average slope only."
     )
     return Section("Fitted power laws", heads, rows, (note,), remarks)
+
+
+def scales_section(scales: Scales) -> Section:
+    """The effective scale s of each measured series, or why its curve determines none."""
+    rows = [
+        (
+            scale.label,
+            scale.theory,
+            format_interval(scale.shifted["shift"].estimate),
+            f"{100 * scale.extended:.0f} %",
+            f"{scale.miss:.2g} times",
+            _parting(scale),
+            _free_scale(scale),
+        )
+        for scale in scales
+    ]
+    rows += [
+        (label, "–", why, "–", "–", "–", "–") for label, why in scales.skipped if label in scales.without()
+    ]
+    note = (
+        "R_f = R_th(P / s): s times as many points as the theory needs for the same R_f. Extended: the part of the "
+        "range of P / s beyond the theory's own P. A series has no s where that is more than half, or where R_f at "
+        "more than half of its P lies above the model's largest. Off by: the factor between means and shifted theory, "
+        "root mean square over P. Where that is large, s means little."
+    )
+    heads = ("series", "theory", "s", "extended", "off by", "parts from it", "with a free scale a")
+    return Section("Effective scale of P", heads, rows, (note,))
+
+
+def _parting(scale: Scale) -> str:
+    if scale.parting is None:
+        return "never" if scale.tested else "no intervals"
+    return f"at P = {scale.parting.train_size}, {scale.parting.side}, {scale.parting.factor:.2g} times"
+
+
+def _free_scale(scale: Scale) -> str:
+    """a and s of the law that scales R_f as well."""
+    if scale.scaled is None:
+        return "–"
+    if beyond_theory(scale.scaled):
+        return "not fixed"
+    return ", ".join(map(parameter_words, scale.scaled.parameters))
 
 
 def left_out(skipped: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:

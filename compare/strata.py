@@ -97,7 +97,8 @@ def blocks(nets: pd.DataFrame, columns: tuple[str, ...]) -> list[Block]:
 
     Seeds are averaged first (geometric means). Where a sweep is not complete, a P or a net must go. Nets are what
     intervals and p-values count as independent, so that of the blocks with at least half of the P that with most nets
-    is kept, of at least three; where there is none, the one with the largest (nets - 1) x P.
+    is kept, of at least three; where there is none, the one with the largest (nets - 1) x P. Nets join in the order of
+    the P that they have; where that finds no block, all nets of one P do.
     """
     found = []
     for setting, rows in nets.groupby("setting", sort=True):
@@ -118,6 +119,11 @@ def blocks(nets: pd.DataFrame, columns: tuple[str, ...]) -> list[Block]:
                 best = ((count - 1) * len(sizes), sorted(names), sizes)
             if 2 * len(sizes) >= len(there):
                 widest = sorted(names), sizes
+        if not best[0]:
+            for own in (list(there.columns[held]) for held in there.to_numpy()):
+                sizes = [int(size) for size in there.index[there[own].all(axis=1)]]
+                if len(own) >= 3 and (len(own) - 1) * len(sizes) > best[0]:
+                    best = ((len(own) - 1) * len(sizes), sorted(own), sizes)
         if best[0]:
             names, sizes = best[1:] if widest is None else widest
             logs = {name: wide[name].loc[sizes, names].to_numpy(dtype=float) for name in columns}

@@ -30,10 +30,23 @@ class SwapTest:
     """Does `left` go with the test error more closely than `right` does? |r_left| - |r_right|, and its p-values.
 
     r is the mean, over strata (data set and P), of the correlation across nets of log eps_t with log `left`. The
-    null is that, net by net, the two standardised logarithms may be swapped: each swap of whole nets, in all
-    strata together (the P of one net are not independent), gives one value of the difference, and `p_value` is
-    the two-sided part of them that is as large. `smallest_p` is what so few nets can reach, 2 / 2^n.
-    `difference` has the jackknife's interval over nets.
+    null is that, net by net, the two standardised logarithms may be swapped, once `right` has the sign that makes
+    r_left and r_right one sign: |r| does not change by that, and a swap of measures that go with the error in opposite
+    ways would mix rise and fall. Each swap of whole nets, in all strata together (the P of one net are not
+    independent), gives one value of the studentised difference, and `p_value` is the two-sided part of them that
+    is as large; `p_ranks` the same of ranks. `smallest_p` is what so few nets can reach, 2 / 2^n. `difference` has
+    the jackknife's interval over nets.
+
+    The difference is that of Fisher's z over its standard error where both correlations are r and that between the two
+    measures is k (Dunn and Clark 1969, Steiger 1980), but for a factor that all swaps share:
+
+        (|z_left| - |z_right|) (1 - r^2) / sqrt((1 - k) (2 - r^2 (3 - k))),    r = (|r_left| + |r_right|) / 2.
+
+    Swaps change r and k, and so the spread of a bare difference, which rejects too often. The test is approximate all
+    the same: columns are standardised, and the sign found, from the data. At a nominal 5 % it rejects in 1 to 5 % of
+    planted tables without a difference (normal noise, seven nets at 1, 5 or 16 strata, |r| of 0 to 0.98, signs
+    alike or opposite), in up to 6 % with heavy tails (Student's t of 3 degrees); |r_left| - |r_right| alone in up
+    to 10 and 13 %.
     """
 
     where: str
@@ -158,27 +171,42 @@ def swap_test(
 def _swap_probability(
     parts: Sequence[Block], left: str, right: str, swaps: np.ndarray, method: Method
 ) -> float:
-    sums, strata = np.zeros((2, len(swaps))), 0
+    """Two-sided part of the studentised differences, over all swaps, that are as large as the data's own."""
+    opposite = pooled_correlation(parts, left, method) * pooled_correlation(parts, right, method) < 0
+    sums, strata = np.zeros((3, len(swaps))), 0
     for part in parts:
         own = swaps[:, None, :]
-        error, a, b = (_rows(part, name, method)[None] for name in ("test_error", left, right))
-        for i, values in enumerate((np.where(own, b, a), np.where(own, a, b))):
-            centred = values - values.mean(axis=2, keepdims=True)
-            norm = np.sqrt((centred**2).sum(axis=2))
-            r = np.divide((error * centred).sum(axis=2), norm, out=np.zeros_like(norm), where=norm > 1e-12)
-            sums[i] += r.sum(axis=1)
+        error, a, b = (_rows(part, name, method) for name in ("test_error", left, right))
+        b = -b if opposite else b
+        x, y = (_standardised(values) for values in (np.where(own, b, a), np.where(own, a, b)))
+        for i, product in enumerate((error * x, error * y, x * y)):
+            sums[i] += product.sum(axis=(1, 2))
         strata += len(part.train_sizes)
-    differences = (np.abs(sums[0]) - np.abs(sums[1])) / strata
-    return float(np.mean(np.abs(differences) >= abs(differences[0]) - _TIE))
+    differences = np.abs(_studentised(*(sums / strata)))
+    return float(np.mean(differences >= differences[0] - _TIE))
+
+
+def _studentised(r_left: np.ndarray, r_right: np.ndarray, between: np.ndarray) -> np.ndarray:
+    """The statistic of `SwapTest` from the pooled correlations; 0 where the two measures are one."""
+    # Measures that go with the error in opposite ways: |r| of both is that of one of them turned round.
+    k = np.where(r_left * r_right < 0, -between, between)
+    left, right = (np.minimum(np.abs(r), 1 - 1e-12) for r in (r_left, r_right))
+    r = (left + right) / 2
+    # At least (1 - k)^2 / 2: the correlations, means over strata, are those of some three variables.
+    variance = np.maximum((1 - k) * (2 - r**2 * (3 - k)), 1e-12)
+    return (np.arctanh(left) - np.arctanh(right)) * (1 - r**2) / np.sqrt(variance)
 
 
 def _rows(part: Block, column: str, method: Method) -> np.ndarray:
     """Values or ranks, each stratum with mean 0 and sum of squares 1 (all 0 where all are equal)."""
     values = part.logs[column]
-    if method == "spearman":
-        values = stats.rankdata(values, axis=1)
-    centred = values - values.mean(axis=1, keepdims=True)
-    norm = np.sqrt((centred**2).sum(axis=1, keepdims=True))
+    return _standardised(stats.rankdata(values, axis=1) if method == "spearman" else values)
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Along the last axis, mean 0 and sum of squares 1 (all 0 where all are equal)."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    norm = np.sqrt((centred**2).sum(axis=-1, keepdims=True))
     return np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 1e-12)
 
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compare.contrast import Comparison, Contrast
-from compare.correlations import LEVEL, Correlations
-from compare.law_choice import CLOSE, LawChoices
+from compare.contrast import FALLS, Comparison, Contrast
+from compare.correlations import EVERYWHERE, GAPS, LEVEL, Correlations
+from compare.law_choice import CLOSE, TOO_FEW, LawChoices
 from compare.laws import LAWS, LawName
 from compare.powerlaw import PowerLawFit
-from compare.scales import Scales
+from compare.scales import ABOVE, OUTSIDE, Scales
 from compare.strata import MEASURES
 from compare.swap_test import SwapTest
 from compare.wording import SYMBOLS, format_estimate, format_interval, listing, wrapped
@@ -64,9 +64,9 @@ def write_verdict(
     sentences: list[str] = []
     if contrast is not None:
         sentences += _exponents(contrast)
-    if laws is not None and len(laws):
+    if laws is not None and (len(laws) or _too_few(laws)):
         sentences += _laws(laws)
-    if scales is not None and len(scales):
+    if scales is not None and (len(scales) or scales.without()):
         sentences += _scales(scales)
     if correlations is not None:
         sentences += _errors(correlations)
@@ -84,10 +84,11 @@ def _exponents(contrast: Contrast) -> list[str]:
         sources.setdefault(source, []).append(item)
         sides.setdefault(f"{source} {task}".strip(), []).append(item)
     counts = [f"of {len(own)} {source} series {_relations(own)}" for source, own in sources.items()]
-    used: dict[str, PowerLawFit] = {item.theory.label: item.theory for item in contrast.comparisons}
-    laws = [f"{fit.law()} (n={fit.n_points}, {_seeds(fit.n_seeds)}; {label})" for label, fit in used.items()]
+    used = {(item.theory.label, item.theory.x_range): item.theory for item in contrast.comparisons}
+    laws = [_law(fit) for fit in used.values()]
     measured = [f"{where}: {_powers([item.measured for item in own])}" for where, own in sides.items()]
-    second = f"The simple model gives {listing(laws, 2)}; measured exponents of R_f against P are, for "
+    second = f"Over the P compared the simple model gives {listing(laws, 2)}; "
+    second += "measured exponents of R_f against P, over all P of each series, are, for "
     sentences = [f"{'; '.join(counts)}.", f"{second}{'; '.join(measured)}."]
     ratios = [item for item in contrast.comparisons if item.ratio and math.isfinite(item.ratio.estimate.error)]
     if ratios:
@@ -102,27 +103,46 @@ def _exponents(contrast: Contrast) -> list[str]:
 
 
 def _relations(items: Sequence[Comparison]) -> str:
-    """``3 fall as the theory does (difference of exponents +0.1 ± 0.2, ...) and 5 fall more slowly (...)``."""
+    """``3 fall as the theory does over the same P (difference of exponents +0.1 ± 0.2, ...), 1 rises (...)``."""
     words = {
-        "agrees with": "fall as the theory does",
-        "slower than": "fall more slowly",
-        "steeper than": "fall more steeply",
-        "cannot be told from": "are too uncertain to tell",
+        "agrees with": ("falls as the theory does", "fall as the theory does"),
+        "slower than": ("falls more slowly", "fall more slowly"),
+        "steeper than": ("falls more steeply", "fall more steeply"),
+        "not seen to fall beside": ("is not seen to fall", "are not seen to fall"),
+        "rises beside": ("rises", "rise"),
+        "cannot be told from": ("is too uncertain to tell", "are too uncertain to tell"),
     }
     parts = []
-    for relation, text in words.items():
-        own = [item.difference for item in items if item.relation == relation]
-        if own:
-            parts.append(f"{len(own)} {text} (difference of exponents {_span(own, sign=True)})")
+    for relation, (one, more) in words.items():
+        own = [item for item in items if item.relation == relation]
+        if not own:
+            continue
+        text = f"{len(own)} {one if len(own) == 1 else more}"
+        if relation in FALLS:
+            text += f" (difference of exponents {_span([item.difference for item in own], sign=True)})"
+        else:
+            bent = sum(item.measured.bent for item in own)
+            text += f" (exponent{'s' * (len(own) > 1)} {_span([item.measured.exponent for item in own], sign=True)}"
+            text += f", {bent} bent)" if bent else ")"
+        parts.append(text)
     return _joined(parts)
 
 
+def _law(fit: PowerLawFit) -> str:
+    """The theory's law over a range: ``R_f ~ P^(-1.70 ± 0.06) over P = 64…1024 (n=48, 16 seeds; theory ...)``."""
+    low, high = fit.x_range
+    size = f"n={fit.n_points}, {_seeds(fit.n_seeds)}"
+    return f"{fit.law()}{', bent,' * fit.bent} over P = {low:.0f}…{high:.0f} ({size}; {fit.label})"
+
+
 def _powers(fits: Sequence[PowerLawFit]) -> str:
-    """Each by its name up to four, else from the least to the largest with the median."""
+    """Each by its name up to four, else from the least to the largest with the median; bent ones are marked."""
     if len(fits) <= _NAMED:
         named = [f"{_short(fit.label).split(' ', 2)[-1]} {_power(fit)}" for fit in fits]
         return ", ".join(named)
-    return f"{len(fits)} series from {_span([fit.exponent for fit in fits])}"
+    bent = sum(fit.bent for fit in fits)
+    marked = f" ({bent} bent: average slopes)" if bent else ""
+    return f"{len(fits)} series{marked} from {_span([fit.exponent for fit in fits])}"
 
 
 def _span(values: Sequence[Estimate], sign: bool = False) -> str:
@@ -137,6 +157,9 @@ def _span(values: Sequence[Estimate], sign: bool = False) -> str:
 
 def _laws(laws: LawChoices) -> list[str]:
     """Which law describes how many series, and how many of those laws pass their tests."""
+    few = _too_few(laws)
+    if not len(laws):
+        return [f"On {few} series there are too few points to choose a law."]
     chosen: dict[LawName, list[str]] = {}
     for choice in laws:
         chosen.setdefault(choice.chosen.name, []).append(_short(choice.label))
@@ -147,7 +170,8 @@ def _laws(laws: LawChoices) -> list[str]:
     text = f"Of the laws tried on {len(laws)} series, AICc chooses {_joined(parts)}"
     text += f"; in {unsure} another law is within {CLOSE:g} of it, and {passing} of {len(tested)} that could be tested"
     text += " pass their residual tests"
-    model = [choice for choice in laws if any(fit.name.startswith("theory") for fit in choice)]
+    tried = {choice.label: [*(fit.name for fit in choice), *(name for name, _ in choice.skipped)] for choice in laws}
+    model = [choice for choice in laws if any(name.startswith("theory") for name in tried[choice.label])]
     if model:
         near = [
             _short(choice.label)
@@ -159,7 +183,13 @@ def _laws(laws: LawChoices) -> list[str]:
         ]
         text += f"; the theory's own curve, shifted or scaled, is the best law or within {CLOSE:g} in AICc of it for"
         text += f" {len(near)} of {len(model)} series{f' ({listing(near, 2)})' if near else ''}"
+    if few:
+        text += f"; {few} further series {'has' if few == 1 else 'have'} too few points to choose a law"
     return [f"{text}."]
+
+
+def _too_few(laws: LawChoices) -> int:
+    return sum(reason == TOO_FEW for _, reason in laws.skipped)
 
 
 def _scales(scales: Scales) -> list[str]:
@@ -180,6 +210,12 @@ def _scales(scales: Scales) -> list[str]:
         words += f"{listing(values, 1)}, {'leaves' if len(missed) == 1 else 'leave'} {span} (root mean square over P), "
         words += "so that an effective scale means little there"
         text = f"{text}; {words}" if text else words[0].upper() + words[1:]
+    reasons = {ABOVE: "above the model's R_f at most of their P", OUTSIDE: "to be read mostly outside the model's P"}
+    without = [f"{len(own)} {words}" for reason, words in reasons.items() if (own := scales.without(reason))]
+    if without:
+        count = len(scales.without())
+        words = f"{count} {'further ' * bool(text)}series {'has' if count == 1 else 'have'} no s: {_joined(without)}"
+        text = f"{text}; {words}" if text else words
     sentences = [text + "."]
     tested = [scale for scale in scales if scale.tested]
     if tested:
@@ -199,11 +235,18 @@ def _scales(scales: Scales) -> list[str]:
 
 
 def _errors(correlations: Correlations) -> list[str]:
-    """The pooled correlations and the tests between them, over all data sets together where there are several."""
+    """The pooled correlations and the tests between them: over all data sets together, where these share nets, else
+    (or where a measure has no such block) of each data set."""
     wheres = correlations.wheres()
     if not wheres:
         return ["No data set has three nets or more: nothing can be said on R_f and the test error across nets."]
-    where = wheres[-1]
+    if EVERYWHERE in wheres and not correlations.missing(EVERYWHERE):
+        wheres = [EVERYWHERE]
+    return [sentence for where in wheres for sentence in _errors_at(correlations, where)] + _largest(correlations)
+
+
+def _errors_at(correlations: Correlations, where: str) -> list[str]:
+    """The pooled correlations of one data set, or all, and the tests between them."""
     rows = [row for x in MEASURES for row in correlations.pick("pooled", x, where)]
     goes = [row for row in rows if row.p_pearson < LEVEL]
     not_seen = [row for row in rows if row.p_pearson >= LEVEL]
@@ -221,12 +264,15 @@ def _errors(correlations: Correlations) -> list[str]:
     if not_seen:
         verb = "is" if len(not_seen) == 1 else "are"
         parts.append(f"{_joined([SYMBOLS[row.x] for row in not_seen])} {verb} not seen to go with it")
-    sentences = [f"Across nets ({where}), of the logarithm of the test error {numbers}: {_joined(parts)}."]
+    text = f"Across nets ({where}), of the logarithm of the test error {numbers}: {_joined(parts)}"
+    if lacking := correlations.missing(where):
+        text += f"; {_joined([SYMBOLS[x] for x in lacking])}: {GAPS}"
+    sentences = [f"{text}."]
     tests = [test for right in MEASURES[1:] if (test := correlations.test(right, where)) is not None]
     if tests:
         words = "; ".join(test.verdict(LEVEL) for test in tests)
         sentences.append(f"{words[0].upper()}{words[1:]}.")
-    return [*sentences, *_largest(correlations)]
+    return sentences
 
 
 def _largest(correlations: Correlations) -> list[str]:
@@ -245,7 +291,8 @@ def _largest(correlations: Correlations) -> list[str]:
 
 
 def _power(fit: PowerLawFit) -> str:
-    return f"{format_estimate(fit.exponent)} (n={fit.n_points}, {_seeds(fit.n_seeds)})"
+    bent = ", bent" * fit.bent
+    return f"{format_estimate(fit.exponent)}{bent} (n={fit.n_points}, {_seeds(fit.n_seeds)})"
 
 
 def _short(label: str) -> str:

@@ -20,6 +20,7 @@ from plots import LOOK, bars, finish, log_y, points, sizes
 from compare import choose_laws, contrast, correlations, effective_scales, fit_power_law, write_verdict
 from compare.averages import average_over_seeds
 from compare.figures import save
+from compare.scales import ABOVE, OUTSIDE
 from compare.styles import PALETTE
 from compare.wording import SYMBOLS, format_estimate, format_interval
 from theory import InputError, read_table
@@ -70,12 +71,20 @@ def rows() -> list[str]:
         value = format_estimate(geometric_mean(last["relative_stability"].to_numpy()))
         scale = "1"
         if measured:
-            (found,) = effective_scales(flow, own)
-            scale = format_interval(found.shifted["shift"].estimate)
+            scale = _scale(flow, own)
         exponent = format_estimate(fit.exponent) + " *" * fit.bent
         span = f"{fit.x_range[0]:.0f} to {fit.x_range[1]:.0f}"
         lines.append(f"| {name} | {span} | {fit.n_seeds} | {exponent} | {value} | {scale} |")
     return lines
+
+
+def _scale(flow: pd.DataFrame, own: pd.DataFrame) -> str:
+    """s of one curve, or why it has none."""
+    found = effective_scales(flow, own)
+    for scale in found:
+        return format_interval(scale.shifted["shift"].estimate)
+    ((_, reason),) = found.skipped
+    return {ABOVE: "none: above the model", OUTSIDE: "none: outside the model's P"}.get(reason, f"none: {reason}")
 
 
 def answer_figure() -> Figure:
@@ -129,7 +138,8 @@ def answer() -> str:
         "How R_f falls with P: exponents of power laws, 95 % intervals over seeds (over points for single curves),",
         "R_f at the largest P, and s: how many times the simple model's number of points a net needs for its R_f, from",
         f"the model's curve shifted in P ({STAGE.replace('=', ' = ')}; where exponents differ, a shift fits badly).",
-        "`*`: the curve is bent, and its exponent an average slope.",
+        "None: R_f is above the model's greatest, about 1, or would be read mostly outside the P where it was solved.",
+        "`*`: the curve is bent, and its exponent an average slope. SGD's are those of one step length (see Limits).",
         "",
         "| curve | P | seeds | R_f ~ P^ | R_f at the largest P | s |",
         "|---|---|---|---|---|---|",

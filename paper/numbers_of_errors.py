@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 from image_table import TASKS, image_table
 from number_format import full, short
@@ -19,8 +21,10 @@ def numbers() -> dict[str, str]:
     trained = table[table["stage"] == "trained"]
     found = {}
     for task in TASKS:
-        fit = fit_error_law(trained[trained["task"] == task])
-        found[f"{task}.law.exponent"], found[f"{task}.law.amplitude"] = full(fit.exponent), short(fit.amplitude)
+        law = fit_error_law(trained[trained["task"] == task])
+        if law.unit != "series" or not math.isfinite(law.exponent.error):
+            raise InputError("image_curves.csv", task, "has fewer than three nets; the text needs more")
+        found[f"{task}.law.exponent"], found[f"{task}.law.amplitude"] = full(law.exponent), short(law.amplitude)
     every = correlations(trained)
     for where in (*TASKS, EVERYWHERE):
         found[f"correlations.{where}"] = correlation_sentence(every, where)

@@ -10,7 +10,6 @@ from figure_layers import layer_table
 from figure_stripe import flow_table
 from image_table import NETS, TASKS, averaged, image_table, means, published
 from number_format import names, plain, short, span
-from numbers_of_theory import FROM
 
 from compare import contrast, fit_power_law
 from compare.contrast import Comparison
@@ -20,17 +19,19 @@ from theory.estimate import geometric_mean
 #: The theory's stage beside which nets trained to the end are laid; `compare.contrast` takes it by default.
 STAGE = "q=0.3"
 _WORDS = {
-    "agrees with": "as in the theory within the intervals",
-    "slower than": "more slowly than in the theory",
-    "steeper than": "more steeply than in the theory",
-    "cannot be told from": "so uncertainly that the theory's slope and none at all are both within the interval",
+    "agrees with": "falls with $P$ as in the theory within the intervals",
+    "slower than": "falls with $P$ more slowly than in the theory",
+    "steeper than": "falls with $P$ more steeply than in the theory",
+    "not seen to fall beside": "is not seen to fall with $P$, as it does in the theory,",
+    "rises beside": "rises with $P$",
+    "cannot be told from": "changes so uncertainly with $P$ that neither the theory's fall nor none is excluded",
 }
 
 
 def comparisons(table: pd.DataFrame, task: str) -> dict[str, Comparison]:
-    """Each net's exponent beside the theory's at `STAGE`, from P = `FROM` on for the theory."""
+    """Each net's exponent beside that of the theory at `STAGE` over the same P."""
     flow = flow_table()
-    flow = flow[(flow["train_size"] >= FROM) & (flow["stage"] == STAGE)]
+    flow = flow[flow["stage"] == STAGE]
     trained = table[(table["task"] == task) & (table["stage"] == "trained")]
     found = {}
     for net in NETS:
@@ -87,11 +88,10 @@ def _estimate(row: pd.Series, name: str) -> Estimate:
 
 def verdict(compared: dict[str, Comparison]) -> str:
     """One sentence: how R_f falls with P, beside the theory, net by net."""
-    groups = {
-        words: [NETS[net] for net, one in compared.items() if one.relation == relation]
-        for relation, words in _WORDS.items()
-    }  # fmt: skip
-    return f"$R_f$ falls with $P$ {_clauses(groups)}."
+    groups: dict[str, list[str]] = {words: [] for words in _WORDS.values()}
+    for net, one in compared.items():
+        groups[_WORDS[one.relation]].append(NETS[net])
+    return f"$R_f$ {_clauses(groups)}."
 
 
 def _clauses(groups: dict[str, list[str]]) -> str:

@@ -144,11 +144,14 @@ def test_other_columns_and_the_error_law() -> None:
     law = fit_error_law(table)
     assert law.exponent.value == pytest.approx(0.5, abs=1e-7)
     assert law.amplitude.value == pytest.approx(0.2, rel=1e-6)
+    assert law.unit == "seed"
     assert fit_power_law(table, y="test_error").exponent.value == pytest.approx(-0.35, abs=1e-7)
     with pytest.raises(InputError, match="trained rows"):
         fit_error_law(table.assign(stage="initial"))
     with pytest.raises(InputError, match=r"seed 0"):
         fit_error_law(table.assign(test_error=0.0))
+    with pytest.raises(InputError, match=r"test_error = 0\.0"):
+        fit_error_law(table.assign(test_error=table["test_error"].where(table.index > 0, 0.0)))
 
 
 def test_bad_input_is_refused() -> None:

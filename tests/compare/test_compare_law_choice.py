@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 from planted_curves import planted, saturating, theory_series
 
 from compare import choose_law, choose_laws
+from compare.law_choice import TOO_FEW
 from theory.errors import InputError
 
 LONG = tuple(2**k for k in range(3, 18))
@@ -33,12 +35,9 @@ def test_a_planted_floor_is_chosen_and_passes() -> None:
 
 def test_what_cannot_be_told_is_said() -> None:
     rng = np.random.default_rng(1)
-    few = choose_law(planted(rng, lambda p: 1 / p, sizes=(64, 128, 256)))
-    assert [fit.name for fit in few] == ["power"]
-    assert [name for name, _ in few.skipped] == ["floor", "broken"]
-    single = choose_law(planted(rng, lambda p: 1 / p, seeds=1, sizes=(64, 256, 1024)))
-    assert single.passes is None
-    assert "no test of its residuals" in single.verdict()
+    few = choose_law(planted(rng, lambda p: 1 / p, sizes=(64, 128, 256, 512)))
+    assert [fit.name for fit in few] == ["power", "floor"]
+    assert [name for name, _ in few.skipped] == ["broken"]
     wavy = choose_law(planted(rng, lambda p: np.exp(np.sin(1.5 * np.log(p))) / p, sigma=0.05))
     assert wavy.passes is False
     assert "but " in wavy.verdict()
@@ -97,14 +96,55 @@ def test_how_often_the_planted_law_is_chosen() -> None:
 
 
 def test_two_sizes_say_nothing_of_a_curve() -> None:
-    """A series of two P is left out with the reason; one of three is not."""
+    """A series of two P is left out with the reason; one of four is not."""
     rng = np.random.default_rng(2)
     short, longer = (
         planted(rng, lambda p: 1 / p, sizes=sizes, architecture=net)
-        for sizes, net in (((64, 128), "a"), ((64, 128, 256), "b"))
+        for sizes, net in (((64, 128), "a"), ((64, 128, 256, 512), "b"))
     )
     found = choose_laws(pd.concat([short, longer], ignore_index=True))
     assert len(found) == 1
     ((label, reason),) = found.skipped
     assert " a " in label
     assert reason == "2 P, fewer than 3, say nothing about the shape of a curve"
+
+
+@pytest.mark.parametrize("count", [3, 4, 5])
+def test_a_rising_curve_is_never_the_theory_s_for_want_of_points(count: int) -> None:
+    """One seed of 0.01 P^0.5: at 3 and 4 P only the law of fewest parameters has an AICc, if any; at 5 two have."""
+    theory = theory_series(LONG)
+    table = planted(np.random.default_rng(0), lambda p: 0.01 * p**0.5, seeds=1, sigma=0.0,
+                    sizes=tuple(64 * 4**k for k in range(count)))  # fmt: skip
+    found = choose_laws(table, theory)
+    if count < 5:
+        assert len(found) == 0
+        assert found.skipped == (("image-net digits lenet trained", TOO_FEW),)
+        with pytest.raises(InputError, match=f"{count} points at {count} P: {TOO_FEW}"):
+            choose_law(table, theory)
+    else:
+        (choice,) = found
+        assert choice.chosen.name == "power"
+        assert all(math.isfinite(weight) for weight in choice.weights().values())
+    words = " ".join([*found.lines(), json.dumps(found.summary(), allow_nan=False)])
+    assert not re.search(r"\b(nan|inf)\b", words)
+
+
+def test_a_theory_s_law_read_off_its_extension_is_not_chosen() -> None:
+    """A flat net of R_f = 1: far below its first P the theory is as flat, which says nothing for it."""
+    flat = planted(np.random.default_rng(6), lambda p: 0 * p + 1.0, sigma=0.05)
+    choice = choose_law(flat, theory_series())
+    assert not any(fit.name.startswith("theory") for fit in choice)
+    assert [why for name, why in choice.skipped if name.startswith("theory")] == [
+        "reads mostly the extension of the theory's curve"
+    ] * 2
+
+
+def test_the_theory_that_is_laid_beside_a_series_makes_a_curve() -> None:
+    """The nearest q has one P only: the next is taken, as by `contrast` and `effective_scales`."""
+    whole = theory_series(LONG).assign(stage="q=0.1")
+    point = whole[whole["train_size"] == 64].assign(stage="q=0.3")
+    table = planted(np.random.default_rng(7), lambda p: saturating(p / 3), sigma=0.05)
+    (choice,) = choose_laws(table, pd.concat([whole, point], ignore_index=True))
+    assert choice["theory-shifted"].theory == "theory stripe-d30 q=0.1"
+    with pytest.raises(InputError, match="must hold one with two P or more"):
+        choose_laws(table, point)

@@ -110,7 +110,7 @@ def test_the_profile_is_lmfits(name: LawName) -> None:
 def test_open_sides_are_infinite_and_named() -> None:
     """A theory that is a pure power law fixes a s^b, but neither a nor s; a flat one fixes no s."""
     rng = np.random.default_rng(4)
-    straight = planted(rng, lambda p: 5 / p, seeds=1, sigma=0.0, source="theory", stage="q=0.3")
+    straight = planted(rng, lambda p: 5e-9 / p, seeds=1, sigma=0.0, source="theory", stage="q=0.3")
     fit = fit_law(planted(rng, lambda p: 2 / p), "theory-scaled", theory=straight)
     assert fit.unidentified() == ("scale", "shift")
     assert math.isinf(fit["shift"].profile.high)
@@ -131,15 +131,35 @@ def test_a_floor_that_may_be_zero_is_said_to_be() -> None:
     assert there.identified
 
 
-def test_the_theory_is_extended_along_its_ends_and_says_how_far() -> None:
-    curve = TheoryCurve("t", tuple(np.log([100.0, 200.0, 800.0])), tuple(np.log([1.0, 0.5, 0.25])))
-    at = np.exp(curve.log_at(np.log([25.0, 100.0, 200.0, 800.0, 3200.0])))
-    assert at == pytest.approx([4.0, 1.0, 0.5, 0.25, 0.125])
+def test_the_theory_is_extended_along_its_ends_up_to_its_saturation_and_says_how_far() -> None:
+    curve = TheoryCurve("t", tuple(np.log([100.0, 200.0, 800.0])), tuple(np.log([0.5, 0.25, 0.125])))
+    at = np.exp(curve.log_at(np.log([1.0, 25.0, 80.0, 100.0, 200.0, 800.0, 3200.0])))
+    assert at == pytest.approx([1.0, 1.0, 0.625, 0.5, 0.25, 0.125, 0.0625])
     assert curve.extended(np.log([100.0, 800.0])) == 0
     assert curve.extended(np.log([50.0, 200.0])) == pytest.approx(0.5)
     assert curve.extended(np.log([800.0, 1600.0])) == pytest.approx(1)
     inner = curve.log_at(np.log(np.geomspace(100, 800, 50)))
     assert (np.diff(inner) < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("task", "saturation"),
+    [("stripe-d30", 30 / 29), ("stripe-d2", 2.0), ("cylinder-d10-3", 10 / 7), ("digits", 1.0), ("stripe-d1", 1.0)],
+)
+def test_the_saturation_is_that_of_the_task(task: str, saturation: float) -> None:
+    """d/(d - d_par), the R_f of an isotropic net; 1 where d cannot be read."""
+    rows = planted(np.random.default_rng(0), lambda p: 32 / p, sigma=0.0, seeds=1, source="theory", task=task)
+    curve = TheoryCurve.of(rows)
+    assert np.exp(curve.log_at(np.log(np.array([1e-3, 1.0])))) == pytest.approx([saturation, saturation])
+    assert math.exp(curve.log_top) == pytest.approx(saturation)
+
+
+def test_below_its_first_point_the_theory_never_falls_below_its_first_value() -> None:
+    """A first value above the saturation stays what it is, and a first pair that rises is not run down to nothing."""
+    high = TheoryCurve("t", tuple(np.log([64.0, 128.0])), tuple(np.log([1.2, 1.1])))
+    assert np.exp(high.log_at(np.log(np.array([1.0, 64.0])))) == pytest.approx([1.2, 1.2])
+    rising = TheoryCurve("t", tuple(np.log([64.0, 128.0, 256.0])), tuple(np.log([0.8, 0.9, 0.1])))
+    assert np.exp(rising.log_at(np.log(np.array([1.0, 32.0])))) == pytest.approx([0.8, 0.8])
 
 
 @pytest.mark.slow

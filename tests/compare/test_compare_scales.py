@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from planted_curves import SIZES, planted, saturating, theory_series
 
-from compare import collapse_panel, effective_scales
+from compare import Scales, collapse_panel, effective_scales
 from compare.figures import draw
 from compare.interactive import panel_html
+from compare.scales import ABOVE, OUTSIDE
+from compare.sections import scales_section
 from theory.errors import InputError
 
 LABEL = "image-net digits lenet trained"
@@ -100,6 +102,77 @@ def test_the_collapse_lays_all_series_on_the_theory(theory: pd.DataFrame) -> Non
     assert len(draw(panel).axes) == 1
     assert "collapse-on-theory" in panel_html(panel)
     assert math.isfinite(panel.limits("x")[0])
+
+
+def undetermined() -> Scales:
+    """A net above the model, a flat one within it, one that follows it, on a theory from P = 64 on."""
+    rng = np.random.default_rng(7)
+    return effective_scales(
+        theory_series(tuple(2**k for k in range(6, 16))),
+        pd.concat(
+            [
+                planted(rng, lambda p: 5 * (p / 64) ** -0.1, sigma=0.05, architecture="fc2"),
+                planted(rng, lambda p: 0 * p + 0.9, sigma=0.05, architecture="fc4"),
+                planted(rng, lambda p: saturating(p / 2), sigma=0.05),
+            ]
+        ),
+    )
+
+
+def test_a_series_above_the_model_or_outside_its_sizes_has_no_scale() -> None:
+    scales = undetermined()
+    assert [scale.label for scale in scales] == [LABEL]
+    assert dict(scales.skipped) == {
+        "image-net digits fc2 trained": ABOVE, "image-net digits fc4 trained": OUTSIDE,
+    }  # fmt: skip
+    assert scales.without(ABOVE) == ("image-net digits fc2 trained",)
+    assert len(scales.without()) == 2
+    assert 0 < scales[LABEL].extended < 0.5
+    assert "% of its range beyond the theory's P" in scales[LABEL].words()
+    assert "no scale: image-net digits fc2 trained: no s: R_f lies above the model's" in scales.lines()
+    json.dumps(scales.summary(), allow_nan=False)
+
+
+def test_the_scale_of_a_net_does_not_depend_on_where_the_theory_begins() -> None:
+    """A theory that saturates and then falls steeply: extended along the slope of its first pair it would run away."""
+
+    def steep(train_size: np.ndarray) -> np.ndarray:
+        return 1 / (1 + (train_size / 200) ** 3)
+
+    rng = np.random.default_rng(9)
+    table = planted(rng, lambda p: steep(p / 4), sigma=0.05)
+    for first in (4, 6, 7):
+        begins = planted(rng, steep, sigma=0.0, seeds=1, sizes=tuple(2**k for k in range(first, 16)), source="theory",
+                         task="stripe-d30", stage="q=0.3")  # fmt: skip
+        scale = effective_scales(begins, table)[LABEL]
+        assert scale.shifted["shift"].profile.value == pytest.approx(4, rel=0.05)
+        assert scale.miss < 1.1
+
+
+def test_the_report_s_table_says_what_has_no_scale_and_how_far_the_theory_was_extended() -> None:
+    scales = undetermined()
+    section = scales_section(scales)
+    assert section.heads.index("extended") == section.heads.index("s") + 1
+    cells = {row[0]: row for row in section.rows}
+    assert len(cells) == 3
+    assert cells["image-net digits fc2 trained"][2] == ABOVE
+    assert cells[LABEL][3] == f"{100 * scales[LABEL].extended:.0f} %"
+    assert {len(row) for row in section.rows} == {len(section.heads)}
+
+
+def test_the_collapse_names_what_it_leaves_out() -> None:
+    rng = np.random.default_rng(8)
+    theory = theory_series(tuple(2**k for k in range(6, 16)))
+    above = planted(rng, lambda p: 5 * (p / 64) ** -0.1, sigma=0.05, architecture="fc2")
+    measured = pd.concat([above, planted(rng, lambda p: saturating(p / 2), sigma=0.05)])
+    panel = collapse_panel(pd.concat([theory, measured]), effective_scales(theory, measured))
+    assert [curve.label for curve in panel.curves] == [LABEL]
+    assert f"image-net digits fc2 trained: {ABOVE}." in panel.notes
+    (extension,) = [note for note in panel.notes if "slope of its" in note]
+    assert "before its first, along that of its first pair, up to the model's saturation" in extension
+    assert max(panel.lines[0].y) <= 30 / 29 + 1e-9
+    alone = collapse_panel(pd.concat([theory, above]), effective_scales(theory, above))
+    assert not alone.curves
 
 
 @pytest.mark.slow

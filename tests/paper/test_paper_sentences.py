@@ -30,16 +30,23 @@ def planted(slopes: dict[str, float], scatter: float = 0.05, start: float = 1.0)
 
 def test_the_verdict_follows_the_slopes(paper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numbers_of_images
+    from figure_stripe import flow_table
+
+    from compare import fit_power_law
 
     monkeypatch.setattr(numbers_of_images, "NETS", {"fc2": "fc2", "lenet": "LeNet", "vgg-small": "VGG-6"})
 
     def said(slopes: dict[str, float]) -> str:
         return numbers_of_images.verdict(numbers_of_images.comparisons(planted(slopes), "fashion-mnist"))
 
-    mixed = said({"fc2": -0.2, "lenet": -1.0, "vgg-small": -1.6})
+    flow = flow_table().query("stage == 'q=0.3' and train_size in @SIZES")
+    mixed = said({"fc2": -0.2, "lenet": fit_power_law(flow).exponent.value, "vgg-small": -2.2})
     assert "as in the theory within the intervals for LeNet;" in mixed
     assert "more slowly than in the theory for fc2;" in mixed
     assert mixed.endswith("more steeply than in the theory for VGG-6.")
+    flat = said({"fc2": 0.0, "lenet": 0.3, "vgg-small": -0.3})
+    assert "is not seen to fall with $P$, as it does in the theory, for fc2;" in flat
+    assert flat.endswith("rises with $P$ for LeNet.")
     alike = said({"fc2": -0.2, "lenet": -0.3, "vgg-small": -0.1})
     assert alike == "$R_f$ falls with $P$ more slowly than in the theory for all 3 nets."
 
@@ -71,6 +78,22 @@ def test_the_law_that_made_the_points_is_named(paper: Path) -> None:
         train_size=lambda rows: rows["train_size"] * 2,
     )  # fmt: skip
     assert "the theory's curve, shifted in $P$, for fc2" in theory_sentence({"fc2": choose_law(shifted, flow)})
+
+
+def test_the_answer_says_why_a_curve_has_no_scale(paper: Path) -> None:
+    """Column s: a number with its interval for the flow's own curve shifted by 2, the reason for nets above it."""
+    from answer import _scale
+    from figure_stripe import flow_table
+
+    flow = flow_table()
+    flow = flow[flow["stage"] == "q=0.3"]
+    key = {"source": "image-net", "task": "fashion-mnist", "architecture": "fc2", "stage": "trained"}
+    shifted = flow[flow["train_size"] >= 512].assign(train_size=lambda rows: rows["train_size"] * 2, **key)
+    assert float(_scale(flow, shifted).split(" ")[0]) == pytest.approx(2, rel=0.05)
+    trained = planted({"fc2": -0.1}).query("stage == 'trained'")
+    assert _scale(flow, trained) == "none: above the model"
+    lower = trained.assign(relative_stability=trained["relative_stability"] / 6)
+    assert _scale(flow, lower) == "none: outside the model's P"
 
 
 def test_numbers_carry_their_errors(paper: Path) -> None:
