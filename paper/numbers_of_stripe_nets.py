@@ -39,6 +39,7 @@ def numbers() -> dict[str, str]:
     if not ratios:
         raise InputError("stripe_nets.csv", "one-hidden", "has no P in common with the flow; the text needs them")
     return found | {"nets.exponents": names(slopes), "nets.ratios": names(ratios), "nets.large": names(large),
+        "nets.flow": full(_exponent(flow)), "nets.flow.largest": str(flow["train_size"].max()),
         "nets.series": plain(len(slopes)), "nets.sgd": _shorter_steps(table),
     }  # fmt: skip
 
