@@ -145,7 +145,8 @@ class Trial:
         path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
         command = [sys.executable, __file__, "--drive", str(self.store), executor, str(self.folder / output)]
         environment = {**os.environ, "PYTHONPATH": path, _JOURNAL: str(self.journal)}
-        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        quiet = subprocess.DEVNULL  # Ray says much of a machine that is lost
+        return subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
 
     def note(self, damaged: frozenset[str] = frozenset()) -> None:
         """Read on in the journal: a run that was written, and not damaged since, must be there and not begun again."""
