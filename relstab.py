@@ -58,8 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; exit status 0, 1 if a part is missing, 2 for input that is not allowed, 130 if interrupted."""
     usual = warnings.formatwarning
     warnings.formatwarning = _one_line
+    command: Any = None
     try:
-        command: Any = _app().cli(
+        command = _app().cli(
             prog="relstab", description=_DESCRIPTION, args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
         )
         status, result = 0, command.run()
@@ -70,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"relstab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("relstab: interrupted; what was finished is kept", file=sys.stderr)
+        store = getattr(command, "store", None)
+        kept = "" if store is None else f"; what was finished is in {store}, and the same command goes on from there"
+        print(f"relstab: interrupted{kept}", file=sys.stderr)
         return 130
     except (OSError, MemoryError) as error:  # a full disk, a folder without permission, sizes beyond the machine
         reason = " ".join(str(error).split()) or "not enough memory"

@@ -81,11 +81,17 @@ class Comparison:
         return f"P = {ours}" if ours == theirs else f"P = {ours}, the theory's {theirs}"
 
     def words(self) -> str:
-        """``slower than theory stripe-d30 q=0.3 over P = 64…1024 (-0.3 ± 0.1 and -1.7 ± 0.1, difference ...)``."""
+        """``slower than theory stripe-d30 q=0.3 over P = 64…1024 (-0.3 ± 0.1 and -1.7 ± 0.1, difference ...)``.
+
+        Where the relation is about all P of the series, the numbers over the shared P may say something else.
+        """
         ours, theirs = (_exponent_words(fit) for fit in (self.compared, self.theory))
         paired = f", {self.difference.n} seeds paired" if self.difference_method == "paired seeds" else ""
+        relation: str = self.relation
+        if relation in ("not seen to fall beside", "rises beside"):
+            relation = f"{relation.removesuffix(' beside')} over all its P; beside"
         return (
-            f"{self.relation} {self.theory.label} over {self.sizes} ({ours} and {theirs}, difference "
+            f"{relation} {self.theory.label} over {self.sizes} ({ours} and {theirs}, difference "
             f"{format_estimate(self.difference, sign=True)}{paired})"
         )
 

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from empirical.config import ImageConfig, StripeConfig
+from empirical.config import ImageConfig, StripeConfig, image_side
 from empirical.theory_runs import TheoryConfig
 from theory.errors import InputError, require_choice, require_integer
 
@@ -201,4 +201,6 @@ def _experiment(table: dict[str, Any], place: _Place) -> Experiment:
     settings: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items() if key in own}
     sizes = [require_integer("train_sizes", size, 1) for size in table["train_sizes"]]
     base = kind(train_size=max(sizes, default=1), **settings)
+    if isinstance(base, ImageConfig):  # the digits enlarged, as by the other commands
+        base = replace(base, image_size=image_side(base.dataset, base.image_size))
     return Experiment(base, **{key: tuple(table[key]) for key in grid & table.keys()}, place=place)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -50,11 +52,12 @@ class Measure:
     For example:
     - `relstab measure --model my_package.nets:make --weights net.safetensors --data photos`
     - `relstab measure --model resnet18 --weights net.pt --data fashion-mnist --data-folder DATA --image-size 32`
-    - `relstab measure --model my_nets:make --data images.npz --displacements 0.5 1 2 --layers`
+    - `relstab measure --model my_nets:make --data images.npz --displacements 0.5 1 --layers`
     """
 
     model: str
-    """package.module:factory, called without arguments, or the name of one of relstab's architectures."""
+    """package.module:factory, or the name of one of relstab's architectures. Of a factory's parameters those named
+    channels, size (of the images) and classes are given, if the data tell; the others keep their defaults."""
     data: str
     """A folder of images (folders in it are classes), an .npz file with images and maybe labels, or a data set."""
     weights: Path | None = None
@@ -258,7 +261,7 @@ class Measure:
             factory = load_function("model", self.model)
             try:
                 with seeded(self.seed):
-                    model = factory()
+                    model = factory(**_told(factory, channels, size, len(data.classes)))
             except Exception as error:
                 reason = f"its factory fails: {type(error).__name__}: {error}"
                 raise InputError("model", self.model, " ".join(reason.split())) from error
@@ -307,6 +310,16 @@ class Measure:
             **stability.row(),
         }
         return row if error is None else row | {"test_error": error}
+
+
+def _told(factory: Callable[..., Any], channels: int, size: int, classes: int) -> dict[str, int]:
+    """Of what the data tell, the arguments that a factory has by these names, as those of `relstab sweep` may."""
+    known = {"channels": channels, "size": size} | ({"classes": classes} if classes else {})
+    try:
+        names = set(inspect.signature(factory).parameters)
+    except (TypeError, ValueError):  # some callables have none
+        return {}
+    return {name: value for name, value in known.items() if name in names}
 
 
 def _write_layers(found: list[LayerStability], path: Path, model: str, data: str) -> None:

@@ -352,3 +352,19 @@ def test_samplers_are_put_through_the_battery(here: Path, capsys: pytest.Capture
         ("--check --sampler own_sampler:constant", "must be a function of own_sampler"),
     ):
         assert message in refuses(f"sample {arguments}", capsys)
+
+
+def test_an_interrupt_says_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the command has a store, that what was finished is there; elsewhere nothing is."""
+    import theory.commands
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(theory.commands, "curve", interrupted)
+    simulate = "theory simulate --train-sizes 16 32 --seeds 2"
+    for given, told in (("", "relstab: interrupted\n"), (f" --store {tmp_path}/runs", "; what was finished is in ")):
+        assert relstab.main((simulate + given).split()) == 130
+        assert told in capsys.readouterr().err

@@ -238,7 +238,7 @@ def test_what_a_data_set_refuses_is_told_with_its_line(tmp_path: Path) -> None:
 def test_the_place_in_a_file_makes_no_other_experiment(tmp_path: Path) -> None:
     (tmp_path / "e.toml").write_text(HEAD)
     (read,) = read_experiments(tmp_path / "e.toml")
-    made = Experiment(ImageConfig(train_size=16), (16,))
+    made = Experiment(ImageConfig(image_size=16, train_size=16), (16,))
     assert read == made
     assert hash(read) == hash(made)
     assert repr(read) == repr(made)
@@ -277,3 +277,13 @@ def test_each_run_must_be_allowed_and_the_base_is_none_of_them(tmp_path: Path) -
     path.write_text(text.format(64, 16))
     with pytest.raises(InputError, match=r"e\.toml, line 3: batch_size = 64: must be"):
         read_experiments(path)
+
+
+def test_digits_are_enlarged_as_by_the_commands(tmp_path: Path) -> None:
+    """On their own 8 pixels a displacement of one folds; other sets keep their size, and one that is given stays."""
+    for line, size in (("", 16), ('dataset = "digits"', 16), ("image_size = 8", 8), ('dataset = "mnist"', None)):
+        file = tmp_path / "e.toml"
+        file.write_text(f'[[experiment]]\nkind = "image"\ntrain_sizes = [16]\n{line}\n')
+        (grid,) = read_experiments(file)
+        assert isinstance(grid.base, ImageConfig)
+        assert grid.base.image_size == size

@@ -270,6 +270,26 @@ def test_weights_that_are_none(
     assert "data = w.npz: cannot be read" in capsys.readouterr().err
 
 
+def test_a_factory_is_told_what_it_asks_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same function serves `train`, which gives all three, and `measure` of what that kept."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "named_nets.py").write_text(
+        "from torch import nn\n"
+        "def make(channels=1, size=28, classes=10, width=8):\n"
+        "    assert width == 8\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(channels * size**2, width), nn.ReLU(),"
+        " nn.Linear(width, classes))\n"
+        "def other(depth=1, act='relu', size=16):\n"
+        "    assert (depth, act) == (1, 'relu')\n"
+        "    return make(size=size)\n"
+    )
+    train = "train --architecture named_nets:make --train-size 16 --epochs 1 --min-steps 0 --keep-weights w.safetensors"
+    assert relstab.main(train.split()) == 0
+    for model in ("make", "other"):
+        command = f"measure --model named_nets:{model} --weights w.safetensors --data digits --images 20"
+        assert relstab.main(command.split()) == 0
+
+
 def test_models_that_cannot_be_made_or_shown_the_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
