@@ -155,7 +155,7 @@ class LawFit:
     def __repr__(self) -> str:
         low, high = map(format_number, self.x_range)
         seeds = f"{self.n_seeds} seed" + "s" * (self.n_seeds != 1)
-        values = ", ".join(map(repr, self.parameters))
+        values = ", ".join([*map(repr, self.parameters), *filter(None, [self.law.pivot_words])])
         return f"R_f = {self.law.formula}: {values} over P = {low}…{high} (n={self.n_points}, {seeds})"
 
     def plot(self, ax: Axes | None = None) -> Axes:

@@ -114,13 +114,16 @@ class LawChoice:
             else:
                 lines.append(row.rstrip())
                 lines += wrapped("    " + ", ".join(words), indent="    ")
+        if pivoted := [fit for fit in self.fits if fit.law.pivot_words]:
+            names = " and ".join(fit.name for fit in pivoted)
+            lines += wrapped(f"  A of {names} is at {pivoted[0].law.pivot_words}, the geometric mean of P")
         lines += [line for name, why in self.skipped for line in wrapped(f"  left out: {name}: {why}")]
         return lines + wrapped(f"  {self.verdict()}")
 
     def verdict(self) -> str:
         """One sentence: the law chosen, its rivals, what the data leave open, and whether its residuals pass."""
         fit = self.chosen
-        words = ", ".join(parameter_words(parameter) for parameter in fit.parameters)
+        words = ", ".join([*map(parameter_words, fit.parameters), *filter(None, [fit.law.pivot_words])])
         text = f"{fit.law.formula} ({words}; n={fit.n_points}, {fit.n_seeds} seed{'s' * (fit.n_seeds != 1)})"
         if self.close():
             text += f", not told from {' or '.join(self.close())}"

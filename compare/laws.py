@@ -151,6 +151,13 @@ class Law:
         default=lambda values, log_sizes: log_sizes, repr=False, compare=False
     )
 
+    @property
+    def pivot_words(self) -> str:
+        """``P0 = 2048`` where the formula has it, else nothing."""
+        if "P0" not in self.formula:
+            return ""
+        return f"P0 = {self.pivot:.0f}" if self.pivot >= 1000 else f"P0 = {self.pivot:.4g}"
+
     def extended(self, values: Numbers, log_sizes: Array) -> float:
         """The part of the measured range for which the theory's curve had to be extended; 0 without a theory."""
         if self.theory is None:

@@ -55,9 +55,11 @@ def gather(tables: pd.DataFrame | str | Path | Sequence[pd.DataFrame | str | Pat
     items = [tables] if isinstance(tables, (pd.DataFrame, str, Path)) else list(tables)
     frames = [validate_table(item) if isinstance(item, pd.DataFrame) else read_table(item) for item in items]
     filled = [frame for frame in frames if len(frame)]
+    names = [f"table {i}" if isinstance(item, pd.DataFrame) else str(item) for i, item in enumerate(items, 1)]
     if not filled:
         raise InputError("tables", f"{len(items)} tables", "must hold at least one row")
-    return validate_table(pd.concat(filled, ignore_index=True), origin="tables together")
+    origins = [name for name, frame in zip(names, frames, strict=True) for _ in range(len(frame))]
+    return validate_table(pd.concat(filled, ignore_index=True), origin="tables together", origins=origins)
 
 
 def write_report(
@@ -89,8 +91,9 @@ def write_report(
     from compare.panels import diffeo_panel, error_panel, stability_panel
 
     target = Path(path)
+    called = "path" if command is None else "output"  # as an option of the commands it has another name
     if target.suffix not in (".html", ".htm"):
-        raise InputError("path", str(path), "must end in .html")
+        raise InputError(called, str(path), "must end in .html")
     shown = sample_images() if samples is None else list(samples)
     if not shown:
         raise InputError("samples", "none", "must hold at least one image")
@@ -103,7 +106,7 @@ def write_report(
     grid = None
     if images is not None:
         grid = plot_deformed_grid(images.images, images.row_labels, images.column_labels)
-    require_writable_parent("path", target)
+    require_writable_parent(called, target)
     figures = target.with_name(f"{target.stem}_figures")
     drawn = {} if grid is None else {"deformed-images": grid}
     drawn |= {panel.name: draw(panel) for panel in panels}

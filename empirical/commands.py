@@ -18,9 +18,9 @@ from empirical.sweep_command import Sweep
 from empirical.train_command import Train
 from empirical.user_code import load_function
 from theory.diffeo import MaxEntropyEnsemble
-from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer
+from theory.errors import MAXIMUM_SEED, Incomplete, InputError, require_choice, require_integer
 from theory.files import require_writable_parent
-from theory.maxent import MaxEntropyReport, check_sampler
+from theory.maxent import MaxEntropyReport, Sampler, check_sampler
 from theory.terminal import Terminal
 
 #: Side or mode number beyond which no image is meant.
@@ -60,10 +60,13 @@ class Sample:
     columns: int = 10
     """Number of images in the picture."""
     check: bool = False
-    """Hold the sampler to the maximum-entropy statistics, with 4000 fields for each cutoff, or count if more."""
+    """Hold the sampler to the maximum-entropy statistics, with 4000 fields for each cutoff, or count if more;
+    exit status 1 if it fails them."""
     sampler: str | None = None
-    """With check: package.module:function of your own, called with (ensemble, count, generator of NumPy); it returns
-    displacements in pixels, shape (count, 2, n, n)."""
+    """With check: package.module:function of your own, called as function(ensemble, count, rng) at T and at 4 T. The
+    ensemble has size (n), cutoff (c), temperature (T), and mode_std: the standard deviations of the coefficients C_ij,
+    shape (c, c), 0 for modes left out. rng is a numpy.random.Generator. It returns count fields as floats, an array
+    or a torch tensor of shape (count, 2, n, n): displacements in pixels along x, then y."""
     data: Path | None = None
     """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
     download: bool = False
@@ -100,7 +103,7 @@ class Sample:
                 raise InputError("output", str(self.output), "must end in .png")
         if self.sampler is not None and not self.check:
             raise InputError("sampler", self.sampler, "is read with --check only")
-        own = None if self.sampler is None else load_function("sampler", self.sampler)
+        sampler = _drawn if self.sampler is None else _own(self.sampler)
         displacement = 1.0 if self.displacement is None and self.temperature is None else self.displacement
         size = image_side(self.dataset, self.image_size)
         data = load_data(self.dataset, self.data, image_size=size, download=self.download)
@@ -112,6 +115,11 @@ class Sample:
             )
             fields_drawn = diffeo.sample(self.count, data.size)
             ensembles.append((diffeo.ensemble(data.size), float(folded(fields_drawn, data.size).double().mean())))
+        # Before anything is written or printed: a user's sampler may fail.
+        reports = [
+            check_sampler(sampler, ensemble, count=max(self.count, 4000), rng=self.seed)
+            for ensemble, _ in (ensembles if self.check else [])
+        ]
         if self.output is not None:
             images = data.test_images[: self.columns].float() / 255
             rows = deformed_rows(
@@ -120,7 +128,8 @@ class Sample:
             save_rows(rows, self.output)
         summaries = [{**e.summary(), "folded_fraction": part, "fields": self.count} for e, part in ensembles]
         terminal.table(
-            f"{data.name}, {data.size} x {data.size} pixels; folds among {self.count} fields",
+            f"{data.name}, {data.size} x {data.size} pixels; folds among {self.count} fields"
+            + ("" if self.sampler is None else " of relstab's own sampler"),
             ["c", "modes", "T", "T_min", "T_max", "delta paper", "delta rms", "folded"],
             [
                 [str(s["cutoff"]), str(s["mode_count"]),
@@ -135,16 +144,34 @@ class Sample:
                               "pixel; above, more than a few fold")  # fmt: skip
         if self.output is not None:
             terminal.line(f"wrote {self.output}")
-        reports = []
-        if self.check:
-            for ensemble, _ in ensembles:
-                reports.append(check_sampler(own or _drawn, ensemble, count=max(self.count, 4000), rng=self.seed))
-                _show_report(terminal, reports[-1])
-        return {
+        for report in reports:
+            _show_report(terminal, report)
+        result = {
             "ensembles": summaries,
             "checks": [report.summary() for report in reports],
             "output": None if self.output is None else str(self.output),
         }
+        if failed := [str(report.ensemble.cutoff) for report in reports if not report.consistent]:
+            name = "relstab's own sampler" if self.sampler is None else f"the sampler {self.sampler}"
+            missed = Incomplete(f"{name} fails the maximum-entropy statistics at c = {', '.join(failed)}")
+            missed.result = result
+            raise missed
+        return result
+
+
+def _own(name: str) -> Sampler:
+    """The user's sampler called `name`; what it raises becomes an InputError of one line."""
+    function = load_function("sampler", name)
+
+    def draw(ensemble: MaxEntropyEnsemble, count: int, rng: np.random.Generator) -> Any:
+        try:
+            drawn = function(ensemble, count, rng)
+            return drawn if hasattr(drawn, "detach") else np.asarray(drawn)  # which a ragged list fails
+        except Exception as error:
+            reason = f"fails: {type(error).__name__}: {error}"
+            raise InputError("sampler", name, " ".join(reason.split())) from error
+
+    return draw
 
 
 def _drawn(ensemble: MaxEntropyEnsemble, count: int, rng: np.random.Generator) -> Any:

@@ -54,9 +54,9 @@ class Train:
     dataset: str = "digits"
     """fashion-mnist, mnist, cifar10, svhn, digits, images:FOLDER, or stripe."""
     architecture: str = "lenet"
-    """fully-connected, fc2, fc4, fc6, lenet, resnet-small, alexnet, vgg11 ... vgg19-bn, resnet18, resnet34, resnet50,
-    efficientnet-b0, mobilenet-v2, densenet121, vit-small, convnext-small, or one's own, package.module:function; the
-    stripe's net has hidden-layers."""
+    """fully-connected, fc2, fc4, fc6, lenet, resnet-small, vgg-small, vgg-small-bn, alexnet, vgg11 ... vgg19-bn,
+    resnet18, resnet34, resnet50, efficientnet-b0, mobilenet-v2, densenet121, vit-small, convnext-small, or one's own,
+    package.module:function; the stripe's net has hidden-layers."""
     train_size: int = 512
     """P, number of training points."""
     seed: int = 0

@@ -177,7 +177,7 @@ def test_sweep_refuses(text: str | None, message: str, here: Path, capsys: pytes
         ("compare nothing.csv", "table = nothing.csv: no such file"),
         ("report nothing.csv", "table = nothing.csv: no such file"),
         ("compare good.csv --output fits.txt", "output = fits.txt: must end in .csv"),
-        ("report good.csv --output page.pdf", "path = page.pdf: must end in .html"),
+        ("report good.csv --output page.pdf", "output = page.pdf: must end in .html"),
         ("report good.csv --dataset mnist", "data = None: mnist needs the folder of the data"),
         ("report good.csv --dataset digits --displacement 9", "displacement = 9.0: folds"),
         ("report good.csv --displacement 7", "displacement = 7.0: may be given only with --dataset"),
@@ -188,6 +188,11 @@ def test_sweep_refuses(text: str | None, message: str, here: Path, capsys: pytes
             for files in ("good.csv", "theory.csv")
         ),
         *((f"{command} nets.csv --stage bogus", "stage = bogus: needs rows") for command in ("compare", "report")),
+        (
+            "compare good.csv theory.csv",
+            "tables together = theory, t, a, train_size 10, seed 0, q=0.3: two rows of good.csv and theory.csv are the"
+            " same",
+        ),
         ("compare bad.csv", "bad.csv = a, b: lacks the columns source, task"),
         ("report bad.csv", "bad.csv = a, b: lacks the columns source, task"),
     ],
@@ -288,6 +293,22 @@ def test_help_names_every_command_and_gives_examples(capsys: pytest.CaptureFixtu
         assert [word for word in words if word not in text] == []
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("train", "resnet-small, vgg-small, vgg-small-bn, alexnet"),
+        ("sample", "called as function(ensemble, count, rng) at T and at 4 T"),
+        ("sample", "size (n), cutoff (c), temperature (T), and mode_std"),
+        ("sample", "exit status 1 if it fails"),
+    ],
+)
+def test_help_says_what_an_option_takes(command: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        relstab.main([command, "--help"])
+    # The lines of a box, put together again; one may have been broken behind a hyphen.
+    assert words.replace(" ", "") in re.sub(r"[\s│]", "", capsys.readouterr().out)
+
+
 def test_the_core_works_without_torch(here: Path) -> None:
     """Theory, fits, report and help run where torch cannot be imported; training says what to install."""
     write_table(planted(), here / "good.csv")
@@ -330,6 +351,12 @@ def uniform(ensemble, count, rng):
 def flat(ensemble, count, rng):
     return np.zeros((count, ensemble.size))
 
+def broken(ensemble, count, rng):
+    return undefined_name
+
+def ragged(ensemble, count, rng):
+    return [[1.0], [1.0, 2.0]]
+
 constant = 3
 """
 
@@ -341,14 +368,24 @@ def test_samplers_are_put_through_the_battery(here: Path, capsys: pytest.Capture
     ours = json.loads(capsys.readouterr().out)["checks"][0]
     assert ours["consistent"]
     assert len(ours["checks"]) == 11
-    assert relstab.main(["sample", "--check", "--sampler", "own_sampler:uniform"]) == 0
-    shown = capsys.readouterr().out
+    assert relstab.main(["sample", "--check"]) == 0
+    assert "own sampler" not in capsys.readouterr().out
+    failing = ["sample", "--check", "--sampler", "own_sampler:uniform"]
+    assert relstab.main(failing) == 1
+    shown, told = capsys.readouterr()
+    assert told == "relstab: the sampler own_sampler:uniform fails the maximum-entropy statistics at c = 3\n"
+    assert "folds among 1000 fields of relstab's own sampler" in " ".join(shown.split())
+    assert relstab.main([*failing, "--json"]) == 1
+    assert not json.loads(capsys.readouterr().out)["checks"][0]["consistent"]
     assert "not the maximum-entropy ensemble (family-wise level 0.01)" in shown
     assert "coefficients are Gaussian" in shown
     for arguments, message in (
         ("--sampler own_sampler:uniform", "sampler = own_sampler:uniform: is read with --check only"),
         ("--check --sampler own_sampler", "sampler = own_sampler: must be package.module:function"),
         ("--check --sampler nowhere:f", "sampler = nowhere:f: its module cannot be imported (ModuleNotFoundError"),
+        ("--check --sampler own_sampler:broken", "sampler = own_sampler:broken: fails: NameError: name 'undefined_"),
+        ("--check --sampler own_sampler:ragged", "sampler = own_sampler:ragged: fails: ValueError: "),
+        ("--check --sampler own_sampler:flat", "fields.shape = (4000, 16): must be (4000, 2, 16, 16)"),
         ("--check --sampler own_sampler:constant", "must be a function of own_sampler"),
     ):
         assert message in refuses(f"sample {arguments}", capsys)

@@ -6,7 +6,7 @@ published table, a user's own spreadsheet. One row is one measured net at one st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -86,18 +86,21 @@ def curve_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return validate_table(frame)
 
 
-def validate_table(table: pd.DataFrame, origin: str = "table") -> pd.DataFrame:
+def validate_table(table: pd.DataFrame, origin: str = "table", *, origins: Sequence[str] | None = None) -> pd.DataFrame:
     """A copy of `table` with every column of the schema, in order, typed; further columns come last.
 
     Raises
     ------
     InputError
         If a required column is absent or has gaps, a value is of the wrong kind or out of range, or two
-        rows agree in all columns of `KEY`. The message names `origin`, the column and the first bad value.
+        rows agree in all columns of `KEY`. The message names `origin`, the column and the first bad value; of two
+        rows that agree, also where they come from, if `origins` tells the file of each row.
     """
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
-        raise InputError(origin, ", ".join(map(str, table.columns)), f"lacks the columns {', '.join(missing)}")
+        header = ", ".join(map(str, table.columns))
+        hint = "; columns must be separated by commas" if ";" in header or "\t" in header else ""
+        raise InputError(origin, header, f"lacks the columns {', '.join(missing)}{hint}")
     columns: dict[str, pd.Series] = {}
     for name, column in COLUMNS.items():
         if name in table.columns:
@@ -109,9 +112,25 @@ def validate_table(table: pd.DataFrame, origin: str = "table") -> pd.DataFrame:
     valid = pd.DataFrame({**columns, **extra}).reset_index(drop=True)
     twice = valid.duplicated(subset=list(KEY))
     if twice.any():
-        row = valid.loc[twice, list(KEY)].iloc[0].to_dict()
-        raise InputError(origin, str(row), "two rows are the same in all of " + ", ".join(KEY))
+        second = int(np.argmax(twice))
+        first = int(np.argmax(_same_key(valid, second)))
+        where = [] if origins is None else list(dict.fromkeys(origins[i] for i in (first, second)))
+        files = f" of {' and '.join(where)}" if where else ""
+        raise InputError(origin, _row_words(valid.iloc[second]), f"two rows{files} are the same")
     return valid
+
+
+def _same_key(valid: pd.DataFrame, row: int) -> pd.Series:
+    """Which rows agree with that one in all of `KEY`, gaps being alike."""
+    numbers = valid.groupby(list(KEY), dropna=False, sort=False).ngroup()
+    return numbers == numbers.iloc[row]
+
+
+def _row_words(row: pd.Series) -> str:
+    """A row by what tells it from others, in a few words."""
+    words = [*(row[name] for name in ("source", "task", "architecture", "variant")), f"train_size {row['train_size']}",
+             f"seed {row['seed']}", row["stage"]]  # fmt: skip
+    return ", ".join(word for word in words if word)
 
 
 def _typed(values: pd.Series, name: str, column: Column, origin: str) -> pd.Series:

@@ -33,6 +33,22 @@ def test_a_planted_floor_is_chosen_and_passes() -> None:
     assert all(len(line) <= 79 for line in choice.lines())
 
 
+def test_the_size_at_which_a_law_has_its_amplitude_is_printed() -> None:
+    rng = np.random.default_rng(3)
+    sizes = tuple(2**k for k in range(6, 17))  # the geometric mean is 2^11
+    power = choose_law(planted(rng, lambda p: p**-0.5, sizes=sizes))
+    assert power.chosen.name in ("power", "floor")
+    assert ", P0 = 2048; n=" in power.verdict()
+    assert ", P0 = 2048 over P = 64" in repr(power["power"])
+    broken = choose_law(planted(rng, lambda p: 1 / np.sqrt(1 + (p / 1000) ** 2), sizes=sizes, sigma=0.01))
+    assert "P0" not in broken.chosen.law.formula
+    assert "P0" not in broken.verdict()
+    for choice in (power, broken):
+        told = r"  A of .*power.* is at P0 = 2048, the geometric mean of P"
+        assert any(re.fullmatch(told, line) for line in choice.lines())
+        assert all(len(line) <= 79 for line in choice.lines())
+
+
 def test_what_cannot_be_told_is_said() -> None:
     rng = np.random.default_rng(1)
     few = choose_law(planted(rng, lambda p: 1 / p, sizes=(64, 128, 256, 512)))

@@ -96,7 +96,7 @@ def test_required_columns(name: str) -> None:
 
 
 def test_no_two_rows_have_the_same_key() -> None:
-    with pytest.raises(InputError, match="two rows are the same in all of source, task"):
+    with pytest.raises(InputError, match=r"^table = [^{}]{,70}: two rows are the same$"):
         curve_table([ROW, {**ROW, "relative_stability": 0.1}])
     for name, value in (("seed", 1), ("stage", "initial"), ("cutoff", 3), ("displacement", 2.0)):
         assert name in KEY
@@ -110,7 +110,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("t.txt", "a", "must end in .csv or .parquet"),
         ("empty.csv", "", "cannot be read"),
         ("broken.csv", 'a,b\n"1', "cannot be read"),
-        ("other.csv", "a,b\n1,2\n", "lacks the columns source, task"),
+        ("other.csv", "a,b\n1,2\n", "lacks the columns source, task.*, relative_stability$"),
+        ("semicolons.csv", ";".join(REQUIRED) + "\nx;t;a;8;0;initial;0,5\n", "; columns must be separated by commas$"),
+        ("tabs.csv", "\t".join(REQUIRED) + "\n", "; columns must be separated by commas$"),
     ):
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=message):
