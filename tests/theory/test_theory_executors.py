@@ -203,9 +203,13 @@ def test_workers_never_hear_an_interrupt() -> None:
     from theory.processes import _deaf_to_interrupts
 
     ask = [sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGINT).__class__.__name__)"]
-    before = signal.getsignal(signal.SIGINT)
-    with _deaf_to_interrupts():
-        inside = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
-    outside = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
-    assert (inside, outside) == ("Handlers\n", "builtin_function_or_method\n")
-    assert signal.getsignal(signal.SIGINT) is before
+    # Whoever started the tests may have had them ignore interrupts, which is inherited.
+    found = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with _deaf_to_interrupts():
+            inside = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+        outside = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+        assert (inside, outside) == ("Handlers\n", "builtin_function_or_method\n")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, found)
