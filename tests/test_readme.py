@@ -74,6 +74,7 @@ def test_the_exponents_are_those_of_the_data(results: str) -> None:
         assert sentence.format(short(fit.exponent)) in results
 
 
+@pytest.mark.slow
 def test_the_flows_exponents_are_those_of_its_tables(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The committed exponents are what the committed curves give, and the page's table is made of them."""
     monkeypatch.syspath_prepend(str(ROOT / "paper"))
@@ -176,6 +177,7 @@ def test_the_table_of_architectures_is_that_of_the_data(results: str, monkeypatc
     assert {tuple(row) for row in table[keys].itertuples(index=False)} == expected
 
 
+@pytest.mark.slow
 def test_the_answer_is_that_of_the_data(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """README's table and the verdict are what `make answer` computes from the committed tables."""
     monkeypatch.syspath_prepend(str(ROOT / "paper"))

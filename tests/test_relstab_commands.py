@@ -56,6 +56,7 @@ def test_theory_refuses(arguments: str, message: str, here: Path, capsys: pytest
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_theory_resumes_and_says_so_in_one_line_when_it_gave_up(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same command twice, with a store: the same table; what is missing is told each time, without a path."""
     command = (
@@ -171,6 +172,7 @@ def test_sweep_refuses(text: str | None, message: str, here: Path, capsys: pytes
     assert list(here.glob("runs/*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -217,6 +219,7 @@ def planted() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@pytest.mark.slow
 def test_theory_writes_the_curve_and_prints_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = "theory simulate --train-size 64 32 --dim 5 --width 40 --seeds 2 --test-size 200 --json --output c.csv"
     assert relstab.main(command.split()) == 0
@@ -260,6 +263,7 @@ def test_sweep_writes_the_table_and_keeps_its_runs(here: Path, capsys: pytest.Ca
     assert (here / "again.csv").read_text() == (here / "s.csv").read_text()  # wall times too: nothing ran again
 
 
+@pytest.mark.slow
 def test_compare_and_report(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_table(planted(), here / "good.csv")
     assert relstab.main(["compare", "good.csv", "--output", "fits.csv"]) == 0
@@ -309,6 +313,7 @@ def test_help_says_what_an_option_takes(command: str, words: str, capsys: pytest
     assert words.replace(" ", "") in re.sub(r"[\s│]", "", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_the_core_works_without_torch(here: Path) -> None:
     """Theory, fits, report and help run where torch cannot be imported; training says what to install."""
     write_table(planted(), here / "good.csv")

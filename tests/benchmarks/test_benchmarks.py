@@ -56,6 +56,7 @@ def test_plain_measuring_and_ours_agree() -> None:
         assert (abs(np.log(plain / ours.relative.value)) < 3.3 * error) == agree
 
 
+@pytest.mark.slow
 def test_both_epochs_learn_the_same() -> None:
     """Images of two colours, one for each class: half the loss of a guess after a few epochs either way."""
     import torch

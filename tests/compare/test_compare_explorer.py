@@ -13,6 +13,7 @@ from theory.diffeo import MaxEntropyEnsemble
 from theory.maxent import check_sampler
 
 
+@pytest.mark.slow
 def test_the_generator_is_uniform_and_normal(functions: Any) -> None:
     """Kolmogorov-Smirnov, moments and neighbours' correlation on 100 000 numbers, each at a false-alarm rate of 1e-3.
 

@@ -179,6 +179,7 @@ def test_bad_input_is_refused() -> None:
     assert fit.exponent.low < -0.7 < fit.exponent.high
 
 
+@pytest.mark.slow
 def test_missing_runs_keep_the_interval_over_seeds() -> None:
     """200 tables of 5 seeds whose slopes differ by 0.1 (standard deviation), each with a run missing.
 

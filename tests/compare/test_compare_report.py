@@ -106,6 +106,7 @@ def test_ticks_are_few_and_inside(low: float, high: float) -> None:
     assert ticks == sorted(set(ticks))
 
 
+@pytest.mark.slow
 def test_figures_are_written_and_the_same_each_time(table: pd.DataFrame, tmp_path: Path) -> None:
     big = pd.concat([table, load_reference()])
     grid = np.random.default_rng(0).random((2, 3, 8, 8))
@@ -133,6 +134,7 @@ def test_figures_are_written_and_the_same_each_time(table: pd.DataFrame, tmp_pat
         plot_deformed_grid(grid, ["a"], ["1", "2", "3"])
 
 
+@pytest.mark.slow
 def test_the_report_is_self_contained_small_and_deterministic(table: pd.DataFrame, tmp_path: Path) -> None:
     grid = DeformedGrid(np.random.default_rng(0).random((2, 2, 8, 8, 3)), ["a", "b"], ["c", "d"])
     options = {"images": grid, "notes": ["A note."], "command": "relstab report x.csv", "title": "A & B"}
@@ -182,6 +184,7 @@ def test_names_from_a_file_cannot_become_markup(tmp_path: Path) -> None:
         assert "\\u003cscript" not in data  # plotly would read this as a tag
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", ["no theory", "theory alone", "one series", "one seed", "no test errors", "one row", "all zero"]
 )
@@ -258,6 +261,7 @@ def test_compare_command(table: pd.DataFrame, tmp_path: Path, capsys: pytest.Cap
     assert not (tmp_path / "fits.txt").exists()
 
 
+@pytest.mark.slow
 def test_report_command(table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     curve = write_table(table, tmp_path / "all.csv")
     output = tmp_path / "new" / "page.html"

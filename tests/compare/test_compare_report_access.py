@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from browser_page import drawn, move, open_page, says
 
 CONTROLS = {"slider", "checkbox", "combobox", "button", "link"}
@@ -66,6 +67,7 @@ def test_pictures_say_what_they_show(page: Any) -> None:
     assert said.startswith("T = 0.100, δ = ")
 
 
+@pytest.mark.slow
 def test_without_scripts_the_page_says_what_is_missing(page: Any, page_file: Path) -> None:
     with_scripts = page.execute_script("return document.querySelector('.verdict').innerText;")
     assert "need scripts" not in page.execute_script("return document.body.innerText;")

@@ -49,6 +49,7 @@ def _visible(browser: Any) -> dict[str, set[str]]:
     }
 
 
+@pytest.mark.slow
 def test_a_tick_hides_and_shows_series_in_all_figures(page: Any) -> None:
     def click(facet: str, value: str) -> None:
         page.execute_script(
@@ -130,6 +131,7 @@ def _size(browser: Any, width: int, mobile: bool) -> None:
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
+@pytest.mark.slow
 def test_a_phone_need_not_scroll_sideways(page: Any, page_file: Path) -> None:
     _size(page, 390, mobile=True)
     open_page(page, page_file)

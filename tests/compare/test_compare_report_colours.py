@@ -96,6 +96,7 @@ def test_dark_and_light(page: Any) -> None:
     assert console(page) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "media"), [("light", "screen"), ("dark", "screen"), ("dark", "print")])
 def test_all_text_stands_out_from_its_ground(page: Any, scheme: str, media: str) -> None:
     """Contrast at least 4.5, the warning of a fold, links and the letters of the figures included."""
@@ -115,6 +116,7 @@ def test_all_text_stands_out_from_its_ground(page: Any, scheme: str, media: str)
     assert list(faint(page)) == ["faint"]  # negative control
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["", "dark"])
 def test_a_dark_page_is_black_on_white_on_paper(page: Any, theme: str) -> None:
     """Text, figures and the explorer's map are those of the light page, and dark again afterwards."""
@@ -138,6 +140,7 @@ def test_a_dark_page_is_black_on_white_on_paper(page: Any, theme: str) -> None:
     assert page.execute_script("return document.documentElement.dataset.theme || '';") == theme
 
 
+@pytest.mark.slow
 def test_it_prints(page: Any) -> None:
     """As wide as the paper, dark on white, nothing folded away; on the screen it is then as it was."""
     show(page, "dark")

@@ -156,6 +156,7 @@ def _curves(source: str, net: str, scale: float, exponent: float, stage: str = "
     )
 
 
+@pytest.mark.slow
 def test_findings_hold_the_planted_scale_and_law() -> None:
     nets = {"lenet": 4.0, "vgg": 9.0, "fc": 12.0}
     theory = _curves("theory", "h1000", 1.0, -1.0, "q=0.3")
@@ -197,6 +198,7 @@ def test_findings_without_a_theory_say_so() -> None:
     assert any("No correlation with the test error" in note for section in bare.sections for note in section.notes)
 
 
+@pytest.mark.slow
 def test_the_error_law_says_over_what_its_intervals_are(tmp_path: Path) -> None:
     table = rows(*(("image-net", "digits", net, "trained") for net in ("a", "b", "c")))
     random = np.random.default_rng(1)

@@ -44,6 +44,7 @@ def _parameters(name: str) -> int:
     return sum(p.numel() for p in build(name, 3, 32, 10, 0).parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 def test_parameters_are_the_published_ones(name: str) -> None:
     assert _parameters(name) == PARAMETERS[name]
@@ -57,6 +58,7 @@ def test_all_have_a_count_or_are_of_our_own_making() -> None:
     assert len(ARCHITECTURES) == 23
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_every_net_takes_grey_images_of_28_pixels_and_any_classes(name: str) -> None:
     net = build(name, 1, 28, 7, 3)
@@ -69,6 +71,7 @@ def test_every_net_takes_grey_images_of_28_pixels_and_any_classes(name: str) -> 
     assert all(p.grad is not None for p in net.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["alexnet", "vgg11-bn", "resnet18", "vit-small", "convnext-small"])
 def test_a_seed_is_a_net(name: str) -> None:
     state = torch.random.get_rng_state()
@@ -178,6 +181,7 @@ def test_a_net_that_cannot_be_made_is_told_in_one_line(name: str, message: str) 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "executor", [Processes(2), pytest.param(RayCluster(workers=2), marks=pytest.mark.slow)], ids=["processes", "ray"]
 )
@@ -192,6 +196,7 @@ def test_workers_know_a_net_of_ones_own(executor: Processes | RayCluster, own: s
         assert all(torch.equal(value, here[key]) for key, value in found[seed].state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_sweep_takes_a_net_of_ones_own_from_a_file(own: str, tmp_path: Path) -> None:
     """In two processes as in this one; the curve table's architecture is the name as it was written."""
     (tmp_path / "e.toml").write_text(

@@ -44,6 +44,7 @@ def same(one: Run, other: Run) -> None:
     assert (one.train_loss, one.epoch) == (other.train_loss, other.epoch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, 4])
 @pytest.mark.parametrize(
     "changes",
@@ -66,6 +67,7 @@ def test_to_the_bit(changes: dict[str, object], epoch: int, tmp_path: Path, monk
     assert resumed.table["seconds"].iloc[-1] > 0
 
 
+@pytest.mark.slow
 def test_dropout_goes_on_with_its_own_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """AlexNet draws dropout from torch's default generator, whose state is kept and put back."""
     config = replace(SMALL, architecture="alexnet", image_size=32, train_size=20, epochs=3, records=0)

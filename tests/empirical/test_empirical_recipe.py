@@ -118,6 +118,7 @@ def test_crops_and_flips_have_the_law_they_should() -> None:
     assert stats.chisquare(rare.ravel()).pvalue < 0.001
 
 
+@pytest.mark.slow
 def test_records_along_training() -> None:
     """Log-spaced epochs, with test errors; the training itself is the same as without."""
     run = train(replace(SMALL, records=3))

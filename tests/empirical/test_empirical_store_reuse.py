@@ -198,6 +198,7 @@ def test_images_that_differ_on_the_worker_s_machine_are_worth_another_try() -> N
         empirical.sweeps._require_here(TINY, options, "0" * 16)
 
 
+@pytest.mark.slow
 def test_a_flow_does_not_depend_on_the_threads_of_the_matrix_library() -> None:
     """At the usual width two threads add up in another order: without a limit the last digits of R_f differ."""
     from threadpoolctl import threadpool_info, threadpool_limits

@@ -76,6 +76,7 @@ def test_gradient_is_that_of_the_formula(layers: int) -> None:
     assert slope != pytest.approx(formula(1.0) - formula(0.0), rel=1e-6)  # the slope is not that of a long step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_initial_nets_are_isotropic(layers: int) -> None:
     """R_f of f at the start, mean of 20 nets of d = 20: 1 within 4 standard errors (chance 1e-3 for three depths).
@@ -100,6 +101,7 @@ def test_initial_nets_are_isotropic(layers: int) -> None:
     assert means[1] < -8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [2, 3])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_deeper_nets_train_by_either_optimizer(layers: int, optimizer: str) -> None:
@@ -118,6 +120,7 @@ def test_deeper_nets_train_by_either_optimizer(layers: int, optimizer: str) -> N
     assert again.equals(run.table.drop(columns="seconds"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [2, 3])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_inner_layers_learn_alike_at_any_width(layers: int, optimizer: str) -> None:

@@ -76,6 +76,7 @@ def test_a_run_is_a_function_of_its_configuration() -> None:
     json.dumps(one.summary(), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_training_learns() -> None:
     """The default recipe on digits, P = 512: test error below 0.25, where guessing has 0.9; training points fitted."""
     table = train(ImageConfig(image_size=16, train_size=512, probe_size=50)).table

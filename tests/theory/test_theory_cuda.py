@@ -71,6 +71,7 @@ def test_the_source_compiles(dim: int, dtype: str, loss: str, architecture: str,
         assert done.stderr.count("0 bytes spill stores, 0 bytes spill loads") == 4
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -26,6 +26,7 @@ def test_interval_of_three_numbers_by_hand() -> None:
         assert estimate.high - 2 == pytest.approx(2 - estimate.low, abs=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 5, 30])
 def test_the_interval_covers_as_often_as_it_says(n: int) -> None:
     """10000 samples of n Gaussians: binomial bounds at a false-alarm rate of 1e-5 each.

@@ -54,6 +54,7 @@ def unsendable(value: int) -> int:
     raise Unsendable
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_every_job_ends_once(workers: int) -> None:
     found: list[tuple[int, int]] = []
@@ -61,6 +62,7 @@ def test_every_job_ends_once(workers: int) -> None:
     assert sorted(found) == [(k, k * k) for k in range(4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_without_fail_the_first_error_ends_it(workers: int) -> None:
     found: list[int] = []
@@ -70,6 +72,7 @@ def test_without_fail_the_first_error_ends_it(workers: int) -> None:
     assert len(found) < 6  # those that had not started were dropped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_with_fail_the_others_go_on(workers: int) -> None:
     """An InputError would come again: it is not tried twice."""
@@ -83,6 +86,7 @@ def test_with_fail_the_others_go_on(workers: int) -> None:
     assert failed == [(2, "InputError", 1)]
 
 
+@pytest.mark.slow
 def test_what_failed_is_tried_again(tmp_path: Path) -> None:
     """Errors and a killed process: second tries succeed, nothing comes twice."""
     found: list[int] = []
@@ -95,6 +99,7 @@ def test_what_failed_is_tried_again(tmp_path: Path) -> None:
     assert sorted(started) == sorted([*range(6), *range(6)])
 
 
+@pytest.mark.slow
 def test_a_bounded_number_of_times() -> None:
     failed: list[tuple[int, Exception, int]] = []
     found: list[int] = []
@@ -111,6 +116,7 @@ def test_a_bounded_number_of_times() -> None:
         run_jobs(die, {k: (k,) for k in range(4)}, 2, lambda key, value: None)
 
 
+@pytest.mark.slow
 def test_an_error_that_cannot_be_sent_is_told() -> None:
     with pytest.raises(RuntimeError, match="Unsendable could not be sent back"):
         run_jobs(unsendable, {0: (0,), 1: (1,)}, 2, lambda key, value: None)
@@ -124,6 +130,7 @@ def _alive(pid: int) -> bool:
     return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_workers_do_not_outlive_a_first_process_that_is_killed(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
@@ -155,6 +162,7 @@ def gpu(value: int) -> str:
     return os.environ.get("CUDA_VISIBLE_DEVICES", "none")
 
 
+@pytest.mark.slow
 def test_gpus_are_dealt_out_to_the_workers() -> None:
     """Each sees one; a single job, too, does not see all. Without, what the first process sees is left as it is."""
     found: list[str] = []
@@ -185,6 +193,7 @@ def odd(value: int) -> int:
     return value
 
 
+@pytest.mark.slow
 def test_an_error_that_cannot_be_read_stops_no_other_job() -> None:
     found: list[int] = []
     failed: list[tuple[int, str]] = []

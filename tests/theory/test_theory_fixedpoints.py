@@ -62,6 +62,7 @@ def test_numbers_of_the_design() -> None:
         assert one == pytest.approx(other, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", [10, 30])
 def test_the_prediction_tends_to_the_fastest_point_as_alpha_falls(dim: int) -> None:
     """Just before the margin is met, P R_f = d / (d - 1) times its spread, once growth has selected it."""

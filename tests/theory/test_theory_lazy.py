@@ -95,6 +95,7 @@ def test_wide_nets_at_large_alpha_are_the_limit_at_finite_noise() -> None:
     assert np.all(path.relative_stability > 5 * limit.relative_stability)
 
 
+@pytest.mark.slow
 def test_the_limit_goes_through_curve_and_tables() -> None:
     config = FlowConfig(scale=math.inf, unfit_fractions=(0.5,), test_size=500, noise_norms=(0.5,))
     table = curve(Cylinder(4, 2), [30, 60], [0, 1], config)

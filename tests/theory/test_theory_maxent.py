@@ -98,6 +98,7 @@ def test_the_family_wise_rate_of_false_alarms(cutoff: int, count: int) -> None:
     assert alarms >= 3  # a battery that never cries cannot be right either
 
 
+@pytest.mark.slow
 def test_p_values_of_the_right_law_are_uniform() -> None:
     """Each statistical check over 200 batteries of 1000 fields: Kolmogorov and Smirnov, 1e-4 among nine."""
     ensemble = MaxEntropyEnsemble(10, 3, 1e-3)

@@ -34,6 +34,7 @@ def test_it_prints_what_predict_returns(here: Path, capsys: pytest.CaptureFixtur
         assert one["seed"] == seed
 
 
+@pytest.mark.slow
 def test_tables_files_and_workers(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outputs = []
     for workers in (1, 2):
@@ -51,6 +52,7 @@ def test_tables_files_and_workers(here: Path, capsys: pytest.CaptureFixture[str]
     assert (here / "picture1.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_warnings_come_from_workers_in_one_line_each(here: Path) -> None:
     command = [sys.executable, "-m", "relstab", *SMALL.split(), "--scale", "100", "--seeds", "2", "--workers", "2"]
     root = str(Path(relstab.__file__).parent)

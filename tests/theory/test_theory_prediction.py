@@ -191,6 +191,7 @@ def test_a_response_that_leaves_the_range_of_numbers_is_one_line(monkeypatch: py
         predict(TASK, SMALL, cells=60)
 
 
+@pytest.mark.slow
 def test_lazy_neurons_are_warned_of_and_their_start_stays() -> None:
     """alpha = 10: hardly compressed, so that R_f has a floor which the flow at P = 16384 does not go below."""
     config = FlowConfig(width=300, scale=10.0, unfit_fractions=(0.5,))

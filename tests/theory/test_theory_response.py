@@ -92,6 +92,7 @@ def test_what_the_start_leaves_is_the_solution_of_the_linear_system() -> None:
     assert response.start_weight_variance() == pytest.approx(np.mean(exact**2), rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["softhinge", "squaredhinge"])
 def test_a_law_that_is_tilted_by_hand_moves_the_weights_as_the_kernel_says(loss: str) -> None:
     """The response to points of the law 1 + eps t(x_1) x_2, without an expansion: within 0.3 %.

@@ -104,6 +104,7 @@ def test_nothing_pulls_beyond_the_reach(loss: str, dtype: str) -> None:
         assert before < 2 * np.finfo(dtype).eps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["hinge", "softhinge", "squaredhinge"])
 def test_every_answer_is_that_of_all_points(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Along a whole trajectory: margins and velocity with sleeping points against all points, to rounding."""

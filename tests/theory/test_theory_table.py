@@ -38,6 +38,7 @@ rows = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(rows=rows)
