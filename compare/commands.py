@@ -12,13 +12,12 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from compare.contrast import Contrast, contrast
+from compare.contrast import Contrast, contrast, require_stage
 from compare.correlations import correlations
 from compare.fits import Fits, fit_all
 from compare.law_choice import choose_laws
 from compare.report import gather, write_report
 from compare.scales import effective_scales
-from compare.series import stage_order
 from compare.verdict import Verdict, write_verdict
 from compare.wording import WIDTH, wrapped
 from theory.errors import InputError
@@ -62,7 +61,7 @@ class Compare:
         if self.output is not None and self.output.suffix != ".csv":
             raise InputError("output", str(self.output), "must end in .csv")
         theory = table["source"] == "theory"
-        _require_stage(table[theory], self.stage)
+        require_stage(table[theory], self.stage)
         found: Contrast | Fits
         both = bool(theory.any() and not theory.all())
         found = contrast(table[theory], table[~theory], stage=self.stage) if both else fit_all(table)
@@ -188,17 +187,6 @@ def _read(files: tuple[Path, ...]) -> pd.DataFrame:
     if not files:
         raise InputError("files", "none", "must name at least one curve table")
     return gather(files)
-
-
-def _require_stage(theory: pd.DataFrame, stage: str | None) -> None:
-    """Refuse a stage that no row of the theory has, also where nothing measured would be laid beside it."""
-    if stage is None:
-        return
-    if theory.empty:
-        raise InputError("stage", stage, "needs rows of the theory; there are none")
-    stages = sorted(set(theory["stage"]), key=stage_order)
-    if stage not in stages:
-        raise InputError("stage", stage, "must be one of the theory's stages: " + ", ".join(stages))
 
 
 def _fits_table(found: Contrast | Fits) -> pd.DataFrame:

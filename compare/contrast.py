@@ -17,7 +17,9 @@ from theory.errors import InputError
 from theory.estimate import Estimate, mean
 from theory.table import validate_table
 
-__all__ = ["FALLS", "Comparison", "Contrast", "Relation", "contrast", "nearest_theory", "usable_theory"]
+__all__ = [
+    "FALLS", "Comparison", "Contrast", "Relation", "contrast", "nearest_theory", "require_stage", "usable_theory",
+]  # fmt: skip
 
 #: How a measured R_f falls with P, before "the theory".
 Relation = Literal[
@@ -239,9 +241,7 @@ def contrast(
     predicted, measured = validate_table(theory_table, "theory"), validate_table(measured_table, "measured")
     if predicted.empty:
         raise InputError("theory", "empty", "must hold rows to compare with")
-    stages = sorted(set(predicted["stage"]), key=stage_order)
-    if stage is not None and stage not in stages:
-        raise InputError("stage", stage, "must be one of the theory's stages: " + ", ".join(stages))
+    require_stage(predicted, stage)
     fits, measured_fits = fit_all(predicted, confidence=confidence), fit_all(measured, confidence=confidence)
     parts, measured_parts = series(predicted), series(measured)
     if not fits.fits:
@@ -270,6 +270,17 @@ def contrast(
         difference, method = _difference(compared, reference, pairs)
         comparisons.append(Comparison(fit, compared, reference, difference, method, ratio))
     return Contrast(fits.fits, tuple(comparisons), tuple(skipped))
+
+
+def require_stage(theory: pd.DataFrame, stage: str | None) -> None:
+    """InputError if a stage is asked for that no row of the theory has."""
+    if stage is None:
+        return
+    if theory.empty:
+        raise InputError("stage", stage, "needs rows of the theory; there are none")
+    stages = sorted(set(theory["stage"]), key=stage_order)
+    if stage not in stages:
+        raise InputError("stage", stage, "must be one of the theory's stages: " + ", ".join(stages))
 
 
 def usable_theory(table: pd.DataFrame) -> dict[str, pd.DataFrame]:

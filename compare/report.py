@@ -16,12 +16,11 @@ import numpy as np
 import pandas as pd
 
 from compare.choices import series_choices
-from compare.contrast import Contrast, contrast
+from compare.contrast import Contrast, contrast, require_stage
 from compare.findings import exponents_section, find
 from compare.fits import Fits, fit_all, fit_error_law
 from compare.samples import SampleImage, sample_images
 from compare.sections import Download, curve_download, fits_section, left_out, points_sections
-from compare.series import stage_order
 from compare.wording import format_estimate
 from theory.errors import InputError
 from theory.files import require_writable_parent, write_whole
@@ -140,12 +139,8 @@ def write_report(
 def _contrast(table: pd.DataFrame, stage: str | None) -> tuple[Contrast | None, str]:
     """The contrast, or None and the reason why there is none."""
     theory = table["source"] == "theory"
-    stages = sorted(set(table.loc[theory, "stage"]), key=stage_order)
-    if theory.any() and stage is not None and stage not in stages:
-        raise InputError("stage", stage, "must be one of the theory's stages: " + ", ".join(stages))
+    require_stage(table[theory], stage)
     if not theory.any():
-        if stage is not None:
-            raise InputError("stage", stage, "needs rows of the theory; there are none")
         return None, "These tables hold no series of the theory: there is nothing to contrast."
     if theory.all():
         return None, "These tables hold the theory alone: there is nothing measured to contrast it with."

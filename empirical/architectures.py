@@ -19,7 +19,7 @@ from torchvision.models.vgg import make_layers
 
 from empirical.evaluation import evaluation
 from empirical.torchvision_nets import TORCHVISION_NETS
-from empirical.user_code import load_function
+from empirical.user_code import failing, load_function
 from theory.errors import InputError
 
 __all__ = ["ARCHITECTURES", "build", "require_architecture", "seeded"]
@@ -165,13 +165,11 @@ def build(name: str, channels: int, size: int, classes: int, seed: int) -> nn.Mo
 def _own(name: str, factory: Callable[..., Any], channels: int, size: int, classes: int) -> nn.Module:
     """What a user's factory makes, tried on two images: its mistakes are told here, not in the midst of a training."""
 
-    def failed(what: str, error: Exception) -> InputError:
-        return InputError("architecture", name, " ".join(f"{what}: {type(error).__name__}: {error}".split()))
-
     try:
         net = factory(channels, size, classes)
     except Exception as error:  # whatever a user's function raises
-        raise failed(f"fails for ({channels}, {size}, {classes}), channels, side and classes", error) from error
+        what = f"fails for ({channels}, {size}, {classes}), channels, side and classes"
+        raise failing("architecture", name, what, error) from error
     if not isinstance(net, nn.Module):
         raise InputError("architecture", name, f"must make a torch module, not {type(net).__name__}")
     images = torch.zeros(2, channels, size, size)
@@ -179,7 +177,8 @@ def _own(name: str, factory: Callable[..., Any], channels: int, size: int, class
         with evaluation(net):
             logits = net(images)
     except Exception as error:
-        raise failed(f"cannot take images of shape {tuple(images.shape)}", error) from error
+        what = f"cannot take images of shape {tuple(images.shape)}"
+        raise failing("architecture", name, what, error) from error
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
     if shape != (2, classes):
         allowed = f"must give logits of shape (2, {classes}) for two images of {classes} classes, not {shape}"

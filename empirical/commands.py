@@ -16,7 +16,7 @@ from empirical.config import image_side
 from empirical.measure_command import Measure, require_torch
 from empirical.sweep_command import Sweep
 from empirical.train_command import Train
-from empirical.user_code import load_function
+from empirical.user_code import failing, load_function
 from theory.diffeo import MaxEntropyEnsemble
 from theory.errors import MAXIMUM_SEED, Incomplete, InputError, require_choice, require_integer
 from theory.files import require_writable_parent
@@ -168,8 +168,7 @@ def _own(name: str) -> Sampler:
             drawn = function(ensemble, count, rng)
             return drawn if hasattr(drawn, "detach") else np.asarray(drawn)  # which a ragged list fails
         except Exception as error:
-            reason = f"fails: {type(error).__name__}: {error}"
-            raise InputError("sampler", name, " ".join(reason.split())) from error
+            raise failing("sampler", name, "fails", error) from error
 
     return draw
 

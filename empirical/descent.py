@@ -27,9 +27,9 @@ Progress = Callable[[float], None]
 _REVISION = 2
 
 
-def usable(saved: Checkpoint | None, model: nn.Module) -> Checkpoint | None:
-    """The checkpoint if it is of this version and of such a model; else None, and the run begins at its beginning."""
-    if saved is None or saved.facts.get("revision") != _REVISION:
+def usable(saved: Checkpoint | None, model: nn.Module, data: str | None) -> Checkpoint | None:
+    """The checkpoint if it is of this version, such a model and these images; else None: the run begins anew."""
+    if saved is None or saved.facts.get("revision") != _REVISION or saved.facts.get("data") != data:
         return None
     shapes = {name: value.shape for name, value in model.state_dict().items()}
     return saved if {name: value.shape for name, value in saved.part("model").items()} == shapes else None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import tyro
 
 from empirical.config import image_side
-from empirical.user_code import load_function
+from empirical.user_code import asked_for, failing, load_function
 from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
 from theory.files import require_writable_parent, write_whole
 from theory.table import curve_table, require_table_path, write_table
@@ -259,12 +257,14 @@ class Measure:
             raise InputError("model", self.model, f"must be package.module:factory or one of {known}")
         else:
             factory = load_function("model", self.model)
+            told = {"channels": channels, "size": size, "classes": len(data.classes)}
+            if not data.classes:
+                del told["classes"]
             try:
                 with seeded(self.seed):
-                    model = factory(**_told(factory, channels, size, len(data.classes)))
+                    model = factory(**asked_for(factory, told))
             except Exception as error:
-                reason = f"its factory fails: {type(error).__name__}: {error}"
-                raise InputError("model", self.model, " ".join(reason.split())) from error
+                raise failing("model", self.model, "its factory fails", error) from error
             if not isinstance(model, nn.Module):
                 raise InputError("model", self.model, f"must make a torch module, not {type(model).__name__}")
         within = None if self.weights is None else normalisation(model, self.weights)
@@ -288,8 +288,8 @@ class Measure:
             with evaluation(model):
                 found = model(images[:2])
         except Exception as error:
-            reason = f"cannot take images of shape {tuple(images[:2].shape)}: {type(error).__name__}: {error}"
-            raise InputError("model", self.model, " ".join(reason.split())) from error
+            what = f"cannot take images of shape {tuple(images[:2].shape)}"
+            raise failing("model", self.model, what, error) from error
         return int(found.shape[1]) if getattr(found, "ndim", 0) == 2 else None
 
     def _check_labels(self, data: LabelledImages, outputs: int | None) -> None:
@@ -310,16 +310,6 @@ class Measure:
             **stability.row(),
         }
         return row if error is None else row | {"test_error": error}
-
-
-def _told(factory: Callable[..., Any], channels: int, size: int, classes: int) -> dict[str, int]:
-    """Of what the data tell, the arguments that a factory has by these names, as those of `relstab sweep` may."""
-    known = {"channels": channels, "size": size} | ({"classes": classes} if classes else {})
-    try:
-        names = set(inspect.signature(factory).parameters)
-    except (TypeError, ValueError):  # some callables have none
-        return {}
-    return {name: value for name, value in known.items() if name in names}
 
 
 def _write_layers(found: list[LayerStability], path: Path, model: str, data: str) -> None:

@@ -270,8 +270,9 @@ def sweep(
         place = Processes(place.workers, visible_gpus())
     tables: dict[Config, pd.DataFrame] = {}
     failures: dict[Config, Failure] = {}
-    for config in configs if keep is not None else ():
-        assert keep is not None
+    for config in configs:
+        if keep is None:
+            break
         try:
             held = keep.read(config)
         except OSError as error:  # it may be whole: neither done again nor in the others' way

@@ -176,9 +176,7 @@ def train(
     # Convolutions are faster with the channels innermost; numbers agree to rounding.
     model.to(memory_format=torch.channels_last)
     measured = _Measured(config, data, place)
-    saved = None if checkpoint is None else usable(read_checkpoint(checkpoint), model)
-    if saved is not None and saved.facts["data"] != images_are:
-        saved = None
+    saved = None if checkpoint is None else usable(read_checkpoint(checkpoint), model, images_are)
     rows = [measured.row(model, "initial")] if saved is None else list(saved.facts["rows"])
     with seeded(batch_seed, place):  # for layers that draw, such as dropout
         descent = Descent(config, model, images, labels, torch.Generator().manual_seed(batch_seed))

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from theory.errors import InputError
 
-__all__ = ["load_function"]
+__all__ = ["asked_for", "failing", "load_function"]
+
+
+def failing(parameter: str, name: str, what: str, error: Exception) -> InputError:
+    """What a user's own code raised, as an error of one line; `what` says what it failed at."""
+    return InputError(parameter, name, " ".join(f"{what}: {type(error).__name__}: {error}".split()))
+
+
+def asked_for(function: Callable[..., Any], known: Mapping[str, int]) -> dict[str, int]:
+    """Of `known` values those that the function has a parameter of that name for."""
+    try:
+        names = set(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # some callables have none
+        return {}
+    return {name: value for name, value in known.items() if name in names}
 
 
 def load_function(parameter: str, name: str) -> Callable[..., Any]:

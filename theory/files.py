@@ -26,9 +26,7 @@ def require_writable_parent(parameter: str, path: str | Path) -> Path:
         raise InputError(parameter, str(path), f"its name must have at most {_LONGEST_NAME} bytes")
     if target.is_dir():
         raise InputError(parameter, str(path), "is a folder; must be a file's path")
-    folder = target.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
+    folder = _nearest(target.absolute().parent)
     if not folder.is_dir():
         raise InputError(parameter, str(path), f"its folder cannot be made ({folder.name} is a file)")
     if not os.access(folder, os.W_OK):
@@ -36,11 +34,17 @@ def require_writable_parent(parameter: str, path: str | Path) -> Path:
     return target
 
 
-def require_folder(parameter: str, path: str | Path) -> Path:
-    """`path` as the absolute Path of a folder that is there or could be made, else InputError. It makes nothing."""
-    target = folder = Path(path).absolute()
+def _nearest(folder: Path) -> Path:
+    """The folder, or the first above it that is there."""
     while not folder.exists():
         folder = folder.parent
+    return folder
+
+
+def require_folder(parameter: str, path: str | Path) -> Path:
+    """`path` as the absolute Path of a folder that is there or could be made, else InputError. It makes nothing."""
+    target = Path(path).absolute()
+    folder = _nearest(target)
     if not folder.is_dir():
         raise InputError(parameter, str(path), f"cannot be made a folder ({folder.name} is a file)")
     if not os.access(folder, os.W_OK):

@@ -130,8 +130,9 @@ def test_a_checkpoint_of_another_version_counts_as_none(tmp_path: Path) -> None:
     model = nn.Linear(3, 2)
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     now = Checkpoint(tensors, {"revision": 2})
-    assert usable(now, model) is now
-    assert usable(Checkpoint(tensors, {"revision": 0}), model) is None
-    assert usable(Checkpoint(tensors, {}), model) is None
-    assert usable(now, nn.Linear(4, 2)) is None
-    assert usable(None, model) is None
+    assert usable(now, model, None) is now
+    assert usable(Checkpoint(tensors, {"revision": 0}), model, None) is None
+    assert usable(Checkpoint(tensors, {}), model, None) is None
+    assert usable(now, nn.Linear(4, 2), None) is None
+    assert usable(now, model, "other images") is None
+    assert usable(None, model, None) is None
