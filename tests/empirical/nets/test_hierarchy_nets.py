@@ -110,7 +110,7 @@ def test_constant_filters_sum():
             ),
             "positions = 17: must be patch\\^layers = 4\\^2 = 16",
         ),
-        (lambda: ConstantFilterCNN(positions=100, layers=3, filter_size=2, stride=2), "do not fit a ring of 100 pixels"),
+        (lambda: ConstantFilterCNN(positions=9, layers=3, filter_size=2, stride=2), "do not fit a ring of 9 pixels"),
         (lambda: ConstantFilterCNN(positions=8, layers=4, filter_size=2, stride=2), "do not fit a ring of 8 pixels"),
         (lambda: ConstantFilterCNN(positions=8, layers=1, filter_size=2, stride=3), "stride = 3"),
     ],
