@@ -50,18 +50,18 @@ clean:
 
 # The README's figure, from the committed tables.
 figures: $(VENV)/.nets
-	$(BIN)/python paper/stripe_flow.py
-	$(BIN)/python paper/prediction.py
-	$(BIN)/python paper/learning_curves.py
-	$(BIN)/python paper/image_nets.py
+	$(BIN)/python -m paper.scripts.stripe_flow
+	$(BIN)/python -m paper.scripts.prediction
+	$(BIN)/python -m paper.scripts.learning_curves
+	$(BIN)/python -m paper.scripts.image_nets
 	$(BIN)/relstab report paper/data/stripe_theory.csv paper/data/fashion_mnist.csv --output build/report.html
 	mkdir -p paper/figures
 	cp build/report_figures/stability-against-train-size.png paper/figures/
 
 # The manuscript, build/relstab.pdf, from the committed tables alone; refuses when the text asks for what is missing.
 paper: $(VENV)/.paper
-	$(BIN)/python paper/build_manuscript.py
+	$(BIN)/python -m paper.scripts.build_manuscript
 
 # The README's answer and its figure, from the committed tables.
 answer: $(VENV)/.nets
-	$(BIN)/python paper/answer.py
+	$(BIN)/python -m paper.scripts.answer

@@ -13,9 +13,9 @@ from tyro.extras import SubcommandApp
 
 import empirical.commands
 import theory.commands
-from compare.commands import Compare, Report
-from compare.demo import Demo
-from theory.errors import Incomplete, InputError
+from compare.commands.compare import Compare, Report
+from compare.commands.demo import Demo
+from theory.common.errors import Incomplete, InputError
 
 __all__ = ["main"]
 

@@ -7,24 +7,111 @@ matplotlib, plotly, jinja2 and lmfit are imported when a function first needs th
 
 from __future__ import annotations
 
-from compare.collapse import collapse_panel
-from compare.contrast import Comparison, Contrast, contrast
-from compare.correlations import Correlation, Correlations, correlations
-from compare.error_law import ErrorLaw, clustered_error_law
-from compare.fits import Fits, fit_all, fit_error_law, fit_power_law
-from compare.fitted_law import LawFit, LawParameter, Residual
-from compare.goodness import Goodness
-from compare.law_choice import LawChoice, LawChoices, choose_law, choose_laws
-from compare.law_fits import fit_law
-from compare.laws import Law, TheoryCurve
-from compare.powerlaw import PowerLawFit
-from compare.ratio import Ratio, measured_over_theory
-from compare.reference import load_reference
-from compare.report import DeformedGrid, write_report
-from compare.scales import Parting, Scale, Scales, effective_scales
-from compare.series import series
-from compare.swap_test import SwapTest
-from compare.verdict import Verdict, write_verdict
+from typing import TYPE_CHECKING, Any
+
+from theory.common.names import keep_old_paths, look_up
+
+if TYPE_CHECKING:
+    from compare.contrasts.collapse import collapse_panel
+    from compare.contrasts.comparison import Comparison, Contrast, contrast
+    from compare.contrasts.correlations import Correlation, Correlations, correlations
+    from compare.contrasts.ratio import Ratio, measured_over_theory
+    from compare.contrasts.scales import Parting, Scale, Scales, effective_scales
+    from compare.contrasts.swap_test import SwapTest
+    from compare.contrasts.verdict import Verdict, write_verdict
+    from compare.curves.reference import load_reference
+    from compare.curves.series import series
+    from compare.fits.error_law import ErrorLaw, clustered_error_law
+    from compare.fits.fitted_law import LawFit, LawParameter, Residual
+    from compare.fits.goodness import Goodness
+    from compare.fits.law_choice import LawChoice, LawChoices, choose_law, choose_laws
+    from compare.fits.law_fits import fit_law
+    from compare.fits.laws import Law, TheoryCurve
+    from compare.fits.power_law import PowerLawFit
+    from compare.fits.table_fits import Fits, fit_all, fit_error_law, fit_power_law
+    from compare.report.page import DeformedGrid, write_report
+
+_HOMES = {
+    "contrasts.collapse": ("collapse_panel",),
+    "contrasts.comparison": (
+        "Comparison",
+        "Contrast",
+        "contrast",
+    ),
+    "contrasts.correlations": (
+        "Correlation",
+        "Correlations",
+        "correlations",
+    ),
+    "contrasts.ratio": (
+        "Ratio",
+        "measured_over_theory",
+    ),
+    "contrasts.scales": (
+        "Parting",
+        "Scale",
+        "Scales",
+        "effective_scales",
+    ),
+    "contrasts.swap_test": ("SwapTest",),
+    "contrasts.verdict": (
+        "Verdict",
+        "write_verdict",
+    ),
+    "curves.reference": ("load_reference",),
+    "curves.series": ("series",),
+    "fits.error_law": (
+        "ErrorLaw",
+        "clustered_error_law",
+    ),
+    "fits.fitted_law": (
+        "LawFit",
+        "LawParameter",
+        "Residual",
+    ),
+    "fits.goodness": ("Goodness",),
+    "fits.law_choice": (
+        "LawChoice",
+        "LawChoices",
+        "choose_law",
+        "choose_laws",
+    ),
+    "fits.law_fits": ("fit_law",),
+    "fits.laws": (
+        "Law",
+        "TheoryCurve",
+    ),
+    "fits.power_law": ("PowerLawFit",),
+    "fits.table_fits": (
+        "Fits",
+        "fit_all",
+        "fit_error_law",
+        "fit_power_law",
+    ),
+    "report.page": (
+        "DeformedGrid",
+        "write_report",
+    ),
+}
+#: Where public names were before, by module: these paths go on working.
+_MOVED = {
+    "collapse": "contrasts.collapse",
+    "contrast": "contrasts.comparison",
+    "correlations": "contrasts.correlations",
+    "error_law": "fits.error_law",
+    "fitted_law": "fits.fitted_law",
+    "goodness": "fits.goodness",
+    "law_choice": "fits.law_choice",
+    "law_fits": "fits.law_fits",
+    "laws": "fits.laws",
+    "powerlaw": "fits.power_law",
+    "ratio": "contrasts.ratio",
+    "reference": "curves.reference",
+    "scales": "contrasts.scales",
+    "series": "curves.series",
+    "swap_test": "contrasts.swap_test",
+    "verdict": "contrasts.verdict",
+}
 
 __all__ = [
     "Comparison",
@@ -66,3 +153,9 @@ __all__ = [
     "write_report",
     "write_verdict",
 ]
+
+keep_old_paths("compare", _MOVED)
+
+
+def __getattr__(name: str) -> Any:
+    return look_up("compare", _HOMES, name)

@@ -10,15 +10,14 @@ Names are looked up when they are used, so that the command line starts, and its
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from theory.common.names import keep_old_paths, look_up
+
 if TYPE_CHECKING:
-    from empirical.architectures import ARCHITECTURES, build
-    from empirical.augmentation import RandomDiffeo
-    from empirical.config import ImageConfig, StripeConfig
-    from empirical.data import DATASETS, ImageData, load_data
-    from empirical.diffeo import (
+    from empirical.data.named_sets import DATASETS, ImageData, load_data
+    from empirical.diffeo.augmentation import RandomDiffeo
+    from empirical.diffeo.fields import (
         MaxEntropyDiffeo,
         displacement_fields,
         folded,
@@ -26,37 +25,100 @@ if TYPE_CHECKING:
         sample_coefficients,
         warp,
     )
-    from empirical.experiments import Experiment, read_experiments
-    from empirical.layers import LayerStability, measure_layers
-    from empirical.metric import RelativeStability
-    from empirical.probes import Probes, draw_probes
-    from empirical.ranges import measure_range, paper_temperatures
-    from empirical.recipe import Recipe, crop_and_flip
-    from empirical.stability import Stability, measure_probes, measure_stability
-    from empirical.store import RunStore
-    from empirical.stripe_nets import OneHiddenLayer, StripeNet
-    from empirical.sweeps import SweepIncomplete, sweep
-    from empirical.theory_runs import TheoryConfig
-    from empirical.training import Run, train
+    from empirical.nets.architectures import ARCHITECTURES, build
+    from empirical.nets.stripe_nets import OneHiddenLayer, StripeNet
+    from empirical.runs.experiments import Experiment, read_experiments
+    from empirical.runs.store import RunStore
+    from empirical.runs.sweeps import SweepIncomplete, sweep
+    from empirical.runs.theory_runs import TheoryConfig
+    from empirical.stability.layers import LayerStability, measure_layers
+    from empirical.stability.measure import Stability, measure_probes, measure_stability
+    from empirical.stability.metric import RelativeStability
+    from empirical.stability.probes import Probes, draw_probes
+    from empirical.stability.ranges import measure_range, paper_temperatures
+    from empirical.training.config import ImageConfig, StripeConfig
+    from empirical.training.images import Run, train
+    from empirical.training.recipe import Recipe, crop_and_flip
 
 _HOMES = {
-    "architectures": ("ARCHITECTURES", "build"),
-    "augmentation": ("RandomDiffeo",),
-    "config": ("ImageConfig", "StripeConfig"),
-    "data": ("DATASETS", "ImageData", "load_data"),
-    "diffeo": ("MaxEntropyDiffeo", "displacement_fields", "folded", "inverse_fields", "sample_coefficients", "warp"),
-    "experiments": ("Experiment", "read_experiments"),
-    "layers": ("LayerStability", "measure_layers"),
-    "probes": ("Probes", "draw_probes"),
-    "metric": ("RelativeStability",),
-    "ranges": ("measure_range", "paper_temperatures"),
-    "recipe": ("Recipe", "crop_and_flip"),
-    "stability": ("Stability", "measure_probes", "measure_stability"),
-    "store": ("RunStore",),
-    "stripe_nets": ("OneHiddenLayer", "StripeNet"),
-    "sweeps": ("SweepIncomplete", "sweep"),
-    "theory_runs": ("TheoryConfig",),
-    "training": ("Run", "train"),
+    "data.named_sets": (
+        "DATASETS",
+        "ImageData",
+        "load_data",
+    ),
+    "diffeo.augmentation": ("RandomDiffeo",),
+    "diffeo.fields": (
+        "MaxEntropyDiffeo",
+        "displacement_fields",
+        "folded",
+        "inverse_fields",
+        "sample_coefficients",
+        "warp",
+    ),
+    "nets.architectures": (
+        "ARCHITECTURES",
+        "build",
+    ),
+    "nets.stripe_nets": (
+        "OneHiddenLayer",
+        "StripeNet",
+    ),
+    "runs.experiments": (
+        "Experiment",
+        "read_experiments",
+    ),
+    "runs.store": ("RunStore",),
+    "runs.sweeps": (
+        "SweepIncomplete",
+        "sweep",
+    ),
+    "runs.theory_runs": ("TheoryConfig",),
+    "stability.layers": (
+        "LayerStability",
+        "measure_layers",
+    ),
+    "stability.measure": (
+        "Stability",
+        "measure_probes",
+        "measure_stability",
+    ),
+    "stability.metric": ("RelativeStability",),
+    "stability.probes": (
+        "Probes",
+        "draw_probes",
+    ),
+    "stability.ranges": (
+        "measure_range",
+        "paper_temperatures",
+    ),
+    "training.config": (
+        "ImageConfig",
+        "StripeConfig",
+    ),
+    "training.images": (
+        "Run",
+        "train",
+    ),
+    "training.recipe": (
+        "Recipe",
+        "crop_and_flip",
+    ),
+}
+#: Where public names were before, by module: these paths go on working.
+_MOVED = {
+    "architectures": "nets.architectures",
+    "augmentation": "diffeo.augmentation",
+    "config": "training.config",
+    "experiments": "runs.experiments",
+    "layers": "stability.layers",
+    "metric": "stability.metric",
+    "probes": "stability.probes",
+    "ranges": "stability.ranges",
+    "recipe": "training.recipe",
+    "store": "runs.store",
+    "stripe_nets": "nets.stripe_nets",
+    "sweeps": "runs.sweeps",
+    "theory_runs": "runs.theory_runs",
 }
 
 __all__ = [
@@ -98,9 +160,8 @@ __all__ = [
     "warp",
 ]
 
+keep_old_paths("empirical", _MOVED)
+
 
 def __getattr__(name: str) -> Any:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"empirical.{module}"), name)
-    raise AttributeError(f"module 'empirical' has no attribute {name!r}")
+    return look_up("empirical", _HOMES, name)

@@ -10,7 +10,7 @@ import pytest
 import relstab
 from compare import fit_power_law, load_reference
 from theory import Estimate, read_table
-from theory.estimate import geometric_mean, mean
+from theory.common.estimate import geometric_mean, mean
 
 ROOT = Path(relstab.__file__).parent
 DATA = ROOT / "paper" / "data"
@@ -78,7 +78,7 @@ def test_the_exponents_are_those_of_the_data(results: str) -> None:
 def test_the_flows_exponents_are_those_of_its_tables(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The committed exponents are what the committed curves give, and the page's table is made of them."""
     monkeypatch.syspath_prepend(str(ROOT / "paper"))
-    import stripe_flow
+    from paper.scripts import stripe_flow
 
     table = stripe_flow.flow_tables()
     committed = pd.read_csv(DATA / "exponents" / "stripe_flow.csv", comment="#")
@@ -95,11 +95,9 @@ def test_the_flows_exponents_are_those_of_its_tables(results: str, monkeypatch: 
 def test_the_predictions_tables_are_those_of_the_data(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ratios, learning curves and convergence are recomputed from the committed curves, and the texts quote them."""
     monkeypatch.syspath_prepend(str(ROOT / "paper"))
-    import learning_curves
-    import prediction
-    import prediction_convergence
+    from paper.scripts import learning_curves, prediction, prediction_convergence
 
-    derivation = " ".join((ROOT / "theory" / "README.md").read_text(encoding="utf-8").split())
+    derivation = " ".join((ROOT / "theory" / "prediction" / "README.md").read_text(encoding="utf-8").split())
     learnt = learning_curves.exponents(learning_curves.tables())
     for name, computed, rows, text in (
         ("prediction_ratio", prediction.ratios(), prediction.readme_rows, results),
@@ -152,9 +150,8 @@ def test_the_table_of_architectures_is_that_of_the_data(results: str, monkeypatc
     """The summary is recomputed from the committed runs, which are those of the experiment file."""
     pytest.importorskip("torch", reason="torch is not installed")
     monkeypatch.syspath_prepend(str(ROOT / "paper"))
-    import image_nets
-
     from empirical import read_experiments
+    from paper.scripts import image_nets
 
     table = read_table(DATA / "image_nets.csv")
     found = image_nets.summary(table)
@@ -181,7 +178,7 @@ def test_the_table_of_architectures_is_that_of_the_data(results: str, monkeypatc
 def test_the_answer_is_that_of_the_data(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """README's table and the verdict are what `make answer` computes from the committed tables."""
     monkeypatch.syspath_prepend(str(ROOT / "paper"))
-    import answer
+    from paper.scripts import answer
 
     assert answer.answer() in (ROOT / "README.md").read_text(encoding="utf-8")
     assert " ".join(answer.verdict().split()) in results

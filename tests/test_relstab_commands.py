@@ -400,12 +400,12 @@ def test_an_interrupt_says_what_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where the command has a store, that what was finished is there; elsewhere nothing is."""
-    import theory.commands
+    import theory.commands.simulate
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(theory.commands, "curve", interrupted)
+    monkeypatch.setattr(theory.commands.simulate, "curve", interrupted)
     simulate = "theory simulate --train-sizes 16 32 --seeds 2"
     for given, told in (("", "relstab: interrupted\n"), (f" --store {tmp_path}/runs", "; what was finished is in ")):
         assert relstab.main((simulate + given).split()) == 130

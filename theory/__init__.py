@@ -9,21 +9,91 @@ Also here, because it needs neither images nor torch: the maximum-entropy ensemb
 table that all of relstab exchanges.
 """
 
-from theory.configuration import FlowConfig
-from theory.curves import curve
-from theory.diffeo import MaxEntropyEnsemble
-from theory.errors import InputError
-from theory.estimate import Estimate
-from theory.executors import InProcess, Processes, RayCluster
-from theory.fixedpoints import FixedPoint, fixed_points
-from theory.flow import simulate, simulate_many
-from theory.maxent import MaxEntropyReport, check_fields, check_sampler
-from theory.network import Network
-from theory.predicted import PredictedRecord, Prediction
-from theory.prediction import predict
-from theory.table import curve_table, read_table, validate_table, write_table
-from theory.tasks import Cylinder, Stripe, Task
-from theory.trajectory import Record, Trajectory
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from theory.common.names import keep_old_paths, look_up
+
+if TYPE_CHECKING:
+    from theory.common.errors import InputError
+    from theory.common.estimate import Estimate
+    from theory.common.table import curve_table, read_table, validate_table, write_table
+    from theory.ensemble.battery import MaxEntropyReport, check_fields, check_sampler
+    from theory.ensemble.diffeomorphisms import MaxEntropyEnsemble
+    from theory.flow.simulation import simulate, simulate_many
+    from theory.flow.trajectory import Record, Trajectory
+    from theory.jobs.executors import InProcess, Processes, RayCluster
+    from theory.model.configuration import FlowConfig
+    from theory.model.network import Network
+    from theory.model.tasks import Cylinder, Stripe, Task
+    from theory.prediction.fixed_points import FixedPoint, fixed_points
+    from theory.prediction.predicted import PredictedRecord, Prediction
+    from theory.prediction.solution import predict
+    from theory.runs.curves import curve
+
+_HOMES = {
+    "common.errors": ("InputError",),
+    "common.estimate": ("Estimate",),
+    "common.table": (
+        "curve_table",
+        "read_table",
+        "validate_table",
+        "write_table",
+    ),
+    "ensemble.battery": (
+        "MaxEntropyReport",
+        "check_fields",
+        "check_sampler",
+    ),
+    "ensemble.diffeomorphisms": ("MaxEntropyEnsemble",),
+    "flow.simulation": (
+        "simulate",
+        "simulate_many",
+    ),
+    "flow.trajectory": (
+        "Record",
+        "Trajectory",
+    ),
+    "jobs.executors": (
+        "InProcess",
+        "Processes",
+        "RayCluster",
+    ),
+    "model.configuration": ("FlowConfig",),
+    "model.network": ("Network",),
+    "model.tasks": (
+        "Cylinder",
+        "Stripe",
+        "Task",
+    ),
+    "prediction.fixed_points": (
+        "FixedPoint",
+        "fixed_points",
+    ),
+    "prediction.predicted": (
+        "PredictedRecord",
+        "Prediction",
+    ),
+    "prediction.solution": ("predict",),
+    "runs.curves": ("curve",),
+}
+#: Where public names were before, by module: these paths go on working.
+_MOVED = {
+    "configuration": "model.configuration",
+    "curves": "runs.curves",
+    "diffeo": "ensemble.diffeomorphisms",
+    "errors": "common.errors",
+    "estimate": "common.estimate",
+    "executors": "jobs.executors",
+    "fixedpoints": "prediction.fixed_points",
+    "maxent": "ensemble.battery",
+    "network": "model.network",
+    "predicted": "prediction.predicted",
+    "table": "common.table",
+    "tasks": "model.tasks",
+    "trajectory": "flow.trajectory",
+}
 
 __all__ = [
     "Cylinder",
@@ -55,3 +125,9 @@ __all__ = [
     "validate_table",
     "write_table",
 ]
+
+keep_old_paths("theory", _MOVED)
+
+
+def __getattr__(name: str) -> Any:
+    return look_up("theory", _HOMES, name)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from empirical import MaxEntropyDiffeo
 from theory import MaxEntropyEnsemble
-from theory.terminal import Terminal
+from theory.common.terminal import Terminal
 
 __all__ = ["deform_one"]
 

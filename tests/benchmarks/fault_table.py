@@ -33,16 +33,16 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-import empirical.checkpoints
-import empirical.descent
-import empirical.store
-import empirical.sweeps
+import empirical.runs.store
+import empirical.runs.sweeps
+import empirical.training.checkpoints
+import empirical.training.descent
 from empirical import Experiment, ImageConfig, RunStore, SweepIncomplete, sweep
-from empirical.checkpoints import read_checkpoint
-from empirical.config import config_hash
-from empirical.sweeps import all_configs
+from empirical.runs.sweeps import all_configs
+from empirical.training.checkpoints import read_checkpoint
+from empirical.training.config import config_hash
 from theory import InProcess, RayCluster, read_table, write_table
-from theory.executors import as_executor
+from theory.jobs.executors import as_executor
 
 __all__ = ["FAULTS", "Outcome", "Trial"]
 
@@ -57,7 +57,7 @@ _PATIENCE = 600.0  # seconds after which a sweep counts as hanging
 
 def _keep_a_journal(path: str) -> None:
     """In every process of a sweep: a line when a run begins, with the epoch to go on from, and one when it is kept."""
-    train, write = empirical.sweeps.train, RunStore.write
+    train, write = empirical.runs.sweeps.train, RunStore.write
 
     def told(config: Any, event: str, epoch: int = 0) -> None:
         with open(path, "a") as journal:  # noqa: PTH123 - one write, so that lines of several processes stay whole
@@ -72,7 +72,7 @@ def _keep_a_journal(path: str) -> None:
         write(store, run, *rest)
         told(run.config, "written")
 
-    empirical.sweeps.train = train_and_tell
+    empirical.runs.sweeps.train = train_and_tell
     RunStore.write = write_and_tell  # type: ignore[method-assign]
 
 
@@ -90,12 +90,12 @@ def _take_out(guard: str) -> None:
     elif guard == "lock":
         RunStore.lock = _held_by_all  # type: ignore[method-assign]
     elif guard == "record's checksum":
-        empirical.store._digest = lambda _: ""
+        empirical.runs.store._digest = lambda _: ""
     elif guard == "checkpoint's checksum":
         always = SimpleNamespace(digest=lambda: bytes(32))
-        empirical.checkpoints.hashlib = SimpleNamespace(sha256=lambda _: always)  # type: ignore[attr-defined]
+        empirical.training.checkpoints.hashlib = SimpleNamespace(sha256=lambda _: always)  # type: ignore[attr-defined]
     elif guard == "look at the loss":
-        empirical.descent.Descent._refuse = lambda *_: None  # type: ignore[method-assign,assignment]
+        empirical.training.descent.Descent._refuse = lambda *_: None  # type: ignore[method-assign,assignment]
     elif guard != "retries":
         raise ValueError(guard)
 

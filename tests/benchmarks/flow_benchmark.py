@@ -34,10 +34,11 @@ import numpy as np
 import torch
 from torch_flow import AutogradField, TorchField
 
-from theory import FlowConfig, Stripe, flow
+from theory import FlowConfig, Stripe
+from theory.common.terminal import Terminal
+from theory.flow import simulation as flow
 from theory.kernels import get_kernel
-from theory.network import Network
-from theory.terminal import Terminal
+from theory.model.network import Network
 
 SHAPE = (8192, 1000, 30)
 

@@ -24,9 +24,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from empirical import ImageConfig, MaxEntropyDiffeo, Stability, build, measure_range
-from empirical.descent import Descent
-from empirical.training import Normalised
-from theory.terminal import Terminal
+from empirical.training.descent import Descent
+from empirical.training.images import Normalised
+from theory.common.terminal import Terminal
 
 __all__ = ["OneByOne", "ours_epoch", "ours_range", "plain_epoch", "plain_range"]
 

@@ -25,8 +25,8 @@ from torch.nn import functional
 
 from empirical import Experiment, ImageConfig, build, sweep, train
 from theory import InProcess, Processes, RayCluster
-from theory.executors import Executor
-from theory.terminal import Terminal
+from theory.common.terminal import Terminal
+from theory.jobs.executors import Executor
 
 __all__ = ["Stacked", "one_by_one", "overhead", "wall_times"]
 

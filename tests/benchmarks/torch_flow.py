@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from theory.losses import SHARPNESS
-from theory.network import Network
+from theory.model.losses import SHARPNESS
+from theory.model.network import Network
 
 __all__ = ["AutogradField", "TorchField"]
 

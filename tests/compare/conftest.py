@@ -14,8 +14,8 @@ import pytest
 from browser_page import drawn, open_page, show
 
 from compare import write_report
-from compare.samples import SampleImage, drawn_pattern
-from theory.table import curve_table
+from compare.report.samples import SampleImage, drawn_pattern
+from theory.common.table import curve_table
 
 
 def _program(*names: str) -> str:

@@ -29,8 +29,8 @@ from typing import Protocol
 
 import numpy as np
 
-from theory.errors import require_choice
-from theory.network import Network
+from theory.common.errors import require_choice
+from theory.model.network import Network
 
 __all__ = ["BACKENDS", "BatchField", "Field", "Kernel", "get_batch_kernel", "get_kernel"]
 

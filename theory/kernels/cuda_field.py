@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from theory.errors import InputError
-from theory.losses import LOSSES, SHARPNESS, reach
-from theory.network import Network, lifted
+from theory.common.errors import InputError
+from theory.model.losses import LOSSES, SHARPNESS, reach
+from theory.model.network import Network, lifted
 
 __all__ = ["SOURCE", "THREADS", "CudaBatch", "Device", "Problem", "compile_options", "device_bytes"]
 

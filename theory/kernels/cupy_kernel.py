@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from theory.errors import InputError
+from theory.common.errors import InputError
 from theory.kernels.cuda_field import SOURCE, THREADS, CudaBatch, Problem, compile_options
-from theory.network import Network
+from theory.model.network import Network
 
 __all__ = ["CupyBatch", "CupyDevice", "CupyField", "require_device"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from theory.network import lifted
+from theory.model.network import lifted
 
 __all__ = ["predictor_and_slope", "pulled", "tangent_kernel"]
 

@@ -22,8 +22,8 @@ import math
 import numba
 import numpy as np
 
-from theory.losses import LOSSES, SHARPNESS, reach
-from theory.network import Network, lifted
+from theory.model.losses import LOSSES, SHARPNESS, reach
+from theory.model.network import Network, lifted
 
 __all__ = ["NumbaField"]
 
@@ -35,7 +35,7 @@ _CHUNKS = 32  # chunks, at most
 
 @numba.njit(inline="always")
 def _pull(loss: int, z: float, end: float) -> float:
-    """A = -l'(z) for the loss of this code, see `theory.losses.pull`."""
+    """A = -l'(z) for the loss of this code, see `theory.model.losses.pull`."""
     gap = 1.0 - z
     if gap <= -end:
         return 0.0

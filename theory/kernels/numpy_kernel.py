@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from theory.losses import pull
-from theory.network import Network
+from theory.model.losses import pull
+from theory.model.network import Network
 
 __all__ = ["NumpyField"]
 

@@ -1,0 +1,200 @@
+"""The commands `relstab compare` and `relstab report`; the command line is built from these dataclasses."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import tyro
+from rich.console import Console
+from rich.markup import escape
+
+from compare.contrasts.comparison import Contrast, contrast, require_stage
+from compare.contrasts.correlations import correlations
+from compare.contrasts.scales import effective_scales
+from compare.contrasts.verdict import Verdict, write_verdict
+from compare.curves.wording import WIDTH, wrapped
+from compare.fits.law_choice import choose_laws
+from compare.fits.table_fits import Fits, fit_all
+from compare.report.page import gather, write_report
+from theory.common.errors import InputError
+from theory.common.files import require_writable_parent, write_whole
+
+__all__ = ["Compare", "Report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Fit power laws R_f ~ P^exponent to curve tables, and lay measured curves beside the theory's.
+
+    Rows whose column `source` is "theory" are the theory; all others are measured. Without theory rows, or
+    without measured ones, the fits alone are printed.
+
+    For example:
+    - `relstab compare theory.csv images.csv`
+    - `relstab compare theory.csv nets.parquet --stage q=0.1 --output fits.csv`
+    - `relstab compare theory.csv nets.csv --laws --correlations`
+    - `relstab compare curves.csv --json`
+    """
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Curve tables: CSV or Parquet files with at least source, task, architecture, train_size, seed, stage
+    and relative_stability."""
+    stage: str | None = None
+    """Stage of the theory beside which measured series without a shared stage are laid (q=0.3 if there)."""
+    laws: bool = False
+    """Fit each measured series with a power law, one with a floor, a broken one and the theory's own curve moved in
+    P (and scaled); choose by AICc, test the residuals, and give the effective scale of P."""
+    correlations: bool = False
+    """Correlate the trained nets' test error with R_f, D_f and G_f, across nets and along P, with permutation tests."""
+    output: Path | None = None
+    """CSV file to write the table of fits and differences to."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def run(self) -> dict[str, Any]:
+        """Do it: print lines unless `json`, and return a JSON-ready dictionary."""
+        table = _read(self.files)
+        if self.output is not None and self.output.suffix != ".csv":
+            raise InputError("output", str(self.output), "must end in .csv")
+        theory = table["source"] == "theory"
+        require_stage(table[theory], self.stage)
+        found: Contrast | Fits
+        both = bool(theory.any() and not theory.all())
+        found = contrast(table[theory], table[~theory], stage=self.stage) if both else fit_all(table)
+        if self.output is not None:
+            require_writable_parent("output", self.output)
+            numbers = _fits_table(found)
+            write_whole(self.output, lambda aside: numbers.to_csv(aside, index=False, lineterminator="\n"))
+        predicted, measured = table[theory], table[~theory]
+        choices = scales = related = conclusion = None
+        if self.laws:
+            choices = choose_laws(measured if both else table, predicted if both else None, stage=self.stage)
+            scales = effective_scales(predicted, measured, stage=self.stage) if both else None
+        if self.correlations:
+            related = correlations(measured)
+        if self.laws or self.correlations:
+            conclusion = write_verdict(found if isinstance(found, Contrast) else None, choices, scales, related)
+        if not self.json:
+            parts = [part.lines() for part in (choices, scales, related) if part is not None]
+            self._print(found, bool(theory.any()), parts, conclusion)
+        results = {"laws": choices, "scales": scales, "correlations": related, "conclusion": conclusion}
+        return {
+            "command": "compare",
+            "files": [str(path) for path in self.files],
+            "rows": len(table),
+            **found.summary(),
+            **{name: part.summary() for name, part in results.items() if part is not None},
+            "output": None if self.output is None else str(self.output),
+        }
+
+    def _print(
+        self, found: Contrast | Fits, has_theory: bool, parts: list[list[str]], conclusion: Verdict | None
+    ) -> None:
+        console = _console()
+        if isinstance(found, Contrast):
+            lines = found.lines()
+            verdict = found.verdict()
+        else:
+            lines = [line for fit in found for line in wrapped(f"{fit.label}: {fit!r}")]
+            lines += [line for label, why in found.skipped for line in wrapped(f"not fitted: {label}: {why}")]
+            missing = "measured rows" if has_theory else "rows of the theory"
+            verdict = f"No {missing} in these files: fits only, nothing to contrast."
+        for line in lines:
+            console.print(escape(line), soft_wrap=True)
+        console.print()
+        for line in wrapped(verdict, indent=""):
+            console.print(f"[bold]{escape(line)}[/bold]", soft_wrap=True)
+        for part in [*parts, *([] if conclusion is None else [conclusion.lines()])]:
+            console.print()
+            for line in part:
+                console.print(escape(line), soft_wrap=True)
+        if self.output is not None:
+            console.print(f"wrote {escape(str(self.output))}", soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Write a report of curve tables: one HTML file that needs no network, and the figures as PNG files.
+
+    For example:
+    - `relstab report theory.csv images.csv`
+    - `relstab report curves.parquet --output results/report.html --title "LeNet on digits"`
+    - `relstab report nets.csv --dataset fashion-mnist --data DATA`
+    """
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Curve tables: CSV or Parquet files."""
+    output: Path = Path("relstab-report/report.html")
+    """HTML file to write; figures go to a folder beside it."""
+    title: str = "Relative stability: theory against measurement"
+    """Heading of the report."""
+    stage: str | None = None
+    """Stage of the theory beside which measured series without a shared stage are laid (q=0.3 if there)."""
+    dataset: str | None = None
+    """Data set whose images the report shows deformed, and lets the reader deform (needs torch). Without, the
+    reader deforms a test pattern, and scikit-learn's photographs if they are here."""
+    displacement: float = 1.0
+    """delta of those deformations in pixels."""
+    data: Path | None = None
+    """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def run(self) -> dict[str, Any]:
+        """Do it: print the path unless `json`, and return a JSON-ready dictionary."""
+        given = {
+            item.name: str(getattr(self, item.name))
+            for item in fields(self)
+            if getattr(self, item.name) != item.default
+        }
+        for name in ("displacement", "data"):
+            if name in given and self.dataset is None:
+                raise InputError(name, given[name], "may be given only with --dataset, whose images it is about")
+        table = _read(self.files)
+        words = ["relstab", "report", *map(str, self.files)]
+        for name, value in given.items():
+            if name not in ("files", "json", "data"):
+                words += [f"--{name}", value]
+        command = shlex.join(words)
+        images, samples = None, None
+        if self.dataset is not None:
+            from compare.report.explorer import data_set_samples, deformed_grid
+
+            samples = data_set_samples(self.dataset, data=self.data)
+            images = deformed_grid(self.dataset, (2, 3, 5), displacement=self.displacement, data=self.data)
+        path = write_report(
+            table, self.output, title=self.title, images=images, samples=samples, command=command, stage=self.stage
+        )
+        figures = path.with_name(f"{path.stem}_figures")
+        if not self.json:
+            console = _console()
+            console.print(f"wrote {escape(str(path))} ({path.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
+            console.print(f"figures in {escape(str(figures))}", soft_wrap=True)
+        return {
+            "command": "report",
+            "files": [str(file) for file in self.files],
+            "rows": len(table),
+            "report": str(path),
+            "figures": str(figures),
+        }
+
+
+def _read(files: tuple[Path, ...]) -> pd.DataFrame:
+    if not files:
+        raise InputError("files", "none", "must name at least one curve table")
+    return gather(files)
+
+
+def _fits_table(found: Contrast | Fits) -> pd.DataFrame:
+    """The table of a contrast; of fits alone, the same columns with nothing to compare."""
+    if isinstance(found, Contrast):
+        return found.table()
+    return Contrast(found.fits, (), found.skipped).table()
+
+
+def _console() -> Console:
+    return Console(width=max(WIDTH, min(Console().width, 100)), highlight=False)

@@ -1,0 +1,1 @@
+"""The simple model against measured nets: exponents, ratios, scales, correlations, the verdict."""

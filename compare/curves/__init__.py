@@ -1,0 +1,1 @@
+"""Curves as they come: series of a table, averages over seeds, published values."""

@@ -1,0 +1,58 @@
+"""Which series a reader of the report may show and hide together: by source, task, architecture, variant, stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from compare.curves.series import series, stage_order
+
+__all__ = ["Choices", "Facet", "series_choices"]
+
+_FACETS = ("source", "task", "architecture", "variant", "stage")
+#: Beyond this many series, the stages inside training start hidden: they would bury the others.
+_MANY = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """A column, its values in order, and for each whether its series are seen at first."""
+
+    name: str
+    boxes: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The facets that differ between series, each series' values in them, and its number by its label."""
+
+    facets: tuple[Facet, ...]
+    series: tuple[Mapping[str, str], ...]
+    numbers: Mapping[str, int]
+
+
+def series_choices(table: pd.DataFrame) -> Choices:
+    """The choices of a valid curve table; facets in which all series agree are left out."""
+    parts = series(table)
+    values = [{name: str(rows.iloc[0][name]) for name in _FACETS} for rows in parts.values()]
+    facets = []
+    for name in _FACETS:
+        found = list(dict.fromkeys(one[name] for one in values))
+        if name == "stage":
+            found.sort(key=lambda stage: (*stage_order(stage)[:2], _trailing_number(stage), stage))
+        if len(found) > 1:
+            hidden = [name == "stage" and len(parts) > _MANY and stage_order(value)[0] == 3 for value in found]
+            if all(hidden):
+                hidden = [False] * len(hidden)
+            facets.append(Facet(name, tuple((value, not h) for value, h in zip(found, hidden, strict=True))))
+    return Choices(tuple(facets), tuple(values), {label: i for i, label in enumerate(parts)})
+
+
+def _trailing_number(stage: str) -> float:
+    """epoch=16 stands behind epoch=3."""
+    try:
+        return float(stage.rpartition("=")[2])
+    except ValueError:
+        return 0.0

@@ -1,0 +1,126 @@
+"""Random diffeomorphisms as an augmentation, in the style of torchvision's transforms."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from empirical.diffeo.fields import displacement_fields, folded
+from empirical.diffeo.interpolation import INTERPOLATIONS, Interpolation, warp
+from theory.common.errors import InputError, require_choice, require_integer, require_real
+from theory.ensemble.diffeomorphisms import MaxEntropyEnsemble
+
+__all__ = ["RandomDiffeo"]
+
+
+class RandomDiffeo(nn.Module):
+    """Deform every image by a diffeomorphism of random temperature and cutoff.
+
+    For each image c is uniform on cutoff_min ... cutoff_max, and T = T_min + B (T_max - T_min) with B from a Beta law
+    of parameters a = s r / (r + 1) and b = s / (r + 1): s = a + b says how peaked it is, r = a / b how far it leans
+    towards T_max. That is the law of the authors' transform (github.com/pcsl-epfl/diffeomorphism); T_min and T_max
+    are the paper's (`MaxEntropyEnsemble.temperature_range`).
+
+    Parameters
+    ----------
+    concentration : s > 0
+    lean : r > 0
+    cutoff_min, cutoff_max : 2 <= cutoff_min <= cutoff_max; T_min < T_max asks for c < 2 n / pi besides
+    probability : with which an image is deformed at all
+    folding : ``reject`` (default) draws fields that fold anew, ``keep`` leaves them
+    generator : source of randomness, on the images' device; None takes torch's default
+
+    Takes one image (channels, height, width) or a batch, floating point or bytes, and gives the same back.
+
+    Raises
+    ------
+    InputError
+        On parameters out of range, other images, and cutoffs that are too high for the images' size.
+    """
+
+    def __init__(
+        self,
+        concentration: float = 2.0,
+        lean: float = 1.0,
+        cutoff_min: int = 2,
+        cutoff_max: int = 5,
+        *,
+        probability: float = 1.0,
+        interpolation: Interpolation = "bilinear",
+        folding: str = "reject",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.concentration = require_real("concentration", concentration, above=0)
+        self.lean = require_real("lean", lean, above=0)
+        self.cutoff_min = require_integer("cutoff_min", cutoff_min, 2)
+        self.cutoff_max = require_integer("cutoff_max", cutoff_max, self.cutoff_min)
+        self.probability = require_real("probability", probability, minimum=0, maximum=1)
+        require_choice("interpolation", interpolation, INTERPOLATIONS)
+        self.interpolation: Interpolation = interpolation
+        self.folding = require_choice("folding", folding, ("reject", "keep"))
+        self.generator = generator
+
+    def draw(self, count: int, size: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """Cutoffs and temperatures of `count` images of side `size`, each of shape (count,)."""
+        widest = MaxEntropyEnsemble(size, self.cutoff_max, 1.0).temperature_range
+        if widest[0] >= widest[1]:
+            allowed = f"must be below 2 n / pi = {2 * size / math.pi:.3g} for images of {size} pixels"
+            raise InputError("cutoff_max", self.cutoff_max, allowed)
+        span = (self.cutoff_min, self.cutoff_max + 1)
+        cutoffs = torch.randint(*span, (count,), generator=self.generator, device=device)
+        ranges = torch.tensor(
+            [MaxEntropyEnsemble(size, c, 1.0).temperature_range for c in range(*span)], device=device
+        )[cutoffs - self.cutoff_min]
+        share = self.concentration / (self.lean + 1)
+        low, high = (_gamma(shape, count, self.generator, device) for shape in (share, self.lean * share))
+        # Of two gamma variates x and y, y / (x + y) follows the Beta law of their shapes.
+        return cutoffs, ranges[:, 0] + high / (low + high) * (ranges[:, 1] - ranges[:, 0])
+
+    def coefficients(self, count: int, size: int | tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
+        """C_ij of `count` fields, shape (count, 2, c, c) with c the largest cutoff."""
+        side = size if isinstance(size, int) else min(size)
+        cutoffs, temperatures = self.draw(count, side, device)
+        k = torch.arange(1, self.cutoff_max + 1, device=device)
+        radius = torch.hypot(k[:, None].float(), k.float())
+        std = temperatures.sqrt()[:, None, None] / radius * (radius < cutoffs[:, None, None] + 0.5)
+
+        def normal(which: Tensor) -> Tensor:
+            shape = (int(which.sum()), 2, self.cutoff_max, self.cutoff_max)
+            return torch.randn(shape, generator=self.generator, device=device) * std[which][:, None]
+
+        found = normal(torch.ones(count, dtype=torch.bool, device=device))
+        while self.folding == "reject" and (again := folded(found, size)).any():
+            found[again] = normal(again)
+        return found
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The deformed image or images, same shape and dtype."""
+        if not isinstance(images, Tensor) or images.ndim not in (3, 4) or not images.numel():
+            found = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+            raise InputError("images", found, "must be a tensor (channels, height, width), or a batch of them")
+        if not images.is_floating_point() and images.dtype != torch.uint8:
+            raise InputError("images.dtype", images.dtype, "must be floating-point or uint8")
+        batch = images if images.ndim == 4 else images[None]
+        size = (int(batch.shape[-2]), int(batch.shape[-1]))
+        fields = displacement_fields(self.coefficients(len(batch), size, batch.device), size)
+        if self.probability < 1:
+            kept = torch.rand(len(batch), generator=self.generator, device=batch.device) < self.probability
+            fields = fields * kept.view(-1, 1, 1, 1)
+        moved = warp(batch if batch.is_floating_point() else batch.float(), fields, self.interpolation)
+        if not images.is_floating_point():
+            moved = moved.round().clamp(0, 255).to(images.dtype)
+        return moved if images.ndim == 4 else moved[0]
+
+    def extra_repr(self) -> str:
+        return (
+            f"concentration={self.concentration}, lean={self.lean}, cutoff_min={self.cutoff_min}, "
+            f"cutoff_max={self.cutoff_max}, probability={self.probability}"
+        )
+
+
+def _gamma(shape: float, count: int, generator: torch.Generator | None, device: torch.device | str) -> Tensor:
+    """Gamma variates of this shape and scale 1: torch's own sampler takes the generator."""
+    return torch._standard_gamma(torch.full((count,), shape, device=device), generator=generator)

@@ -1,0 +1,58 @@
+"""Functions of a user's own, by name: package.module:function."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from theory.common.errors import InputError
+
+__all__ = ["asked_for", "failing", "load_function"]
+
+
+def failing(parameter: str, name: str, what: str, error: Exception) -> InputError:
+    """What a user's own code raised, as an error of one line; `what` says what it failed at."""
+    return InputError(parameter, name, " ".join(f"{what}: {type(error).__name__}: {error}".split()))
+
+
+def asked_for(function: Callable[..., Any], known: Mapping[str, int]) -> dict[str, int]:
+    """Of `known` values those that the function has a parameter of that name for."""
+    try:
+        names = set(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # some callables have none
+        return {}
+    return {name: value for name, value in known.items() if name in names}
+
+
+def load_function(parameter: str, name: str) -> Callable[..., Any]:
+    """The function called `name`, module:function, from the current folder or what is installed.
+
+    Raises
+    ------
+    InputError
+        If the name has no colon, the module cannot be imported, or it holds no such function.
+    """
+    module, colon, function = name.partition(":")
+    if not (module and colon and function):
+        raise InputError(parameter, name, "must be package.module:function")
+    here = str(Path.cwd())
+    added = here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        home = import_module(module)
+    except Exception as error:  # whatever a user's module raises while it is imported
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(parameter, name, f"its module cannot be imported ({reason})") from error
+    finally:
+        if added:
+            sys.path.remove(here)
+    found = getattr(home, function, None)
+    if not callable(found):
+        raise InputError(parameter, name, f"must be a function of {module}")
+    result: Callable[..., Any] = found
+    return result

@@ -1,0 +1,1 @@
+"""Grids of runs: experiment files, the store, the sweep, what it costs."""

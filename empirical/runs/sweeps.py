@@ -1,0 +1,345 @@
+"""A grid of runs, in this process, in several, or on a cluster: a store of what is finished, one curve table.
+
+A sweep that is cut goes on where it stopped when it is called again: finished runs are not done again, and one that was
+cut goes on from its last checkpoint. Several sweeps may share a store at the same time.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba
+import pandas as pd
+import torch
+from threadpoolctl import threadpool_limits
+
+from empirical.data.named_sets import FOLDER_VARIABLE, load_data
+from empirical.runs.experiments import Config, Experiment, located
+from empirical.runs.store import Failure, RunStore
+from empirical.training.config import ImageConfig, StripeConfig, config_to_dict
+from empirical.training.devices import require_device, visible_gpus
+from empirical.training.images import Run, check, train
+from theory.common.errors import Incomplete, InputError, require_integer, require_real
+from theory.common.table import curve_table, validate_table
+from theory.jobs.executors import Executor, Processes, RayCluster, as_executor, run_jobs
+
+__all__ = [
+    "Experiment", "RunStore", "SweepIncomplete", "SweepProgress", "SweepState", "SweepWatch",
+    "all_configs", "check_all", "named", "names_apart", "require_distinct_rows", "sweep",
+]  # fmt: skip
+
+#: Called after every run with (runs done or failed, runs in all, the run's configuration).
+SweepProgress = Callable[[int, int, Config], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepState:
+    """How a sweep stands: of `runs` how many are done and have failed, and which are at work for it."""
+
+    runs: int
+    done: int
+    failed: int
+    running: tuple[Config, ...]
+
+
+SweepWatch = Callable[[SweepState], None]
+
+
+class SweepIncomplete(Incomplete):
+    """Runs failed. `table` holds the others, `failures` why each of those is missing."""
+
+    def __init__(self, table: pd.DataFrame, failures: dict[Config, Failure], runs: int) -> None:
+        self.table, self.failures, self.runs = table, failures, runs
+        config, failure = next(iter(failures.items()))
+        name = names_apart(failures)[config]
+        more = "" if len(failures) == 1 else f", and {len(failures) - 1} more"
+        super().__init__(
+            f"{len(failures)} of {runs} runs missing: {name}: {failure}{more}; finished ones are kept"
+        )
+
+
+def named(config: Config) -> str:
+    """A run in a few words."""
+    at = f"P = {config.train_size}, seed {config.seed}"
+    if isinstance(config, ImageConfig):
+        return f"{config.dataset}, {config.architecture}, {at}"
+    return f"{config.kind}, d = {config.dim}, {at}"
+
+
+def names_apart(configs: Iterable[Config]) -> dict[Config, str]:
+    """`named`, and for those of one name also the settings in which they differ."""
+    alike: dict[str, list[Config]] = {}
+    for config in configs:
+        alike.setdefault(named(config), []).append(config)
+    found: dict[Config, str] = {}
+    for name, group in alike.items():
+        values = [config_to_dict(config) for config in group]
+        keys = [key for key in values[0] if len({repr(one.get(key)) for one in values}) > 1]
+        for config, one in zip(group, values, strict=True):
+            found[config] = ", ".join([name, *(f"{key} = {one.get(key)}" for key in keys)])
+    return found
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """CPU threads set to `count` inside, numba's as far as there are; sums of torch and of matrix libraries depend on
+    how they are divided, and clusters set these in the environment.
+    """
+    before, numbas = torch.get_num_threads(), numba.get_num_threads()
+    most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    torch.set_num_threads(count)
+    numba.set_num_threads(min(count, most))
+    try:
+        with threadpool_limits(count, "blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
+        numba.set_num_threads(numbas)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What all runs of a sweep share."""
+
+    data_folder: str | None
+    download: bool
+    device: str
+    threads: int
+    store: RunStore | None
+    keep_weights: bool
+    retry_failed: bool
+    checkpoint_seconds: float
+
+
+def _run(config: Config, options: _Options, data: str | None, wait: bool) -> pd.DataFrame | Failure | None:
+    """Train on as many threads as are asked for, whoever the caller: the same table from one process as from many.
+
+    None if another process is at this run and is not to be waited for; why it failed, if that was found out meanwhile.
+    """
+
+    def train_here(checkpoint: Path | None = None) -> Run:
+        return train(
+            config, data_folder=options.data_folder, download=options.download, device=options.device,
+            checkpoint=checkpoint, checkpoint_seconds=options.checkpoint_seconds, keep_checkpoint=True,
+            log=None if options.store is None else options.store.log(config),
+        )  # fmt: skip
+
+    store = options.store
+    with _threads(options.threads), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"P = \d+, seed", category=RuntimeWarning)  # the sweep says it
+        if store is None:
+            _require_here(config, options, data)
+            return train_here().table
+        with store.lock(config, wait=wait) as mine:
+            if not mine:
+                return None
+            held = store.read(config)
+            known = store.failure(config) if held is None and not options.retry_failed else None
+            if known is not None and known.final:
+                return known
+            if held is None:
+                _require_here(config, options, data)
+                run = train_here(store.checkpoint(config))
+                store.write(run, options.device, options.keep_weights)
+                held = run.table
+            return held
+
+
+def _require_here(config: Config, options: _Options, data: str | None) -> None:
+    """What the first process has looked at is on this machine, too, and the same: if not, another try may do."""
+    try:
+        here = check(config, options.data_folder, options.download)
+        require_device(options.device)
+    except InputError as error:
+        raise RuntimeError(f"{platform.node()}: {error}") from error
+    if here != data:
+        raise RuntimeError(f"{platform.node()}: the images are not those of the machine that the sweep began on")
+
+
+def _unreached(config: Config, table: pd.DataFrame) -> list[float]:
+    """Unfit fractions of a stripe net or a flow that its run did not come to."""
+    if isinstance(config, ImageConfig):
+        return []
+    stages = set(table["stage"])
+    return [fraction for fraction in config.unfit_fractions if f"q={fraction:g}" not in stages]
+
+
+def require_distinct_rows(configs: list[Config], data_folder: str | Path | None = None) -> None:
+    """InputError if two runs would fill the same rows of the curve table, which does not hold every setting."""
+    seen: dict[tuple[object, ...], Config] = {}
+    for config in configs:
+        names = ("architecture", "dim", "train_size", "seed", "average", "cutoff", "displacement", "noise_norm", "loss",
+                 "scale", "hidden_layers", "informative_dim")  # fmt: skip
+        told = ("optimizer", "batch_size") if isinstance(config, StripeConfig) else ()  # by the stripe's variant
+        if isinstance(config, ImageConfig):  # images resized to what they are have the name of the others
+            task: object = load_data(config.dataset, data_folder, image_size=config.image_size).name
+        else:  # the lazy limit has no width
+            task = "inf" if math.isinf(config.scale) else config.width
+        key = (type(config).__name__, task, *(getattr(config, name, None) for name in (*names, *told)))
+        if key in seen:
+            raise InputError(
+                "experiments", f"{len(configs)} runs",
+                "two differ only in settings that the curve table does not hold: sweep them into tables of their own",
+            )  # fmt: skip
+        seen[key] = config
+
+
+def check_all(
+    experiments: Iterable[Experiment], data_folder: str | Path | None = None, download: bool = False
+) -> dict[Config, str | None]:
+    """`check` of every run, with the line of an experiment's file in its error, and `require_distinct_rows`."""
+    found: dict[Config, str | None] = {}
+    for grid in experiments:
+        try:
+            found |= {config: check(config, data_folder, download) for config in grid.configs() if config not in found}
+        except InputError as error:
+            raise located(grid, error) from error
+    require_distinct_rows(list(found), data_folder)
+    return found
+
+
+def sweep(
+    experiments: Experiment | Iterable[Experiment],
+    store: str | Path | RunStore | None = None,
+    executor: int | Executor = 1,
+    *,
+    threads: int = 1,
+    data_folder: str | Path | None = None,
+    download: bool = False,
+    device: str = "cpu",
+    keep_weights: bool = True,
+    retries: int = 1,
+    retry_failed: bool = False,
+    checkpoint_seconds: float = 60.0,
+    progress: SweepProgress | None = None,
+    watch: SweepWatch | None = None,
+) -> pd.DataFrame:
+    """Run every configuration of `experiments` that the store does not hold; the curve table of them all.
+
+    Parameters
+    ----------
+    store : folder (or `RunStore`) of finished runs, read and added to; None keeps nothing
+    executor : number of worker processes, 1 being this one, or an executor: `theory.InProcess`, `theory.Processes`,
+        `theory.RayCluster`. The table is the same from each, to the bit on one kind of machine. Several processes with
+        device "cuda" have the GPUs dealt out to them
+    threads : of a run; sums depend on it, so that tables made with other numbers differ by rounding and its growth
+    data_folder, download : see `empirical.load_data`
+    keep_weights : whether the store also keeps the trained nets, as weights.safetensors; a run that was finished
+        without is not done again for them
+    device : where image nets are trained; the stripe's are on the CPU
+    retries : how often a run is tried again whose process died or that met an error of the system
+    retry_failed : also try what failed in an earlier sweep for a reason that would come again, such as a loss that is
+        not finite; by default those count as missing
+    checkpoint_seconds : image nets leave their state in the store so often, and go on from there
+    watch : called when a run starts, ends or fails
+
+    Raises
+    ------
+    InputError
+        Before anything runs, if a configuration cannot be run (see `empirical.check`).
+    SweepIncomplete
+        At the end, if runs failed. The others are done, kept, and in the error's table.
+    """
+    place = as_executor(executor)
+    require_integer("threads", threads, 1)
+    require_integer("retries", retries, 0)
+    require_real("checkpoint_seconds", checkpoint_seconds, minimum=0)
+    grids = [experiments] if isinstance(experiments, Experiment) else list(experiments)
+    configs = all_configs(grids)
+    if isinstance(place, RayCluster):  # its machines have the device, this one need not
+        if device.startswith("cuda") and not place.gpus:
+            raise InputError("gpus", place.gpus, "must be above 0 for runs on the cluster's GPUs")
+    else:
+        require_device(device)
+    given = data_folder if data_folder is not None else os.environ.get(FOLDER_VARIABLE)
+    # Absolute, and here: runs may be done by processes that work elsewhere and know other variables.
+    folder = None if given is None else str(Path(given).absolute())
+    data = check_all(grids, folder, download)
+    keep = RunStore(store) if isinstance(store, str | Path) else store
+    if keep is not None:
+        keep.make()  # here alone: on a machine of a cluster that does not see the folder a run must fail
+    options = _Options(folder, download, device, threads, keep, keep_weights, retry_failed, checkpoint_seconds)
+    if isinstance(place, Processes) and device == "cuda" and not place.gpus:
+        place = Processes(place.workers, visible_gpus())
+    tables: dict[Config, pd.DataFrame] = {}
+    failures: dict[Config, Failure] = {}
+    for config in configs:
+        if keep is None:
+            break
+        try:
+            held = keep.read(config)
+        except OSError as error:  # it may be whole: neither done again nor in the others' way
+            failures[config] = Failure(type(error).__name__, f"it is kept, and cannot be read: {error}", 0, False)
+            continue
+        known = keep.failure(config) if held is None and not retry_failed else None
+        if held is not None:
+            keep.require_data(config, data[config])
+            keep.tidy(config)
+            tables[config] = held
+        elif known is not None and known.final:  # it would fail again
+            failures[config] = known
+    elsewhere: list[Config] = []
+    running: dict[Config, None] = {}
+
+    def start(config: Config) -> None:
+        running[config] = None
+        show()
+
+    def finish(config: Config, outcome: pd.DataFrame | Failure | None) -> None:
+        running.pop(config, None)
+        if outcome is None:
+            elsewhere.append(config)
+            show()
+            return
+        if isinstance(outcome, Failure):
+            failures[config] = outcome
+        else:
+            tables[config] = outcome
+        report(config)
+
+    def fail(config: Config, error: Exception, tries: int) -> None:
+        message = " ".join(str(error).split()) or type(error).__name__
+        failures[config] = Failure(type(error).__name__, message, tries, isinstance(error, InputError))
+        if keep is not None:
+            keep.keep_failure(config, failures[config])
+        report(config)
+
+    def show() -> None:
+        if watch is not None:
+            watch(SweepState(len(configs), len(tables), len(failures), tuple(running)))
+
+    def report(config: Config) -> None:
+        running.pop(config, None)
+        show()
+        if progress is not None:
+            progress(len(tables) + len(failures), len(configs), config)
+
+    waiting = [config for config in configs if config not in tables and config not in failures]
+    show()
+    for wait in (False, True):  # what other processes are at comes last, when they may be done with it
+        jobs = {config: (config, options, data[config], wait) for config in waiting}
+        run_jobs(_run, jobs, place, finish, retries=retries, fail=fail, start=start)
+        waiting, elsewhere = elsewhere, []
+    for config, rows in tables.items():
+        if missed := _unreached(config, rows):
+            listed = ", ".join(f"{fraction:g}" for fraction in missed)
+            warnings.warn(f"{named(config)}: unfit fraction not reached: {listed}", RuntimeWarning, stacklevel=2)
+    table = curve_table([])
+    if tables:
+        table = validate_table(pd.concat([tables[config] for config in configs if config in tables], ignore_index=True))
+    if failures:
+        raise SweepIncomplete(table, failures, len(configs))
+    return table
+
+
+def all_configs(experiments: Experiment | Iterable[Experiment]) -> list[Config]:
+    """Those of all experiments, each once, in order."""
+    grids = [experiments] if isinstance(experiments, Experiment) else experiments
+    return list(dict.fromkeys(config for grid in grids for config in grid.configs()))

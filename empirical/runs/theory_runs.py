@@ -1,0 +1,95 @@
+"""The theory's gradient flow as a run of a sweep: its configuration, and the run itself. No torch."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+import pandas as pd
+
+from theory.common.errors import MAXIMUM_SEED, InputError, require_choice, require_integer
+from theory.common.table import curve_table
+from theory.flow.simulation import simulate
+from theory.kernels import BACKENDS
+from theory.model.configuration import FlowConfig
+from theory.model.tasks import Cylinder, Stripe, Task
+
+__all__ = ["TheoryConfig", "run_theory"]
+
+_FLOW = FlowConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class TheoryConfig:
+    """One trajectory of the simple model's gradient flow (`theory.simulate`), measured at unfit fractions.
+
+    `informative_dim` 1 is the stripe, 2 and more the cylinder; `neuron_seed` None draws the neurons from the seed; the
+    other fields are those of `theory.FlowConfig`, whose limits they have.
+    """
+
+    kind: ClassVar[str] = "theory"
+
+    dim: int = 30
+    informative_dim: int = 1
+    train_size: int = 1024
+    seed: int = 0
+    neuron_seed: int | None = None
+    backend: str = "auto"
+    width: int = _FLOW.width
+    scale: float = _FLOW.scale
+    loss: str = _FLOW.loss
+    dtype: str = _FLOW.dtype
+    integrator: str = _FLOW.integrator
+    weight_change: float = _FLOW.weight_change
+    output_change: float = _FLOW.output_change
+    skip: bool = _FLOW.skip
+    unfit_fractions: tuple[float, ...] = _FLOW.unfit_fractions
+    max_steps: int = _FLOW.max_steps
+    test_size: int = _FLOW.test_size
+    noise_norms: tuple[float, ...] = _FLOW.noise_norms
+
+    def __post_init__(self) -> None:
+        for name, minimum in (("dim", 1), ("informative_dim", 1), ("train_size", 1), ("seed", 0)):
+            object.__setattr__(self, name, require_integer(name, getattr(self, name), minimum, MAXIMUM_SEED))
+        if self.neuron_seed is not None:
+            neuron_seed = require_integer("neuron_seed", self.neuron_seed, 0, MAXIMUM_SEED)
+            object.__setattr__(self, "neuron_seed", neuron_seed)
+        require_choice("backend", self.backend, ("auto", *BACKENDS))
+        flow = self.flow
+        for item in fields(FlowConfig):  # as converted there: 1 and 1.0 must have one hash
+            object.__setattr__(self, item.name, getattr(flow, item.name))
+        _ = self.task  # refuses its dimensions
+        if flow.lazy and self.neuron_seed is not None:
+            raise InputError("neuron_seed", self.neuron_seed, "must be None in the lazy limit, of infinitely many")
+
+    @property
+    def flow(self) -> FlowConfig:
+        """The flow's settings, checked."""
+        return FlowConfig(**{item.name: getattr(self, item.name) for item in fields(FlowConfig)})
+
+    @property
+    def task(self) -> Task:
+        """The points' law, checked."""
+        return Stripe(self.dim) if self.informative_dim == 1 else Cylinder(self.dim, self.informative_dim)
+
+
+def run_theory(config: TheoryConfig) -> tuple[pd.DataFrame, float]:
+    """The trajectory's rows of the curve table, and its seconds.
+
+    Raises
+    ------
+    InputError
+        With ``unfit_fractions`` if it ended before the first of them; one that misses some of them warns.
+    """
+    began = time.perf_counter()
+    trajectory = simulate(
+        config.task, config.train_size, config.flow, seed=config.seed, neuron_seed=config.neuron_seed,
+        backend=config.backend,
+    )  # fmt: skip
+    rows = trajectory.rows()
+    if not rows:
+        raise InputError("unfit_fractions", config.unfit_fractions, "the trajectory reached none of them")
+    seconds = time.perf_counter() - began
+    rows[-1]["seconds"] = seconds
+    return curve_table(rows), seconds

@@ -1,0 +1,207 @@
+"""Stability layer by layer: D_k, G_k and R_k of what each named module puts out (arXiv 2210.01506)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from empirical.nets.evaluation import BATCH_NORMS, BatchNorm, evaluation, with_statistics
+from empirical.stability.measure import Stability
+from empirical.stability.probes import Probes
+from theory.common.errors import InputError, require_choice, require_integer, require_real
+from theory.common.estimate import Estimate
+
+__all__ = ["LayerStability", "measure_layers"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerStability:
+    """One module's place among those measured, its name, and its stability."""
+
+    name: str
+    kind: str
+    stability: Stability
+
+
+def measure_layers(
+    model: nn.Module,
+    probes: Probes,
+    *,
+    layers: Sequence[str] | None = None,
+    batch_norm: BatchNorm = "running",
+    rng: int | np.random.Generator = 0,
+    batch_size: int = 64,
+    memory: int = 2**30,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+) -> list[LayerStability]:
+    """D_k, G_k, R_k of the flattened outputs of modules, in the order in which the forward pass reaches them.
+
+    With f_k(x) the output of module k, D_k = avg ||f_k(tau x) - f_k(x)||^2 / avg_{x,z} ||f_k(x) - f_k(z)||^2, means
+    over images and over distinct pairs, and likewise G_k with noise; intervals are those of a bootstrap over images.
+    The outputs of as many layers as fit into `memory` bytes are kept at a time, so that the model is run as often as
+    that takes; of all others nothing is stored.
+
+    Parameters
+    ----------
+    model : in eval mode meanwhile
+    probes : images with their deformations and noise, see `draw_probes`
+    layers : names as `model.named_modules()` gives them; by default every module without children that is reached once
+    batch_norm : see `measure_stability`; ``own`` takes all images in one batch
+    rng : of the bootstrap
+
+    Raises
+    ------
+    InputError
+        If a layer is not the model's, is never or repeatedly reached, or puts out no tensor of one row an image; and
+        if an output is not finite.
+    """
+    require_integer("batch_size", batch_size, 1)
+    require_integer("resamples", resamples, 0)
+    require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
+    if len(probes.clean) < 2:
+        raise InputError("images", len(probes.clean), "at least 2 are needed")
+    if not isinstance(rng, np.random.Generator):
+        rng = np.random.default_rng(require_integer("rng", rng, 0))
+    require_choice("batch_norm", batch_norm, BATCH_NORMS)
+    model = with_statistics(model, probes.clean, batch_norm)
+    if batch_norm == "own":
+        batch_size = len(probes.clean)
+    modules = dict(model.named_modules())
+    if layers is not None:
+        for name in layers:
+            if name not in modules or not name:
+                known = ", ".join([key for key in modules if key][:8])
+                raise InputError("layers", name, f"must be names of the model's modules: {known}, ...")
+    wanted = list(layers) if layers is not None else [n for n, m in modules.items() if n and not any(m.children())]
+    with evaluation(model):
+        sizes = _sizes(model, {name: modules[name] for name in wanted}, probes.clean[:2], required=layers is not None)
+        counts = len(probes.clean)
+        weights = _bootstrap_weights(counts, resamples, rng)
+        results = []
+        for group in _groups(sizes, memory // (4 * 3 * counts)):
+            outputs = _collect(model, {name: modules[name] for name in group}, probes, batch_size)
+            for name in group:
+                values = _summed(name, *outputs.pop(name))
+                estimates = _estimates(*values, weights, confidence)
+                kind = type(modules[name]).__name__
+                results.append(LayerStability(name, kind, Stability.of(probes, estimates, "mean")))
+    return results
+
+
+def _sizes(model: nn.Module, modules: dict[str, nn.Module], images: Tensor, required: bool) -> dict[str, int]:
+    """Numbers in each module's output for one image, in the order in which they are reached."""
+    reached: dict[str, int] = {}
+    twice: set[str] = set()
+
+    def look(name: str, output: Any) -> None:
+        if name in reached:
+            twice.add(name)
+        if isinstance(output, Tensor) and output.ndim > 1 and len(output) == len(images):
+            reached[name] = output[0].numel()
+        elif required:
+            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise InputError("layers", name, f"must put out a tensor with one row an image, not {shape}")
+
+    with _hooked(modules, look):
+        model(images)
+    never = [name for name in modules if name not in reached]
+    if required and (never or twice):
+        word = "is never reached" if never else "is reached more than once"
+        raise InputError("layers", (never or sorted(twice))[0], f"{word} by the forward pass")
+    # One that is used several times, an activation say, has no output of its own.
+    return {name: size for name, size in reached.items() if name not in twice}
+
+
+class _hooked:
+    """Forward hooks that hand every output to `look`, removed at the end."""
+
+    def __init__(self, modules: dict[str, nn.Module], look: Any) -> None:
+        self.modules, self.look = modules, look
+
+    def __enter__(self) -> None:
+        self.handles = [
+            module.register_forward_hook(lambda module, inputs, output, name=name: self.look(name, output))
+            for name, module in self.modules.items()
+        ]
+
+    def __exit__(self, *error: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+
+def _groups(sizes: dict[str, int], most: int) -> Iterator[list[str]]:
+    """Names in order, so many together that their sizes sum to at most `most`, or one alone."""
+    group: list[str] = []
+    held = 0
+    for name, size in sizes.items():
+        if group and held + size > most:
+            yield group
+            group, held = [], 0
+        group.append(name)
+        held += size
+    if group:
+        yield group
+
+
+def _collect(
+    model: nn.Module, modules: dict[str, nn.Module], probes: Probes, batch_size: int
+) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+    """Outputs at clean, deformed and noisy images, flattened, in single precision on the CPU."""
+    kept: dict[str, list[list[Tensor]]] = {name: [[], [], []] for name in modules}
+    for place, images in enumerate((probes.clean, probes.deformed, probes.noisy)):
+        for batch in images.split(batch_size):
+
+            def keep(name: str, output: Tensor, place: int = place) -> None:
+                kept[name][place].append(output.detach().flatten(1).to("cpu", torch.float32, copy=True))
+
+            with _hooked(modules, keep):
+                model(batch)
+    return {name: (torch.cat(a), torch.cat(b), torch.cat(c)) for name, (a, b, c) in kept.items()}
+
+
+def _summed(name: str, clean: Tensor, deformed: Tensor, noisy: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(||f(tau x) - f(x)||^2, ||f(x + eta) - f(x)||^2, ||f(x) - f(z)||^2 / 2 of all pairs), float64."""
+    for values in (clean, deformed, noisy):
+        if not bool(torch.isfinite(values).all()):
+            raise InputError("model output", f"of {name} not finite", "must be finite")
+    moved = [((other - clean).double() ** 2).sum(1).numpy() for other in (deformed, noisy)]
+    centred = (clean - clean.mean(0)).double()
+    products = (centred @ centred.T).numpy()
+    squares = np.diag(products)
+    return moved[0], moved[1], np.maximum((squares[:, None] + squares[None, :]) / 2 - products, 0)
+
+
+def _bootstrap_weights(count: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each image is drawn, shape (1 + resamples, count); the first row is the sample itself."""
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    return np.concatenate([np.ones((1, count)), drawn.reshape(-1, count)]).astype(float)
+
+
+def _estimates(
+    deformed: np.ndarray, noisy: np.ndarray, pairs: np.ndarray, weights: np.ndarray, confidence: float
+) -> tuple[Estimate, Estimate, Estimate]:
+    """D, G and R, with percentile intervals; pairs are averaged over distinct draws, as `measure_outputs` does."""
+    count = len(deformed)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = 2 * np.einsum("wi,ij,wj->w", weights, pairs, weights, optimize=True) / (count * (count - 1))
+        values = np.stack([weights @ deformed / count / spread, weights @ noisy / count / spread])
+        values = np.concatenate([values, values[:1] / values[1:]])
+    tail = (1 - confidence) / 2
+    return tuple(  # type: ignore[return-value]
+        Estimate(float(row[0]), *_interval(row[1:], tail), count, confidence) for row in values
+    )
+
+
+def _interval(drawn: np.ndarray, tail: float) -> tuple[float, float]:
+    """NaN without draws, or where the statistic is not defined: of an output that is the same for all images, say."""
+    if not len(drawn) or not np.all(np.isfinite(drawn)):
+        return math.nan, math.nan
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,0 +1,155 @@
+"""The steps of an image net's training, epoch after epoch, and its state in between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from empirical.nets.evaluation import evaluation
+from empirical.training.checkpoints import Checkpoint, optimizer_state, restore_optimizer
+from empirical.training.config import ImageConfig, config_hash
+from empirical.training.recipe import crop_and_flip, recipe
+from theory.common.errors import InputError
+
+__all__ = ["Descent", "Progress", "usable"]
+
+#: Called with the fraction of the training done, in [0, 1].
+Progress = Callable[[float], None]
+
+
+#: Part of every checkpoint; to be raised when what is in one changes.
+_REVISION = 2
+
+
+def usable(saved: Checkpoint | None, model: nn.Module, data: str | None) -> Checkpoint | None:
+    """The checkpoint if it is of this version, such a model and these images; else None: the run begins anew."""
+    if saved is None or saved.facts.get("revision") != _REVISION or saved.facts.get("data") != data:
+        return None
+    shapes = {name: value.shape for name, value in model.state_dict().items()}
+    return saved if {name: value.shape for name, value in saved.part("model").items()} == shapes else None
+
+
+class Descent:
+    """The steps: epoch after epoch, the training set as bytes on the device, a batch at a time as numbers."""
+
+    def __init__(
+        self, config: ImageConfig, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> None:
+        self.config, self.model, self.generator = config, model, generator
+        # The subset is in random order, so that any part of it is a random one.
+        held = math.ceil(config.held_out * len(images)) if config.weights == "best" else 0
+        self.held = images[:held], labels[:held]
+        self.images, self.labels = images[held:], labels[held:]
+        self.recipe = recipe(config, model, len(self.images))
+        last = self.recipe.epochs
+        spaced = np.geomspace(1, last, config.records + 1)[:-1] if config.records else np.empty(0)
+        self.recorded = {int(epoch) for epoch in spaced.round()} - {last}
+        self.loss, self.epoch = math.inf, last
+        self._best: tuple[tuple[float, float], dict[str, Tensor]] | None = None
+        self.optimizer, self.schedule = self.recipe.make(model)
+        self.done = 0
+
+    def state(
+        self, rows: list[dict[str, Any]], seconds: float, log: list[dict[str, float]], data: str | None
+    ) -> Checkpoint:
+        """All that the epochs to come depend on, and what was measured so far."""
+        optimizer = optimizer_state(self.optimizer)
+        best: dict[str, Tensor] = {} if self._best is None else self._best[1]
+        tensors = {
+            **{f"model/{name}": value for name, value in self.model.state_dict().items()},
+            **{f"optimizer/{name}": value for name, value in optimizer.tensors.items()},
+            **{f"best/{name}": value for name, value in best.items()},
+            "random/batches": self.generator.get_state(),
+            "random/layers": torch.get_rng_state(),
+        }
+        if self.images.device.type == "cuda":
+            tensors["random/cuda"] = torch.cuda.get_rng_state(self.images.device)
+        facts = {
+            "revision": _REVISION, "config": config_hash(self.config), "data": data, "rows": rows, "log": log,
+            "seconds": seconds, "done": self.done, "loss": self.loss,
+            "epoch": self.epoch, "score": None if self._best is None else self._best[0],
+            "groups": optimizer.facts["groups"], "schedule": self.schedule.state_dict(),
+        }  # fmt: skip
+        return Checkpoint(tensors, facts)
+
+    def restore(self, saved: Checkpoint, path: str) -> float:
+        """Go on from there; the seconds that it took to get there."""
+        facts = saved.facts
+        if facts["config"] != config_hash(self.config):
+            raise InputError("checkpoint", path, "is that of another configuration")
+        self.model.load_state_dict(saved.part("model"))
+        restore_optimizer(self.optimizer, saved.part("optimizer"), facts["groups"])
+        self.schedule.load_state_dict(facts["schedule"])
+        if facts["score"] is not None:
+            self._best = (facts["score"][0], facts["score"][1]), saved.part("best")
+        random = saved.part("random")
+        self.generator.set_state(random["batches"])
+        torch.set_rng_state(random["layers"])
+        if "cuda" in random:
+            torch.cuda.set_rng_state(random["cuda"], self.images.device)
+        self.done, self.loss, self.epoch = facts["done"], facts["loss"], facts["epoch"]
+        return float(facts["seconds"])
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the next step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def epochs(self, progress: Progress | None) -> Iterator[int]:
+        """Train, and stop after every epoch for the caller to look at the model."""
+        for epoch in range(self.done + 1, self.recipe.epochs + 1):
+            self.model.train()
+            total = torch.zeros((), device=self.images.device)
+            for places in self.recipe.epoch(len(self.images), self.generator):
+                loss = self._loss(places.to(self.images.device))
+                self.optimizer.zero_grad()
+                loss.backward()
+                self.optimizer.step()
+                self.schedule.step()
+                total += loss.detach() * len(places)
+            self.loss = float(total) / len(self.images)
+            if not math.isfinite(self.loss):
+                self._refuse(f"the loss became {self.loss} in epoch {epoch}")
+            self._keep_the_best(epoch)
+            self.done = epoch
+            if progress is not None:
+                progress(epoch / self.recipe.epochs)
+            yield epoch
+
+    def _loss(self, places: Tensor) -> Tensor:
+        images = self.images[places]
+        if self.recipe.augmented:
+            images = crop_and_flip(images, self.generator)
+        inputs = (images.float() / 255).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            return functional.cross_entropy(self.model(inputs), self.labels[places])
+
+    def _keep_the_best(self, epoch: int) -> None:
+        """Fewest errors on the held-out part, and of epochs with as many the least loss there."""
+        if not len(self.held[0]):
+            return
+        with evaluation(self.model):
+            logits = torch.cat([self.model(part.float() / 255) for part in self.held[0].split(500)])
+            wrong = float((logits.argmax(1) != self.held[1]).float().mean())
+            score = wrong, float(functional.cross_entropy(logits, self.held[1]))
+        if self._best is None or score < self._best[0]:
+            self._best = score, {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.epoch = epoch
+
+    def finish(self) -> None:
+        """Put the weights that are kept into the model, in eval mode."""
+        if self._best is not None:
+            self.model.load_state_dict(self._best[1])
+        with evaluation(self.model):  # the last step comes after the last loss
+            if not bool(torch.isfinite(self.model(self.images[:500].float() / 255)).all()):
+                self._refuse("the net's outputs became infinite")
+        self.model.eval()
+
+    def _refuse(self, what: str) -> None:
+        raise InputError("learning_rate", self.recipe.learning_rate, f"{what}; lower it")

@@ -1,0 +1,37 @@
+"""The manuscript's figures, from the committed tables alone, into `build/paper`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from compare.report.figures import save
+from paper.figures.curves import error_figure, stability_curves
+from paper.figures.displacement import against_displacement
+from paper.figures.folding import phase_diagram
+from paper.figures.layers import layers
+from paper.figures.plots import LOOK
+from paper.figures.samples import samples
+from paper.figures.stripe import stripe
+
+BUILD = Path(__file__).parents[2] / "build" / "paper"
+#: What the text may show, by the name that it uses.
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "samples": samples,
+    "folding": phase_diagram,
+    "stripe": stripe,
+    "curves": stability_curves,
+    "errors": error_figure,
+    "displacement-fashion-mnist": partial(against_displacement, "fashion-mnist"),
+    "layers": layers,
+}
+
+
+def draw(name: str, folder: Path = BUILD, suffix: str = ".pdf") -> Path:
+    """Draw the figure `name` and write it into `folder`."""
+    with mpl.rc_context(LOOK):
+        return save(FIGURES[name](), folder / f"{name}{suffix}")

@@ -1,0 +1,61 @@
+"""What goes with the test error: the law eps_t = a R_f^b, and correlations across nets with their tests."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from compare import fit_error_law
+from compare.contrasts.correlations import EVERYWHERE, LEVEL, Correlations, correlations
+from paper.numbers.formats import full, short
+from paper.numbers.image_table import TASKS, image_table
+from theory import InputError
+
+_SYMBOLS = {"relative_stability": "R_f", "diffeo_stability": "D_f"}
+_NAMES = {**TASKS, EVERYWHERE: "both data sets together"}
+
+
+def numbers() -> dict[str, str]:
+    table = image_table()
+    trained = table[table["stage"] == "trained"]
+    found = {}
+    for task in TASKS:
+        law = fit_error_law(trained[trained["task"] == task])
+        if law.unit != "series" or not math.isfinite(law.exponent.error):
+            raise InputError("image_curves.csv", task, "has fewer than three nets; the text needs more")
+        found[f"{task}.law.exponent"], found[f"{task}.law.amplitude"] = full(law.exponent), short(law.amplitude)
+    every = correlations(trained)
+    for where in (*TASKS, EVERYWHERE):
+        found[f"correlations.{where}"] = correlation_sentence(every, where)
+    return found | {"correlations.level": f"{LEVEL:g}", "correlations.nets": _nets(trained)}
+
+
+def _nets(trained: pd.DataFrame) -> str:
+    return str(trained["architecture"].nunique())
+
+
+def correlation_sentence(found: Correlations, where: str) -> str:
+    """Pooled correlations of log eps_t with log R_f and log D_f, and which of the two goes with it more closely."""
+    clauses = []
+    for x, symbol in _SYMBOLS.items():
+        rows = found.pick("pooled", x, where)
+        if not rows:
+            raise InputError("image_curves.csv", where, "has no P at which three nets or more stand; the text needs it")
+        (row,) = rows
+        word = "goes" if row.p_pearson < LEVEL else "is not seen to go"
+        numbers = f"r = {short(row.pearson)}, p = {row.p_pearson:.2g}, ranks {_two_digits(row.spearman.value)}"
+        clauses.append(f"${symbol}$ {word} with $epsilon_t$ ({numbers})")
+    test = found.test("diffeo_stability", where)
+    if test is None:
+        raise InputError("image_curves.csv", where, "allows no test of R_f against D_f; the text needs it")
+    if test.p_value >= LEVEL:
+        which = "which of the two goes with it more closely cannot be told"
+    else:
+        which = f"${'R_f' if test.difference.value > 0 else 'D_f'}$ goes with it more closely"
+    sizes = f"n = {test.nets} nets at {test.strata} P"
+    return f"on {_NAMES[where]} {' and '.join(clauses)}; {which} (p = {test.p_value:.2g}, {sizes})"
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.2f}".replace("-", "\u2212")

@@ -1,0 +1,171 @@
+"""Curves that were cut off go on where they stopped, and nothing that is kept is taken for something else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from theory import FlowConfig, InputError, Stripe, curve, simulate
+from theory.flow import simulation as flow
+from theory.runs import curves
+
+CONFIG = FlowConfig(width=50, test_size=500, unfit_fractions=(0.9, 0.5))
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """(P, seed) of every trajectory that this process computes from here on."""
+    done: list[tuple[int, int]] = []
+    original = curves.simulate_many
+
+    def simulate_many(task, train_size, config, *, seeds, **options):  # type: ignore[no-untyped-def]
+        done.extend((train_size, seed) for seed in seeds)
+        return original(task, train_size, config, seeds=seeds, **options)
+
+    monkeypatch.setattr(curves, "simulate_many", simulate_many)
+    return done
+
+
+def test_what_is_kept_is_not_computed_again(tmp_path: Path, computed: list[tuple[int, int]]) -> None:
+    expected = curve(Stripe(5), [32, 64], [0, 1], CONFIG)
+    computed.clear()
+    curve(Stripe(5), [32], [1], CONFIG, store=tmp_path)
+    parts: list[float] = []
+    table = curve(Stripe(5), [32, 64], [0, 1], CONFIG, store=tmp_path, progress=lambda part, done: parts.append(part))
+    assert sorted(computed) == [(32, 0), (32, 1), (64, 0), (64, 1)]
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    assert len(parts) == 4
+    assert parts == sorted(parts)
+    assert parts[-1] == 1
+    again = curve(Stripe(5), [32, 64], [0, 1], CONFIG, store=tmp_path)
+    assert len(computed) == 4
+    pd.testing.assert_frame_equal(again, expected, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "config"),
+    [
+        (Stripe(6), {}, CONFIG),
+        (Stripe(5, (-0.3, 1.0)), {}, CONFIG),
+        (Stripe(5), {"neuron_seed": 3}, CONFIG),
+        (Stripe(5), {"backend": "numpy"}, CONFIG),
+        (Stripe(5), {}, replace(CONFIG, loss="hinge")),
+        (Stripe(5), {}, replace(CONFIG, unfit_fractions=(0.9, 0.4))),
+    ],
+)
+def test_other_settings_share_nothing(
+    task: Stripe, options: dict[str, object], config: FlowConfig, tmp_path: Path, computed: list[tuple[int, int]]
+) -> None:
+    curve(Stripe(5), [32], [0], CONFIG, store=tmp_path)
+    curve(task, [32], [0], config, store=tmp_path, **options)  # type: ignore[arg-type]
+    assert len(computed) == 2
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "no object", "no rows", "other settings", "other seed"])
+def test_a_damaged_file_is_computed_again(damage: str, tmp_path: Path, computed: list[tuple[int, int]]) -> None:
+    expected = curve(Stripe(5), [32], [0], CONFIG, store=tmp_path)
+    (kept,) = tmp_path.rglob("*.json")
+    text = kept.read_text()
+    content = json.loads(text)
+    if damage == "other settings":
+        content["settings"]["config"]["width"] = 51
+    content["seed"] += damage == "other seed"
+    if damage == "no rows":
+        content["rows"] = [1]
+    damaged = {"truncated": text[: len(text) // 2], "empty": "", "no object": "null"}
+    kept.write_text(damaged.get(damage, json.dumps(content)))
+    with pytest.warns(RuntimeWarning, match=r"P32-seed0.json in the store is computed again"):
+        table = curve(Stripe(5), [32], [0], CONFIG, store=tmp_path)
+    assert len(computed) == 2
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    assert kept.read_text().split('"seconds"')[0] == text.split('"seconds"')[0]
+
+
+def test_a_trajectory_that_gave_up_warns_each_time(tmp_path: Path, computed: list[tuple[int, int]]) -> None:
+    config = FlowConfig(width=50, test_size=100, max_steps=400, unfit_fractions=(0.9, 0.0))
+    for _ in range(2):
+        with pytest.warns(RuntimeWarning, match=r"P = 64, seed 0: max_steps .* 1 of 2 records are missing"):
+            table = curve(Stripe(5), [64], [0], config, store=tmp_path)
+        assert table["stage"].tolist() == ["q=0.9"]
+    assert len(computed) == 1
+
+
+def test_one_seed_that_fails_loses_none_of_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeds in one launch, as a GPU has them: those that end are kept although one leaves the range of float32."""
+    original = flow._Flow.run
+
+    def run(self, progress):  # type: ignore[no-untyped-def]
+        answer = original(self, progress)
+        response = yield next(answer)
+        for _ in range(5 if self.seed == 1 else 10**9):
+            try:
+                response = yield answer.send(response)
+            except StopIteration as end:
+                return end.value
+        raise InputError("scale", 1.0, "the flow left the range")
+
+    monkeypatch.setattr(flow._Flow, "run", run)
+    monkeypatch.setattr(curves, "_grouped", lambda jobs, together: [(32, (0, 1, 2))])
+    with pytest.raises(InputError, match="left the range"):
+        curve(Stripe(5), [32], [0, 1, 2], CONFIG, store=tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("P*.json")) == ["P32-seed0.json", "P32-seed2.json"]
+
+
+def test_numpy_integers_are_integers(tmp_path: Path) -> None:
+    table = curve(Stripe(5), np.array([32]), np.arange(1), CONFIG, neuron_seed=np.int64(3), store=tmp_path)
+    assert len(table) == 2
+    json.dumps(simulate(Stripe(5), np.int64(32), CONFIG, seed=np.int64(0), neuron_seed=np.int64(3)).summary())
+    with pytest.raises(InputError, match=r"neuron_seed = -1: must be"):
+        curve(Stripe(5), [32], [0], CONFIG, neuron_seed=-1)
+
+
+def test_a_file_is_no_store(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(InputError, match=r"store = .*: cannot be made a folder"):
+        curve(Stripe(5), [32], [0], CONFIG, store=file)
+
+
+_SCRIPT = """
+from theory import FlowConfig, Stripe, curve
+if __name__ == "__main__":
+    config = FlowConfig(width=50, test_size=500, unfit_fractions=(0.9, 0.5))
+    curve(Stripe(5), [32, 64, 128, 256], range(8), config, workers={workers}, store={store!r})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_after_a_kill_the_same_call_goes_on(workers: int, tmp_path: Path, computed: list[tuple[int, int]]) -> None:
+    """kill -9 of the process and its workers once a few of 32 trajectories are there; then the rest, and only it."""
+    script = tmp_path / "run.py"
+    script.write_text(_SCRIPT.format(workers=workers, store=str(tmp_path / "store")))
+    environment = {**os.environ, "PYTHONPATH": str(Path(curves.__file__).parents[2]), "NUMBA_NUM_THREADS": "1"}
+    run = subprocess.Popen([sys.executable, str(script)], env=environment, start_new_session=True)
+    store = tmp_path / "store"
+    try:
+        until = time.monotonic() + 120
+        while len(list(store.rglob("P*.json"))) < 3 and run.poll() is None and time.monotonic() < until:
+            time.sleep(0.005)
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    kept = len(list(store.rglob("P*.json")))
+    assert 3 <= kept < 32
+    config = FlowConfig(width=50, test_size=500, unfit_fractions=(0.9, 0.5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = curve(Stripe(5), [32, 64, 128, 256], range(8), config, store=store)
+    assert len(computed) == 32 - kept
+    pd.testing.assert_frame_equal(table, curve(Stripe(5), [32, 64, 128, 256], range(8), config), check_exact=True)

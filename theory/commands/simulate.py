@@ -1,0 +1,146 @@
+"""The command `relstab theory simulate`, and the list of theory's commands."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import tyro
+
+from theory.commands.predict import Predict
+from theory.common.errors import require_integer
+from theory.common.estimate import Estimate, geometric_mean, mean
+from theory.common.table import require_table_path, write_table
+from theory.common.terminal import Terminal, command_line
+from theory.jobs.executors import chosen_executor
+from theory.model.configuration import FlowConfig
+from theory.model.tasks import Cylinder, Stripe
+from theory.runs.curves import curve
+from theory.runs.store import Finished
+
+__all__ = ["COMMANDS", "Simulate"]
+
+_FLOW = FlowConfig()
+
+
+@dataclass(frozen=True)
+class Simulate:
+    """Solve the simple model at finite P: R_f, compression and test error of the gradient flow on stripe or cylinder.
+
+    For example:
+    - `relstab theory simulate --train-sizes 512 1024 2048 --seeds 4`
+    - `relstab theory simulate --train-size 4096 --dim 10 --loss hinge --json`
+    - `relstab theory simulate --train-sizes 512 2048 --seeds 8 --workers 2 --store runs --output curve.csv`
+    - `relstab theory simulate --train-sizes 512 2048 --informative-dim 2 --noise-norms 0.1 1`
+    """
+
+    train_sizes: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--train-size"])]
+    """P, one or more numbers of training points."""
+    dim: int = 30
+    """d, dimension of the points."""
+    informative_dim: int = 1
+    """d_par, directions that the label depends on: 1 is the stripe, 2 and more the cylinder."""
+    seeds: int = 1
+    """Number of seeds; each draws its own points and neurons."""
+    seed: int = 0
+    """The first seed."""
+    neuron_seed: int | None = None
+    """Draws the initial neurons; by default every seed draws its own."""
+    width: int = _FLOW.width
+    """h, number of neurons."""
+    scale: float = _FLOW.scale
+    """alpha; towards 0 the net learns features, towards infinity it is lazy; inf is that limit, at infinite width."""
+    loss: str = _FLOW.loss
+    """hinge, softhinge or squaredhinge."""
+    unfit_fractions: tuple[float, ...] = _FLOW.unfit_fractions
+    """q, falling: the state is recorded when this fraction of points has yet to reach the margin."""
+    dtype: str = _FLOW.dtype
+    """float32 or float64."""
+    integrator: str = _FLOW.integrator
+    """euler, exponential, or auto: euler for the hinge, exponential else."""
+    weight_change: float = _FLOW.weight_change
+    """Largest relative change of the parameters in a step."""
+    output_change: float = _FLOW.output_change
+    """Largest change of F at any training point in a step."""
+    skip: bool = _FLOW.skip
+    """Points that provably cannot matter are left out, unless told not to."""
+    max_steps: int = _FLOW.max_steps
+    """Steps after which a trajectory is given up, with a warning."""
+    test_size: int = _FLOW.test_size
+    """Fresh points on which R_f and the test error are measured."""
+    noise_norms: tuple[float, ...] = _FLOW.noise_norms
+    """Norms of noise at which R_f is measured besides the limit of small noise."""
+    backend: str = "auto"
+    """Kernel: numpy, numba, cupy (needs a CUDA device) or auto, which is numba."""
+    workers: int = 1
+    """Processes that share the trajectories."""
+    ray: str | None = None
+    """Share them on a Ray cluster instead: its address, auto, or local for one of this machine; workers bounds them."""
+    store: Path | None = None
+    """Folder that keeps finished trajectories; what is there is not computed again."""
+    output: Path | None = None
+    """Curve table to write, .csv or .parquet."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> dict[str, Any]:
+        terminal = Terminal(self.json)
+        require_integer("informative_dim", self.informative_dim, 1)
+        task = Stripe(self.dim) if self.informative_dim == 1 else Cylinder(self.dim, self.informative_dim)
+        require_integer("seeds", self.seeds, 1)
+        require_integer("seed", self.seed, 0)
+        config = FlowConfig(**{item.name: getattr(self, item.name) for item in fields(FlowConfig)})
+        if self.output is not None:
+            require_table_path("output", self.output)
+        with terminal.progress("theory") as report:
+
+            def show(part: float, finished: Finished) -> None:
+                report(part, f"P = {finished.train_size}, seed {finished.seed}")
+
+            table = curve(
+                task, self.train_sizes, range(self.seed, self.seed + self.seeds), config,
+                neuron_seed=self.neuron_seed, backend=self.backend, workers=chosen_executor(self.workers, self.ray),
+                store=self.store,
+                progress=show,
+            )  # fmt: skip
+        rows = _by_size_and_stage(table)
+        terminal.table(
+            f"{task.name}, one hidden layer of {'infinitely many' if config.lazy else self.width}, "
+            f"alpha = {self.scale:g}, {self.loss}; "
+            "geometric means over n seeds",
+            ["P", "q", "noise", "n", "R_f", "Lambda", "test error"],
+            [
+                [str(size), stage.removeprefix("q="), norm, str(estimates[0].n), *(e.short for e in estimates)]
+                for (size, stage, norm), estimates in rows.items()
+            ],
+        )
+        if self.output is not None:
+            comment = command_line("theory simulate", self, ("output", "json", "workers", "ray", "store"))
+            write_table(table, self.output, comment=comment)
+            terminal.line(f"wrote {self.output}")
+        return {
+            "task": task.name,
+            "output": None if self.output is None else str(self.output),
+            "rows": json.loads(table.dropna(axis=1, how="all").to_json(orient="records")),
+        }
+
+
+def _by_size_and_stage(table: pd.DataFrame) -> dict[tuple[int, str, str], tuple[Estimate, ...]]:
+    """(R_f, Lambda, test error) over seeds, for each P, stage and norm of the noise, in their order."""
+    result: dict[tuple[int, str, str], tuple[Estimate, ...]] = {}
+    for _, group in table.groupby(["train_size", "stage", "displacement"], sort=False, dropna=False):
+        first = group.iloc[0]
+        norm = float(first["displacement"])
+        result[int(first["train_size"]), str(first["stage"]), "small" if math.isnan(norm) else f"{norm:g}"] = (
+            geometric_mean(group["relative_stability"].to_numpy()),
+            geometric_mean(group["compression"].to_numpy()),
+            mean(group["test_error"].to_numpy()),
+        )
+    return result
+
+
+COMMANDS = {"theory simulate": Simulate, "theory predict": Predict}

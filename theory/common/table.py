@@ -1,0 +1,238 @@
+"""The curve table: the one interface between theory, measurement and comparison.
+
+Whoever produces R_f(P) emits rows of this table: a theory, a net trained on stripes or on images, a
+published table, a user's own spreadsheet. One row is one measured net at one stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from theory.common.errors import InputError
+from theory.common.files import require_writable_parent, write_whole
+
+__all__ = [
+    "COLUMNS",
+    "KEY",
+    "REQUIRED",
+    "Column",
+    "curve_table",
+    "read_table",
+    "require_table_path",
+    "validate_table",
+    "write_table",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its kind, whether it must be there, the range of its values and its meaning."""
+
+    kind: Literal["text", "integer", "real"]
+    meaning: str
+    required: bool = False
+    minimum: float = -np.inf
+    maximum: float = np.inf
+
+
+COLUMNS: Mapping[str, Column] = {
+    "source": Column("text", "who produced the row: theory, stripe-net, image-net, published, ...", True),
+    "task": Column("text", "what was learnt: stripe-d30, fashion-mnist, digits, ...", True),
+    "architecture": Column("text", "one-hidden-h1000, lenet, resnet-small, ...", True),
+    "variant": Column("text", "what else tells it apart, if not the usual: hinge, alpha=0.01, batch 8, ..."),
+    "train_size": Column("integer", "P, number of training points", True, 1),
+    "seed": Column("integer", "seed of the run", True, 0),
+    "stage": Column("text", "initial, trained, or the unfit fraction as q=0.3", True),
+    "average": Column("text", "average over images: mean, median, coordinate-median"),
+    "cutoff": Column("integer", "c, largest mode number of the diffeomorphisms", minimum=2),
+    "displacement": Column("real", "delta in pixels (images), |nu| (stripe)", minimum=0),
+    "temperature": Column("real", "T of the diffeomorphisms", minimum=0),
+    "diffeo_stability": Column("real", "D_f", minimum=0),
+    "diffeo_stability_low": Column("real", "lower end of its interval", minimum=0),
+    "diffeo_stability_high": Column("real", "upper end of its interval", minimum=0),
+    "noise_stability": Column("real", "G_f", minimum=0),
+    "noise_stability_low": Column("real", "lower end of its interval", minimum=0),
+    "noise_stability_high": Column("real", "upper end of its interval", minimum=0),
+    "relative_stability": Column("real", "R_f = D_f / G_f", True, 0),
+    "relative_stability_low": Column("real", "lower end of its interval", minimum=0),
+    "relative_stability_high": Column("real", "upper end of its interval", minimum=0),
+    "test_error": Column("real", "eps_t, fraction of test points misclassified", minimum=0, maximum=1),
+    "train_error": Column("real", "fraction of training points misclassified", minimum=0, maximum=1),
+    "unfit_fraction": Column("real", "q, fraction of training points within the margin", minimum=0, maximum=1),
+    "compression": Column("real", "Lambda, ratio of weight along and across the stripe's direction", minimum=0),
+    "folded_fraction": Column("real", "fraction of the fields used that fold", minimum=0, maximum=1),
+    "seconds": Column("real", "wall time of the run", minimum=0),
+}
+REQUIRED = tuple(name for name, column in COLUMNS.items() if column.required)
+#: No two rows of a table agree in all of these.
+KEY = (
+    "source", "task", "architecture", "variant", "train_size", "seed", "stage",
+    "average", "cutoff", "displacement", "temperature",
+)  # fmt: skip
+
+_DTYPES = {"text": "str", "integer": "Int64", "real": "float64"}
+
+
+def curve_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows (mappings from column names to values) as a valid curve table; absent columns become empty."""
+    rows = list(rows)
+    frame = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(REQUIRED))
+    return validate_table(frame)
+
+
+def validate_table(table: pd.DataFrame, origin: str = "table", *, origins: Sequence[str] | None = None) -> pd.DataFrame:
+    """A copy of `table` with every column of the schema, in order, typed; further columns come last.
+
+    Raises
+    ------
+    InputError
+        If a required column is absent or has gaps, a value is of the wrong kind or out of range, or two
+        rows agree in all columns of `KEY`. The message names `origin`, the column and the first bad value; of two
+        rows that agree, also where they come from, if `origins` tells the file of each row.
+    """
+    missing = [name for name in REQUIRED if name not in table.columns]
+    if missing:
+        header = ", ".join(map(str, table.columns))
+        hint = "; columns must be separated by commas" if ";" in header or "\t" in header else ""
+        raise InputError(origin, header, f"lacks the columns {', '.join(missing)}{hint}")
+    columns: dict[str, pd.Series] = {}
+    for name, column in COLUMNS.items():
+        if name in table.columns:
+            columns[name] = _typed(table[name], name, column, origin)
+        else:
+            empty: Any = "" if column.kind == "text" else (pd.NA if column.kind == "integer" else np.nan)
+            columns[name] = pd.Series([empty] * len(table), index=table.index, dtype=_DTYPES[column.kind])
+    extra = {str(name): table[name] for name in table.columns if name not in COLUMNS}
+    valid = pd.DataFrame({**columns, **extra}).reset_index(drop=True)
+    twice = valid.duplicated(subset=list(KEY))
+    if twice.any():
+        second = int(np.argmax(twice))
+        first = int(np.argmax(_same_key(valid, second)))
+        where = [] if origins is None else list(dict.fromkeys(origins[i] for i in (first, second)))
+        files = f" of {' and '.join(where)}" if where else ""
+        raise InputError(origin, _row_words(valid.iloc[second]), f"two rows{files} are the same")
+    return valid
+
+
+def _same_key(valid: pd.DataFrame, row: int) -> pd.Series:
+    """Which rows agree with that one in all of `KEY`, gaps being alike."""
+    numbers = valid.groupby(list(KEY), dropna=False, sort=False).ngroup()
+    return numbers == numbers.iloc[row]
+
+
+def _row_words(row: pd.Series) -> str:
+    """A row by what tells it from others, in a few words."""
+    words = [*(row[name] for name in ("source", "task", "architecture", "variant")), f"train_size {row['train_size']}",
+             f"seed {row['seed']}", row["stage"]]  # fmt: skip
+    return ", ".join(word for word in words if word)
+
+
+def _typed(values: pd.Series, name: str, column: Column, origin: str) -> pd.Series:
+    """`values` in the column's type, checked against its range."""
+    where = f"{origin}, column {name}"
+    if column.kind == "text":
+        text = values.astype("object").where(values.notna(), "").astype("str")
+        if column.required and (text == "").any():
+            raise InputError(where, "", "must not be empty")
+        return text
+    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    wrong = numbers.isna() & values.notna()
+    if column.kind == "integer":
+        wrong |= numbers.notna() & (numbers != numbers.round())
+    if column.required:
+        wrong |= numbers.isna()
+    # Whole numbers beyond 2^53 are not exact in the floating point that tables are read through.
+    maximum = min(column.maximum, 2.0**53) if column.kind == "integer" else column.maximum
+    wrong |= numbers.notna() & (np.isinf(numbers) | (numbers < column.minimum) | (numbers > maximum))
+    if wrong.any():
+        kind = {"integer": "a whole number", "real": "a finite number"}[column.kind]
+        bounds = "".join(
+            f", {words} {bound:g}"
+            for words, bound in (("at least", column.minimum), ("at most", maximum))
+            if np.isfinite(bound)
+        )
+        raise InputError(where, str(values[wrong].iloc[0]), f"must be {kind}{bounds}")
+    return numbers.astype("Int64") if column.kind == "integer" else numbers
+
+
+_SUFFIXES = (".csv", ".parquet")
+
+
+def require_table_path(parameter: str, path: str | Path) -> Path:
+    """`path` if a table can be written there, asked before a long computation; InputError otherwise."""
+    target = Path(path)
+    if target.suffix not in _SUFFIXES:
+        raise InputError(parameter, str(path), "must end in .csv or .parquet")
+    return require_writable_parent(parameter, target)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """A curve table from a CSV file (leading lines that start with ``#`` are comments) or a Parquet file.
+
+    Raises
+    ------
+    InputError
+        If the file is not there, cannot be parsed, or does not hold a valid curve table.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise InputError("table", str(path), "no such file")
+    if source.suffix not in _SUFFIXES:
+        raise InputError("table", str(path), "must end in .csv or .parquet")
+    try:
+        table = pd.read_parquet(source) if source.suffix == ".parquet" else _read_csv(source)
+    except ImportError as error:
+        raise InputError("table", str(path), "Parquet files need `pip install 'relstab[parquet]'`") from error
+    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError("table", str(path), f"cannot be read ({reason})") from error
+    return validate_table(table, origin=str(path))
+
+
+def _read_csv(source: Path) -> pd.DataFrame:
+    """Text stays text: a task called NA, or 007, or with a # in it, is meant so."""
+    with source.open(encoding="utf-8-sig") as stream:
+        comments = 0
+        while stream.readline().startswith("#"):
+            comments += 1
+    numbers = [name for name, column in COLUMNS.items() if column.kind != "text"]
+    return pd.read_csv(
+        source,
+        encoding="utf-8-sig",
+        skiprows=comments,
+        dtype={name: "str" for name, column in COLUMNS.items() if column.kind == "text"},
+        keep_default_na=False,
+        na_values={name: ["", "NA", "NaN", "nan"] for name in numbers},
+    )
+
+
+def write_table(table: pd.DataFrame, path: str | Path, comment: str = "", digits: int = 7) -> Path:
+    """Validate `table` and write it to a .csv or .parquet file, whole or not at all; return the path.
+
+    Columns without any value are left out. `comment` (one or more lines, CSV only) goes in front, each
+    line behind ``# ``: the command that made the table, say. `digits` are those of the numbers in a CSV; 17
+    keep every bit.
+    """
+    target = require_table_path("table", path)
+    valid = validate_table(table)
+    filled = [name for name in valid.columns if name in REQUIRED or (valid[name].notna() & (valid[name] != "")).any()]
+    slim = valid[filled]
+
+    def write(aside: Path) -> None:
+        if target.suffix == ".parquet":
+            slim.to_parquet(aside, index=False)
+            return
+        with aside.open("w", encoding="utf-8", newline="") as stream:
+            stream.writelines(f"# {line}\n" for line in comment.splitlines())
+            slim.to_csv(stream, index=False, float_format=f"%.{digits}g", lineterminator="\n")
+
+    try:
+        return write_whole(target, write)
+    except ImportError as error:
+        raise InputError("table", str(path), "Parquet files need `pip install 'relstab[parquet]'`") from error

@@ -1,0 +1,1 @@
+"""Independent jobs and where they run: in this process, in several, on a Ray cluster."""

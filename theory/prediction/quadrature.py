@@ -1,0 +1,111 @@
+"""Cells of the informative direction, over which the population's averages are sums."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.special import ndtr
+
+from theory.common.errors import InputError
+from theory.model.losses import loss_value, pull
+from theory.model.tasks import Stripe, Task
+
+__all__ = ["Cells", "Slack"]
+
+#: Where the cells end; of a standard normal mass, 7e-6 lies beyond, and is spread over the cells.
+_END = 4.5
+_FLAT = 1e-7  # a change of y F across a cell below which F counts as constant there
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Cells of x_1, none of which holds an interface.
+
+    Attributes
+    ----------
+    edges : shape (K + 1,), from -4.5 to 4.5
+    width : dx, shape (K,)
+    mass : the normal measure rho dx of each cell, shape (K,); they sum to 1
+    centre : the mean of x_1 within each cell, shape (K,)
+    label : y, shape (K,)
+    """
+
+    edges: np.ndarray
+    width: np.ndarray
+    mass: np.ndarray
+    centre: np.ndarray
+    label: np.ndarray
+
+    @classmethod
+    def of(cls, task: Task, count: int) -> Cells:
+        """About `count` cells of nearly equal width.
+
+        Raises
+        ------
+        InputError
+            If the task is not a `Stripe`, or its interfaces are not within (-4.5, 4.5).
+        """
+        if not isinstance(task, Stripe):
+            raise InputError("task", task.name, "must be a stripe: the prediction knows one informative direction")
+        cuts = (-_END, *task.interfaces, _END)
+        if not -_END < task.interfaces[0] < task.interfaces[1] < _END:
+            raise InputError("interfaces", task.interfaces, f"must lie within -{_END:g} and {_END:g}")
+        parts = [
+            np.linspace(low, high, max(2, round(count * (high - low) / (2 * _END))) + 1)[:-1]
+            for low, high in pairwise(cuts)
+        ]
+        edges = np.concatenate([*parts, [_END]])
+        mass = np.diff(ndtr(edges))
+        density = np.exp(-(edges**2) / 2) / math.sqrt(2 * math.pi)
+        middle = (edges[1:] + edges[:-1]) / 2
+        label = np.where((middle > task.interfaces[0]) & (middle < task.interfaces[1]), 1.0, -1.0)
+        return cls(edges, np.diff(edges), mass / mass.sum(), -np.diff(density) / mass, label)
+
+    @property
+    def count(self) -> int:
+        """K."""
+        return len(self.width)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slack:
+    """What the loss makes of F, averaged over each cell as if F were linear within it.
+
+    With z = y F running from z_0 to z_1 across a cell, the averages of A = -l'(z) and of kappa = l''(z) are
+    (l(z_0) - l(z_1)) / (z_1 - z_0) and (A(z_0) - A(z_1)) / (z_1 - z_0): no width of the loss's turn is too small
+    for the cells, and for the hinge kappa is the delta function at the margin.
+
+    Attributes
+    ----------
+    margin : y F at the middle of each cell, shape (K,)
+    pull : A, shape (K,)
+    curvature : kappa, shape (K,)
+    unfit : the part of each cell where y F < 1, shape (K,)
+    """
+
+    margin: np.ndarray
+    pull: np.ndarray
+    curvature: np.ndarray
+    unfit: np.ndarray
+
+    @classmethod
+    def of(cls, cells: Cells, loss: str, predictor: np.ndarray) -> Slack:
+        """From F at the edges, shape (K + 1,)."""
+        first, last = cells.label * predictor[:-1], cells.label * predictor[1:]
+        middle, rise = (first + last) / 2, last - first
+        flat = np.abs(rise) < _FLAT
+        run = np.where(flat, 1.0, rise)
+        near = 1e-4
+        return cls(
+            middle,
+            np.where(flat, pull(loss, middle), (loss_value(loss, first) - loss_value(loss, last)) / run),
+            np.where(
+                flat,
+                (pull(loss, middle - near) - pull(loss, middle + near)) / (2 * near),
+                (pull(loss, first) - pull(loss, last)) / run,
+            ),
+            np.where(flat, middle < 1, np.clip((1 - np.minimum(first, last)) / np.abs(run), 0, 1)),
+        )

@@ -1,0 +1,199 @@
+"""R_f against P without a fit: the population flow and its linear response, at a cost that P does not enter.
+
+`theory/prediction/README.md` derives the equations; after arXiv 2105.02468, section 5, and arXiv 2007.11471.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Generator, Sequence
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from theory.common.errors import MAXIMUM_SEED, InputError, require_integer
+from theory.flow.simulation import initial_network
+from theory.flow.stepper import LeftRange, Request, Response, State, Stepper, chosen_integrator
+from theory.model.configuration import FlowConfig
+from theory.model.tasks import Task
+from theory.prediction.population import Population, Snapshot, split
+from theory.prediction.predicted import LARGEST_SIZE, PredictedRecord, Prediction
+from theory.prediction.quadrature import Cells
+from theory.prediction.response import Perpendicular
+
+__all__ = ["predict"]
+
+_FEWEST = 20  # cells
+#: Lambda below which terms that are left out are of the order of those that are kept.
+_COMPRESSED = 5.0
+
+
+class _Run:
+    """The population on its way, and the response that follows it."""
+
+    def __init__(self, population: Population, config: FlowConfig) -> None:
+        self.population, self.config = population, config
+        self._latest: Snapshot = population(population.start)
+        self.response = Perpendicular(population, self._latest)
+        integrator = chosen_integrator(config.integrator, config.loss)
+        self.stepper = Stepper(integrator, config.weight_change, config.output_change)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Where the population stands."""
+        return self._latest
+
+    def first(self) -> State:
+        """The start."""
+        return State(self.population.start, self._latest.response, 0.0)
+
+    def step(self, state: State) -> State:
+        """The next state; the response is carried along."""
+        asking: Generator[Request, Response, State] = self.stepper.step(state)
+        before = after = self._latest
+        try:
+            request = next(asking)
+            while True:
+                after = self.population(request.parameters)
+                request = asking.send(after.response)
+        except StopIteration as end:
+            new: State = end.value
+        # The field at the state that was accepted is the last that was asked for.
+        try:
+            self.response.advance(before, after, new.time - state.time)
+        except ArithmeticError as error:
+            raise LeftRange from error
+        self._latest = after
+        return new
+
+    def record(self, target: float, state: State, steps: int) -> PredictedRecord:
+        """What is predicted of this moment."""
+        now = self._latest
+        along = float(np.mean(split(now.parameters)[0] ** 2))
+        spread = self.response.weight_variance()
+        return PredictedRecord(
+            target,
+            self.population.unfit_fraction(now),
+            state.time,
+            steps,
+            self.response.prefactor(now),
+            self.response.floor(now),
+            math.sqrt(along / self.response.start_weight_variance()),
+            math.sqrt(along / spread) if spread > 0 else math.inf,
+            now.predictor,
+            self.response.slope_variance(now),
+            self.response.start_slope_variance(now),
+        )
+
+
+def predict(
+    task: Task,
+    config: FlowConfig | None = None,
+    train_sizes: Sequence[int] = (),
+    *,
+    neuron_seed: int = 0,
+    seed: int | None = None,
+    cells: int = 300,
+    progress: Callable[[float], None] | None = None,
+) -> Prediction:
+    """Predict P R_f, Lambda and F(x_1) at the unfit fractions of `config`, and R_f at any P.
+
+    The population flow is integrated by the steps of `theory.flow.stepper`, and with it the response of the
+    perpendicular weights to the noise of the sample, to first order in 1 / sqrt(P), averaged over that noise
+    exactly; besides, what the perpendicular weights of the start contribute whatever P. Nothing is fitted, and P
+    enters only in the end: R_f = (d / (d - 1)) e / (1 + e) with e = ((d - 1) / d) (prefactor / P + floor).
+
+    Parameters
+    ----------
+    task : a `Stripe`
+    config : as for `simulate`; dtype (it is always double precision), skip, test_size and noise_norms have no
+        meaning here
+    train_sizes : P at which `Prediction` gives R_f, Lambda and the test error
+    neuron_seed : draws the neurons, the same as `simulate(..., neuron_seed=)` with this config and dimension
+    seed : if given, the neurons are instead those that `simulate(..., seed=seed)` draws
+    cells : of the informative direction, from -4.5 to 4.5; 300 give P R_f to about 2 %, see theory/prediction/README.md
+
+    Raises
+    ------
+    InputError
+        If the task is no `Stripe`, an argument is not allowed, or the parameters stop being finite.
+
+    Warns
+    -----
+    RuntimeWarning
+        If it ends before the last record, or where neurons are hardly compressed at P = infinity (large alpha).
+    """
+    # Matrix libraries sum in another order with every number of threads, and theirs would wait for those of the
+    # kernel.
+    with threadpool_limits(1, "blas"):
+        return _predict(task, config, train_sizes, neuron_seed, seed, cells, progress)
+
+
+def _predict(
+    task: Task,
+    config: FlowConfig | None,
+    train_sizes: Sequence[int],
+    neuron_seed: int,
+    seed: int | None,
+    cells: int,
+    progress: Callable[[float], None] | None,
+) -> Prediction:
+    """`predict`, on one thread of the matrix library."""
+    began = time.perf_counter()
+    config = FlowConfig() if config is None else config
+    if isinstance(train_sizes, int):
+        train_sizes = (train_sizes,)
+    sizes = tuple(require_integer("train_sizes", size, 1, LARGEST_SIZE) for size in train_sizes)
+    neuron_seed = require_integer("neuron_seed", neuron_seed, 0)
+    seed = None if seed is None else require_integer("seed", seed, 0, MAXIMUM_SEED)
+    grid = Cells.of(task, require_integer("cells", cells, _FEWEST))
+    if config.lazy:
+        raise InputError("scale", config.scale, "must be finite: in the lazy limit there is no population of neurons")
+    if config.noise_norms:
+        raise InputError("noise_norms", config.noise_norms, "must be empty: the prediction is for small noise")
+    start = initial_network(task, config, seed or 0, neuron_seed if seed is None else None)
+    run = _Run(Population(start, grid, config.loss, config.scale), config)
+    state, steps = run.first(), 0
+    records: list[PredictedRecord] = []
+    while True:
+        unfit = run.population.unfit_fraction(run.snapshot)
+        while len(records) < len(config.unfit_fractions) and unfit <= config.unfit_fractions[len(records)]:
+            records.append(run.record(config.unfit_fractions[len(records)], state, steps))
+        if len(records) == len(config.unfit_fractions):
+            stop_reason = "reached"
+            break
+        if steps == config.max_steps:
+            stop_reason = "max_steps"
+            break
+        if not state.field.velocity.any():
+            stop_reason = "stationary"
+            break
+        try:
+            state = run.step(state)
+        except LeftRange:
+            allowed = f"the population left the range of numbers after {steps} steps; take a scale nearer to 1"
+            raise InputError("scale", config.scale, allowed) from None
+        steps += 1
+        if progress is not None:
+            progress((1 - unfit) / max(1 - config.unfit_fractions[-1], 1e-9))
+    if stop_reason != "reached":
+        warnings.warn(
+            f"prediction: {stop_reason} after {steps} steps at unfit fraction {unfit:.3g}; "
+            f"{len(config.unfit_fractions) - len(records)} of {len(config.unfit_fractions)} records are missing",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    least = min((record.compression for record in records if math.isfinite(record.prefactor)), default=math.inf)
+    if least < _COMPRESSED:
+        warnings.warn(
+            f"prediction at scale {config.scale:g}: Lambda at P = infinity is only {least:.3g} at a record; below "
+            f"{_COMPRESSED:g} terms that it leaves out are as large as it, and R_f may be far larger",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return Prediction(
+        task, config, sizes, None if seed is not None else neuron_seed, seed, grid, tuple(records), stop_reason,
+        steps, run.stepper.rejected, run.population.evaluations, time.perf_counter() - began,
+    )  # fmt: skip
