@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from theory.errors import InputError, require_choice, require_integer
+from theory.common.errors import InputError, require_choice, require_integer
 
 __all__ = ["HIERARCHY_NETS", "ConstantFilterCNN", "HierarchyNet", "ScaleCNN"]
 

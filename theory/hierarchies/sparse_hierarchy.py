@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from theory.errors import MAXIMUM_SEED, InputError, require_choice, require_integer
+from theory.common.errors import MAXIMUM_SEED, InputError, require_choice, require_integer
 from theory.hierarchies.distinct import draw_distinct
 from theory.hierarchies.rules import EMPTY, Level, Placement, draw_level, placement_table
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from theory.errors import InputError, require_choice, require_integer, require_real
+from theory.common.errors import InputError, require_choice, require_integer, require_real
 
 __all__ = ["TwoPoints"]
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from empirical.nets.hierarchy_nets import ConstantFilterCNN, HierarchyNet, ScaleCNN
-from theory.errors import InputError
+from theory.common.errors import InputError
 
 
 def _net(architecture: str, layers: int = 2, width: int = 7, seed: int = 0) -> HierarchyNet:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from theory.errors import InputError
+from theory.common.errors import InputError
 from theory.hierarchies import ScaleDetection, TwoPoints
 from theory.hierarchies.scale_detection import rectified_noise
 

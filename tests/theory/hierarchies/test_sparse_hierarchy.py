@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from theory.errors import InputError
+from theory.common.errors import InputError
 from theory.hierarchies import SparseHierarchy
 from theory.hierarchies.rules import EMPTY, placement_table
 
