@@ -14,9 +14,9 @@ __all__ = ["SERIES_KEY", "series", "stage_order"]
 #: The columns whose values one series shares.
 SERIES_KEY = tuple(name for name in KEY if name not in ("train_size", "seed"))
 
-_SOURCES = ("theory", "stripe-net", "image-net", "published")
+_SOURCES = ("theory", "stripe-net", "hierarchy-net", "image-net", "published")
 #: Added to a label, in this order, where labels would otherwise be the same.
-_FURTHER = ("variant", "architecture", "average", "cutoff", "displacement", "temperature")
+_FURTHER = ("layer", "variant", "architecture", "average", "cutoff", "displacement", "temperature")
 _PREFIX = {"cutoff": "c=", "displacement": "delta=", "temperature": "T="}
 
 
@@ -64,7 +64,7 @@ def _order(key: pd.Series) -> tuple[Hashable, ...]:
     source = str(key["source"])
     rank = _SOURCES.index(source) if source in _SOURCES else len(_SOURCES)
     stage = stage_order(str(key["stage"]))
-    rest = tuple(str(key[name]) for name in ("average", "cutoff", "displacement", "temperature"))
+    rest = tuple(str(key[name]) for name in ("layer", "average", "cutoff", "displacement", "temperature"))
     return (rank, source, str(key["task"]), str(key["architecture"]), str(key["variant"]), stage, rest)
 
 
@@ -101,8 +101,8 @@ def _base(key: pd.Series) -> str:
 
 def _further(key: pd.Series, name: str) -> str:
     value = key[name]
-    if name == "variant":
-        return str(value)  # none is the usual one
+    if name in ("layer", "variant"):
+        return str(value)  # none is the usual one, or the output
     if pd.isna(value) or value == "":
         return f"({name} not given)"
     text = f"{float(value):.3g}" if name in ("cutoff", "displacement", "temperature") else str(value)

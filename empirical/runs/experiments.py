@@ -11,12 +11,17 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from empirical.runs.theory_runs import TheoryConfig
 from empirical.training.config import ImageConfig, StripeConfig, image_side
+from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
 from theory.common.errors import InputError, require_choice, require_integer
 
 __all__ = ["Config", "Experiment", "located", "read_experiments"]
 
-Config = ImageConfig | StripeConfig | TheoryConfig
-_KINDS: dict[str, type[Config]] = {kind.kind: kind for kind in (ImageConfig, StripeConfig, TheoryConfig)}
+Config = ImageConfig | StripeConfig | TheoryConfig | HierarchyConfig | ScaleDetectionConfig
+_KINDS: dict[str, type[Config]] = {
+    kind.kind: kind for kind in (ImageConfig, StripeConfig, TheoryConfig, HierarchyConfig, ScaleDetectionConfig)
+}
+#: Kinds that have several architectures.
+_WITH_NETS = (ImageConfig, HierarchyConfig)
 #: The lists of a grid, by the field of one configuration that each is for.
 _GRID = {"train_size": "train_sizes", "seed": "seeds", "architecture": "architectures"}
 #: What values of a TOML file are called, by their type; dates have several.
@@ -70,13 +75,13 @@ class Experiment:
             object.__setattr__(self, name, tuple(require_integer(name, value, minimum) for value in values))
         if not all(isinstance(name, str) for name in self.architectures):
             raise InputError("architectures", self.architectures, "must be names")
-        if self.architectures and not isinstance(self.base, ImageConfig):
-            raise InputError("architectures", self.architectures, "the stripe has one architecture; leave it out")
+        if self.architectures and not isinstance(self.base, _WITH_NETS):
+            raise InputError("architectures", self.architectures, f"the {self.base.kind} has one architecture; leave it out")
 
     def configs(self) -> list[Config]:
         """The configurations of all runs, large train sizes first within a seed (they take longest)."""
         sizes = sorted(set(self.train_sizes), reverse=True)
-        if not isinstance(self.base, ImageConfig):
+        if not isinstance(self.base, _WITH_NETS):
             return [replace(self.base, train_size=p, seed=s) for s, p in product(self.seeds, sizes)]
         nets = self.architectures or (self.base.architecture,)
         return [

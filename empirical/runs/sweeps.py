@@ -24,6 +24,7 @@ from empirical.data.named_sets import FOLDER_VARIABLE, load_data
 from empirical.runs.experiments import Config, Experiment, located
 from empirical.runs.store import Failure, RunStore
 from empirical.training.config import ImageConfig, StripeConfig, config_to_dict
+from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
 from empirical.training.devices import require_device, visible_gpus
 from empirical.training.images import Run, check, train
 from theory.common.errors import Incomplete, InputError, require_integer, require_real
@@ -70,6 +71,8 @@ def named(config: Config) -> str:
     at = f"P = {config.train_size}, seed {config.seed}"
     if isinstance(config, ImageConfig):
         return f"{config.dataset}, {config.architecture}, {at}"
+    if isinstance(config, HierarchyConfig | ScaleDetectionConfig):
+        return f"{config.problem.name}, {config.net_name}, {at}"
     return f"{config.kind}, d = {config.dim}, {at}"
 
 
@@ -165,7 +168,7 @@ def _require_here(config: Config, options: _Options, data: str | None) -> None:
 
 def _unreached(config: Config, table: pd.DataFrame) -> list[float]:
     """Unfit fractions of a stripe net or a flow that its run did not come to."""
-    if isinstance(config, ImageConfig):
+    if isinstance(config, ImageConfig | HierarchyConfig | ScaleDetectionConfig):
         return []
     stages = set(table["stage"])
     return [fraction for fraction in config.unfit_fractions if f"q={fraction:g}" not in stages]
@@ -180,6 +183,8 @@ def require_distinct_rows(configs: list[Config], data_folder: str | Path | None 
         told = ("optimizer", "batch_size") if isinstance(config, StripeConfig) else ()  # by the stripe's variant
         if isinstance(config, ImageConfig):  # images resized to what they are have the name of the others
             task: object = load_data(config.dataset, data_folder, image_size=config.image_size).name
+        elif isinstance(config, HierarchyConfig | ScaleDetectionConfig):
+            task = (config.problem.name, config.net_name, config.variant)
         else:  # the lazy limit has no width
             task = "inf" if math.isinf(config.scale) else config.width
         key = (type(config).__name__, task, *(getattr(config, name, None) for name in (*names, *told)))
@@ -328,6 +333,8 @@ def sweep(
         run_jobs(_run, jobs, place, finish, retries=retries, fail=fail, start=start)
         waiting, elsewhere = elsewhere, []
     for config, rows in tables.items():
+        if (rows["converged"] == 0).any():
+            warnings.warn(f"{named(config)}: not converged", RuntimeWarning, stacklevel=2)
         if missed := _unreached(config, rows):
             listed = ", ".join(f"{fraction:g}" for fraction in missed)
             warnings.warn(f"{named(config)}: unfit fraction not reached: {listed}", RuntimeWarning, stacklevel=2)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,17 +14,32 @@ from torch import Tensor
 
 from empirical.diffeo.fields import Folding, Interpolation, MaxEntropyDiffeo, deform, folded, require_images
 from empirical.diffeo.interpolation import gaussian_blur
-from theory.common.errors import InputError, require_integer
+from theory.common.errors import InputError, require_choice, require_integer
 from theory.ensemble.diffeomorphisms import Calibration
 
-__all__ = ["Probes", "draw_probes", "noise_like", "smoothed"]
+__all__ = ["NOISES", "Noise", "Probes", "Transformation", "draw_probes", "noise_like", "smoothed", "transform_probes"]
+
+#: From clean inputs and a generator to the moved inputs, one for one.
+Transformation = Callable[[Tensor, np.random.Generator], Tensor]
+Noise = Literal["each", "alike", "rectified"]
+NOISES: tuple[Noise, ...] = ("each", "alike", "rectified")
 
 
-def noise_like(difference: Tensor, generator: torch.Generator) -> Tensor:
-    """Isotropic Gaussian noise with, image by image, the norm of `difference`."""
-    noise = torch.randn(difference.shape, generator=generator, dtype=torch.float32).to(difference)
-    scale = difference.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
-    return noise * scale.view(-1, *([1] * (difference.ndim - 1)))
+def noise_like(difference: Tensor, generator: torch.Generator, noise: Noise = "each") -> Tensor:
+    """Isotropic Gaussian noise with the norms of `difference`.
+
+    Those of ``each`` input by itself; ``alike``, the root mean square of them all; or ``rectified``: relu(sigma N(0, 1))
+    in every number, with sigma^2 the mean of difference^2 over all inputs and numbers, the noise of arXiv 2210.01506 in
+    one dimension, whose norm is 1 / sqrt(2) of that.
+    """
+    drawn = torch.randn(difference.shape, generator=generator, dtype=torch.float32).to(difference)
+    norms = difference.flatten(1).norm(dim=1)
+    if noise == "rectified":
+        return torch.relu(drawn) * (norms.square().mean() / difference[0].numel()).sqrt()
+    if noise == "alike":
+        norms = norms.square().mean().sqrt().expand(len(norms))
+    scale = norms / drawn.flatten(1).norm(dim=1)
+    return drawn * scale.view(-1, *([1] * (difference.ndim - 1)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,18 +48,20 @@ class Probes:
 
     Attributes
     ----------
-    clean, deformed, noisy : shape (images, channels, n, n)
+    clean, deformed, noisy : shape (images, channels, n, n), or that of other inputs
     cutoff, displacement, temperature : of the diffeomorphisms; the displacement is the paper's if T was given
     folded_fraction : of the fields used
+
+    The last four say nothing (None, NaN) of other transformations than the max-entropy diffeomorphisms.
     """
 
     clean: Tensor
     deformed: Tensor
     noisy: Tensor
-    cutoff: int
-    displacement: float
-    temperature: float
-    folded_fraction: float
+    cutoff: int | None = None
+    displacement: float = math.nan
+    temperature: float = math.nan
+    folded_fraction: float = math.nan
 
 
 def smoothed(images: Tensor, interpolation: Interpolation) -> Tensor:
@@ -87,15 +107,7 @@ def draw_probes(
     dtype = torch.promote_types(images.dtype, torch.float32)
     deformed = deform(images.to(dtype), coefficients.to(images.device), interpolation)
     images = smoothed(images, interpolation)
-    difference = deformed - images.to(dtype)
-    # Interpolation weights sum to 1 up to rounding, so a constant image moves by as much and no more.
-    rounding = 10 * torch.finfo(dtype).eps * images.to(dtype).flatten(1).norm(dim=1)
-    still = difference.flatten(1).norm(dim=1) <= rounding
-    if still.all():
-        raise InputError("images", "unchanged by every diffeomorphism", "must not be constant")
-    if still.any():
-        warnings.warn(f"{int(still.sum())} of {len(images)} images are unchanged by their diffeomorphism", stacklevel=3)
-    noisy = images + noise_like(difference, generator).to(images.dtype)
+    noisy = _with_noise(images, deformed, generator, "each", "diffeomorphism")
     ensemble = diffeo.ensemble(size)
     return Probes(
         images,
@@ -106,3 +118,44 @@ def draw_probes(
         ensemble.temperature,
         float(folded(coefficients, size).float().mean()),
     )
+
+
+def transform_probes(
+    inputs: Tensor, transformation: Transformation, *, rng: int | np.random.Generator = 0, noise: Noise = "each"
+) -> Probes:
+    """Probes of any transformation: `transformation(inputs, rng)` is what the inputs are compared with.
+
+    D_f then says how far that moves the net's outputs, G_f how far noise of the same norm does.
+
+    Parameters
+    ----------
+    inputs : shape (N, ...), floating point
+    transformation : a task's own, such as other places for what is informative; it draws from the generator it is given
+    noise : see `noise_like`
+
+    Raises
+    ------
+    InputError
+        If the moved inputs have another shape, or none of them is moved.
+    """
+    require_choice("noise", noise, NOISES)
+    if not isinstance(rng, np.random.Generator):
+        rng = np.random.default_rng(require_integer("rng", rng, 0))
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    moved = transformation(inputs, rng)
+    if moved.shape != inputs.shape:
+        raise InputError("transformation", tuple(moved.shape), f"must keep the shape {tuple(inputs.shape)}")
+    return Probes(inputs, moved, _with_noise(inputs, moved, generator, noise, "transformation"))
+
+
+def _with_noise(clean: Tensor, moved: Tensor, generator: torch.Generator, noise: Noise, word: str) -> Tensor:
+    """The clean inputs with noise as large as what moved them."""
+    difference = moved - clean.to(moved.dtype)
+    # Interpolation weights sum to 1 up to rounding, so a constant image moves by as much and no more.
+    rounding = 10 * torch.finfo(moved.dtype).eps * clean.to(moved.dtype).flatten(1).norm(dim=1)
+    still = difference.flatten(1).norm(dim=1) <= rounding
+    if still.all():
+        raise InputError("images", f"unchanged by every {word}", "must not be constant")
+    if still.any() and noise == "each":
+        warnings.warn(f"{int(still.sum())} of {len(clean)} images are unchanged by their {word}", stacklevel=4)
+    return clean + noise_like(difference, generator, noise).to(clean.dtype)

@@ -28,6 +28,7 @@ from empirical.stability.measure import measure_probes
 from empirical.stability.probes import draw_probes
 from empirical.training.checkpoints import read_checkpoint, write_checkpoint
 from empirical.training.config import ImageConfig, StripeConfig
+from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
 from empirical.training.descent import Descent, Progress, usable
 from empirical.training.devices import require_device
 from empirical.training.recipe import Recipe
@@ -158,6 +159,12 @@ def train(
     if isinstance(config, TheoryConfig):
         table, seconds = run_theory(config)
         return Run(config, table, None, math.nan, seconds)
+    if isinstance(config, HierarchyConfig | ScaleDetectionConfig):
+        from empirical.training.hierarchies import train_hierarchy, train_scale_detection
+
+        if isinstance(config, HierarchyConfig):
+            return train_hierarchy(config, log=log, progress=progress)
+        return train_scale_detection(config, log=log, progress=progress)
     if isinstance(config, StripeConfig):
         from empirical.training.stripes import train_stripe
 

@@ -49,6 +49,7 @@ COLUMNS: Mapping[str, Column] = {
     "train_size": Column("integer", "P, number of training points", True, 1),
     "seed": Column("integer", "seed of the run", True, 0),
     "stage": Column("text", "initial, trained, or the unfit fraction as q=0.3", True),
+    "layer": Column("text", "whose output was measured: layer1, layer2, ...; empty for the net's own output"),
     "average": Column("text", "average over images: mean, median, coordinate-median"),
     "cutoff": Column("integer", "c, largest mode number of the diffeomorphisms", minimum=2),
     "displacement": Column("real", "delta in pixels (images), |nu| (stripe)", minimum=0),
@@ -62,17 +63,28 @@ COLUMNS: Mapping[str, Column] = {
     "relative_stability": Column("real", "R_f = D_f / G_f", True, 0),
     "relative_stability_low": Column("real", "lower end of its interval", minimum=0),
     "relative_stability_high": Column("real", "upper end of its interval", minimum=0),
+    "synonym_stability": Column("real", "S_f, as D_f for an exchange of synonyms", minimum=0),
+    "synonym_stability_low": Column("real", "lower end of its interval", minimum=0),
+    "synonym_stability_high": Column("real", "upper end of its interval", minimum=0),
     "test_error": Column("real", "eps_t, fraction of test points misclassified", minimum=0, maximum=1),
     "train_error": Column("real", "fraction of training points misclassified", minimum=0, maximum=1),
     "unfit_fraction": Column("real", "q, fraction of training points within the margin", minimum=0, maximum=1),
     "compression": Column("real", "Lambda, ratio of weight along and across the stripe's direction", minimum=0),
     "folded_fraction": Column("real", "fraction of the fields used that fold", minimum=0, maximum=1),
+    "train_loss": Column("real", "mean loss of the last epoch", minimum=0),
+    "converged": Column("integer", "1 if training came to the loss that was asked for, else 0", minimum=0, maximum=1),
+    "vocabulary": Column("integer", "v of a random hierarchy, number of symbols", minimum=2),
+    "classes": Column("integer", "n_c of a random hierarchy", minimum=2),
+    "synonyms": Column("integer", "m of a random hierarchy, tuples for each symbol", minimum=1),
+    "branching": Column("integer", "s of a random hierarchy, informative children of a node", minimum=1),
+    "sparsity": Column("integer", "s_0 of a random hierarchy, empty places for each informative one", minimum=0),
+    "levels": Column("integer", "L of a random hierarchy", minimum=1),
     "seconds": Column("real", "wall time of the run", minimum=0),
 }
 REQUIRED = tuple(name for name, column in COLUMNS.items() if column.required)
 #: No two rows of a table agree in all of these.
 KEY = (
-    "source", "task", "architecture", "variant", "train_size", "seed", "stage",
+    "source", "task", "architecture", "variant", "train_size", "seed", "stage", "layer",
     "average", "cutoff", "displacement", "temperature",
 )  # fmt: skip
 

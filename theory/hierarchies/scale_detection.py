@@ -10,7 +10,7 @@ import numpy as np
 
 from theory.common.errors import InputError, require_choice, require_integer
 
-__all__ = ["ScaleDetection", "rectified_noise"]
+__all__ = ["ScaleDetection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,13 @@ class ScaleDetection:
             pixels[turn::2] = pairs[: len(pixels[turn::2])]
         return pixels, np.where(np.arange(count) % 2 == 0, 1, -1)
 
+    def require_train_size(self, train_size: int) -> None:
+        """InputError unless so many data can be trained on and some are left to test on."""
+        most = self.data_count - 2
+        if train_size > most:
+            allowed = f"must be at most {most}: {self.name} has {self.data_count} data, and some are tested on"
+            raise InputError("train_size", train_size, allowed)
+
     def split(self, train_size: int, test_size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Pixels to train and to test on, no pair in both or twice; as many tests as are left, up to `test_size`.
 
@@ -112,9 +119,7 @@ class ScaleDetection:
         InputError
             If P leaves fewer than two to test on.
         """
-        most = self.data_count - 2
-        if train_size > most:
-            raise InputError("train_size", train_size, f"must be at most {most}: {self.name} has {most + 2} data")
+        self.require_train_size(train_size)
         require_integer("test_size", test_size, 2)
         pixels, _ = self.sample(train_size + min(test_size, self.data_count - train_size), rng)
         return pixels[:train_size], pixels[train_size:]
@@ -141,12 +146,3 @@ class ScaleDetection:
         if self.task == "distance":
             stay |= (self._distance(moved) < self.scale) != (self._distance(pixels) < self.scale)
         return np.where(stay[:, None], pixels, moved)
-
-
-def rectified_noise(difference: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """relu(sigma N(0, 1)) in every pixel, sigma^2 = the mean of `difference`^2 over data and pixels.
-
-    The noise that arXiv 2210.01506 adds in one dimension. It is never negative: averages of neighbouring pixels keep
-    its mean, so that nets that pool accumulate it. Its norm is 1 / sqrt(2) of that of the difference.
-    """
-    return np.maximum(rng.standard_normal(difference.shape), 0) * math.sqrt(np.mean(np.square(difference)))

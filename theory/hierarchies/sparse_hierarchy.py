@@ -173,6 +173,13 @@ class SparseHierarchy:
         labels, *rest = np.split(choices, ends, axis=1)
         return Derivations(labels[:, 0], tuple(rest[: self.levels]), tuple(rest[self.levels :]))
 
+    def require_train_size(self, train_size: int) -> None:
+        """InputError unless so many data can be trained on and some are left to test on."""
+        most = self.data_count - _LEAST_TEST
+        if train_size > most:
+            allowed = f"must be at most {most}: {self.name} has {self.data_count} data, and some are tested on"
+            raise InputError("train_size", train_size, allowed)
+
     def split(self, train_size: int, test_size: int, rng: np.random.Generator) -> tuple[Derivations, Derivations]:
         """Training and test data, no datum in both or twice; as many to test on as are left, up to `test_size`.
 
@@ -181,10 +188,7 @@ class SparseHierarchy:
         InputError
             If P leaves fewer than two to test on.
         """
-        most = self.data_count - _LEAST_TEST
-        if train_size > most:
-            allowed = f"must be at most {most}: {self.name} has {self.data_count} data, and some are tested on"
-            raise InputError("train_size", train_size, allowed)
+        self.require_train_size(train_size)
         require_integer("test_size", test_size, _LEAST_TEST)
         drawn = self.sample(train_size + min(test_size, self.data_count - train_size), rng)
         return drawn[:train_size], drawn[train_size:]

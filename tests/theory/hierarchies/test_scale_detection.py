@@ -1,8 +1,6 @@
-"""Scale detection on a line and on a square: labels, counts, moves and the rectified noise."""
+"""Scale detection on a line and on a square: labels, counts, moves."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 
 from theory.common.errors import InputError
 from theory.hierarchies import ScaleDetection, TwoPoints
-from theory.hierarchies.scale_detection import rectified_noise
 
 LINES = [
     ScaleDetection(task="block"),
@@ -74,15 +71,6 @@ def test_inputs_have_the_norm_of_the_paper():
     assert inputs.shape == (50, 128, 1)
     assert (inputs**2).sum((1, 2)) == pytest.approx(np.full(50, 128.0))
     assert np.array_equal(np.argwhere(inputs[..., 0])[:, 1].reshape(-1, 2), pixels)
-
-
-def test_rectified_noise_has_half_the_square_and_a_mean():
-    difference = np.random.default_rng(0).standard_normal((200, 128)) * 3
-    noise = rectified_noise(difference, np.random.default_rng(1))
-    assert noise.min() == 0
-    # 25600 numbers: five standard errors are 0.15 of 4.5 and 0.055 of 1.2.
-    assert np.mean(noise**2) == pytest.approx(np.mean(difference**2) / 2, abs=0.32)
-    assert noise.mean() == pytest.approx(3 / math.sqrt(2 * math.pi), abs=0.055)
 
 
 @pytest.mark.parametrize("norm", ["euclidean", "maximum"])

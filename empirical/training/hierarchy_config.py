@@ -1,0 +1,207 @@
+"""Runs of nets on hierarchies and on scale detection: frozen, validated configurations; no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from theory.common.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
+from theory.hierarchies import ScaleDetection, SparseHierarchy
+
+__all__ = ["HIERARCHY_AUGMENTATIONS", "HierarchyConfig", "ScaleDetectionConfig"]
+
+HIERARCHY_AUGMENTATIONS = ("none", "noise", "placements", "synonyms")
+#: Sparsity from which the steps of "cnn" and "lcn" are shorter: at 0.1 their loss stays above 1.
+_SPARSE = 4
+
+
+def _store_integers(config: object, **minima: int) -> None:
+    for name, minimum in minima.items():
+        maximum = MAXIMUM_SEED if name.endswith("seed") else None
+        object.__setattr__(config, name, require_integer(name, getattr(config, name), minimum, maximum))
+
+
+def _store_reals(config: object, **above: float | None) -> None:
+    """Positive numbers, or with None such as may be 0."""
+    for name, limit in above.items():
+        value = getattr(config, name)
+        bound = {"minimum": 0.0} if limit is None else {"above": limit}
+        object.__setattr__(config, name, require_real(name, value, **bound))
+
+
+@dataclass(frozen=True, slots=True)
+class HierarchyConfig:
+    """One net of L layers trained on a Sparse Random Hierarchy (`theory.SparseHierarchy`), then measured.
+
+    Cross-entropy, SGD with momentum; `learning_rate` is in units of the width h: a step is h times as long
+    (`HierarchyNet`). None is 0.1 for cnn and lcn, 0.03 from s0 = 4 and for fcn. `batch_size` None is
+    max(4 n_c, min(128, P / 50)). Training ends when the mean loss of an epoch is at most `stop_loss`, or after `epochs`
+    epochs: then the run warns that it did not converge. `stop_loss` 0 trains for all epochs. `schedule` linear takes
+    the step to zero over these.
+
+    `augmentation` changes the training inputs anew in every epoch, labels kept: noise of the norm of a move of the
+    leaves; the placements of all levels; the synonyms of the leaves. The test data stay as they are.
+
+    `level` is that, from the leaves, whose placements and synonyms are drawn anew in the measurement. The seed draws
+    the rules, the training set, the initial net and the batches.
+
+    Raises
+    ------
+    InputError
+        See `SparseHierarchy`; and if P leaves no data to test on, or nothing can be moved (s0 = 0 with m = 1).
+    """
+
+    kind: ClassVar[str] = "srhm"
+
+    vocabulary: int = 6
+    classes: int | None = None
+    synonyms: int | None = None
+    branching: int = 2
+    sparsity: int = 1
+    levels: int = 2
+    placement: Literal["A", "B"] = "A"
+    architecture: Literal["cnn", "lcn", "fcn"] = "cnn"
+    train_size: int = 1024
+    seed: int = 0
+    width: int = 256
+    learning_rate: float | None = None
+    momentum: float = 0.9
+    batch_size: int | None = None
+    epochs: int = 300
+    stop_loss: float = 0.01
+    schedule: Literal["constant", "linear"] = "constant"
+    augmentation: Literal["none", "noise", "placements", "synonyms"] = "none"
+    test_size: int = 4000
+    level: int = 1
+    average: Literal["mean", "median", "coordinate-median"] = "mean"
+    probe_size: int = 500
+    probe_seed: int = 0
+
+    def __post_init__(self) -> None:
+        _store_integers(self, train_size=1, seed=0, width=1, epochs=1, test_size=2, probe_size=2, probe_seed=0)
+        require_choice("architecture", self.architecture, ("cnn", "lcn", "fcn"))
+        task = self.problem
+        task.require_train_size(self.train_size)
+        object.__setattr__(self, "level", require_integer("level", self.level, 1, task.levels))
+        if self.learning_rate is not None:
+            _store_reals(self, learning_rate=0.0)
+        if self.batch_size is not None:
+            _store_integers(self, batch_size=1)
+        _store_reals(self, stop_loss=None)
+        object.__setattr__(self, "momentum", require_real("momentum", self.momentum, minimum=0, maximum=1))
+        require_choice("schedule", self.schedule, ("constant", "linear"))
+        require_choice("augmentation", self.augmentation, HIERARCHY_AUGMENTATIONS)
+        require_choice("average", self.average, ("mean", "median", "coordinate-median"))
+        if task.sparsity == 0 and task.synonyms == 1:
+            raise InputError("synonyms", 1, "with sparsity 0 leaves nothing that a net could become stable to")
+        if task.sparsity == 0 and self.augmentation in ("noise", "placements"):
+            raise InputError("augmentation", self.augmentation, "takes its moves from empty places: sparsity is 0")
+
+    @property
+    def problem(self) -> SparseHierarchy:
+        """The hierarchy, whose rules the seed draws."""
+        return SparseHierarchy(
+            self.vocabulary, self.classes, self.synonyms, self.branching, self.sparsity, self.levels, self.placement,
+            self.seed,
+        )  # fmt: skip
+
+    @property
+    def step(self) -> float:
+        """The learning rate over h: as given, or what is usual for the net and the task."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return 0.03 if self.architecture == "fcn" or self.sparsity >= _SPARSE else 0.1
+
+    @property
+    def batch(self) -> int:
+        """Data in a step, at most: as given, or what is usual at this P."""
+        if self.batch_size is not None:
+            return self.batch_size
+        classes = self.vocabulary if self.classes is None else self.classes
+        return max(4 * classes, min(128, self.train_size // 50))
+
+    @property
+    def net_name(self) -> str:
+        """The net's name in curve tables."""
+        return f"{self.architecture}-h{self.width}"
+
+    @property
+    def variant(self) -> str:
+        """What tells the run's curve from the usual one."""
+        words = [] if self.augmentation == "none" else [f"trained on {self.augmentation}"]
+        return ", ".join(words + ([] if self.level == 1 else [f"level {self.level}"]))
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleDetectionConfig:
+    """A convolutional net of L layers on a ring trained to detect a scale (`theory.ScaleDetection`), then measured.
+
+    Hinge loss mean(relu(1 - y f)), plain SGD; `learning_rate` is in units of the width h, as in `HierarchyConfig`.
+    Training ends when the mean loss of an epoch is at most `stop_loss`; after `epochs` epochs the run warns. `layers`
+    None is as many as leave one position at the end (of 128 pixels: 7), or 5 without a stride.
+
+    `noise` "gaussian" has the norm of a diffeomorphism, as with images; "rectified" is the paper's relu of such noise.
+
+    Raises
+    ------
+    InputError
+        See `ScaleDetection` and `ScaleCNN`; and if P leaves no data to test on.
+    """
+
+    kind: ClassVar[str] = "scale-detection"
+
+    task: Literal["distance", "block"] = "block"
+    size: int = 128
+    scale: int = 32
+    gap: int = 0
+    train_size: int = 1024
+    seed: int = 0
+    layers: int | None = None
+    filter_size: int = 2
+    stride: int = 2
+    width: int = 128
+    learning_rate: float = 0.01
+    batch_size: int = 8
+    epochs: int = 500
+    stop_loss: float = 0.0
+    test_size: int = 1000
+    noise: Literal["gaussian", "rectified"] = "gaussian"
+    average: Literal["mean", "median", "coordinate-median"] = "mean"
+    probe_size: int = 500
+    probe_seed: int = 0
+
+    def __post_init__(self) -> None:
+        _store_integers(
+            self, train_size=1, seed=0, filter_size=1, stride=1, width=1, batch_size=1, epochs=1, test_size=2,
+            probe_size=2, probe_seed=0,
+        )  # fmt: skip
+        if self.layers is not None:
+            _store_integers(self, layers=1)
+        self.problem.require_train_size(self.train_size)
+        _store_reals(self, learning_rate=0.0, stop_loss=None)
+        require_choice("noise", self.noise, ("gaussian", "rectified"))
+        require_choice("average", self.average, ("mean", "median", "coordinate-median"))
+
+    @property
+    def problem(self) -> ScaleDetection:
+        """What is learnt."""
+        return ScaleDetection(self.size, self.scale, self.gap, self.task)
+
+    @property
+    def depth(self) -> int:
+        """Layers: as given, or as many as leave one position."""
+        if self.layers is not None:
+            return self.layers
+        return 5 if self.stride == 1 else max(1, round(math.log(self.size, self.stride)))
+
+    @property
+    def net_name(self) -> str:
+        """The net's name in curve tables."""
+        filters = "" if (self.filter_size, self.stride) == (2, 2) else f"-f{self.filter_size}-s{self.stride}"
+        return f"cnn{self.depth}-h{self.width}{filters}"
+
+    @property
+    def variant(self) -> str:
+        """What tells the run's curve from the usual one."""
+        return "" if self.noise == "gaussian" else f"{self.noise} noise"
