@@ -138,6 +138,7 @@ class _Measured:
     moves: Probes | None
     synonyms: Probes | None
     average: Any
+    resamples: int
     rng: np.random.Generator
 
     def rows(self, net: nn.Module, layers: list[str], stage: str) -> list[dict[str, Any]]:
@@ -148,9 +149,11 @@ class _Measured:
                 continue
             # The same resampled data at every stage.
             found[-1][kind] = measure_probes(
-                net, probes, average=self.average, rng=copy.deepcopy(self.rng), batch_size=500
+                net, probes, average=self.average, rng=copy.deepcopy(self.rng), batch_size=500, resamples=self.resamples
             )
-            inner = measure_layers(net, probes, layers=layers, rng=copy.deepcopy(self.rng), batch_size=500)
+            inner = measure_layers(
+                net, probes, layers=layers, rng=copy.deepcopy(self.rng), batch_size=500, resamples=self.resamples
+            )
             for own, layer in zip(found[:-1], inner, strict=True):
                 own[kind] = layer.stability
         return [
@@ -265,7 +268,7 @@ def _measured_hierarchy(
         "seed": config.seed,
         **{name: getattr(task, name) for name in ("vocabulary", "classes", "synonyms", "branching", "sparsity", "levels")},
     }
-    return _Measured(names, moves, synonyms, config.average, rng)
+    return _Measured(names, moves, synonyms, config.average, config.resamples, rng)
 
 
 def train_scale_detection(
@@ -305,7 +308,7 @@ def train_scale_detection(
         "train_size": config.train_size,
         "seed": config.seed,
     }
-    measured = _Measured(names, probes, None, config.average, rng)
+    measured = _Measured(names, probes, None, config.average, config.resamples, rng)
     rows = measured.rows(net, net.layers, "initial")
     told = RunLog(log)
     recipe = _Recipe(_hinge, config.learning_rate * config.width, 0.0, config.batch_size, config.epochs, config.stop_loss)

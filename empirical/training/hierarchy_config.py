@@ -12,7 +12,7 @@ from theory.hierarchies import ScaleDetection, SparseHierarchy
 __all__ = ["HIERARCHY_AUGMENTATIONS", "HierarchyConfig", "ScaleDetectionConfig"]
 
 HIERARCHY_AUGMENTATIONS = ("none", "noise", "placements", "synonyms")
-#: Sparsity from which the steps of "cnn" and "lcn" are shorter: at 0.1 their loss stays above 1.
+#: Sparsity from which steps are shorter: at 0.1 the loss stays above 1.
 _SPARSE = 4
 
 
@@ -35,7 +35,7 @@ class HierarchyConfig:
     """One net of L layers trained on a Sparse Random Hierarchy (`theory.SparseHierarchy`), then measured.
 
     Cross-entropy, SGD with momentum; `learning_rate` is in units of the width h: a step is h times as long
-    (`HierarchyNet`). None is 0.1 for cnn and lcn, 0.03 from s0 = 4 and for fcn. `batch_size` None is
+    (`HierarchyNet`). None is 0.1, and 0.03 from s0 = 4. `batch_size` None is
     max(4 n_c, min(128, P / 50)). Training ends when the mean loss of an epoch is at most `stop_loss`, or after `epochs`
     epochs: then the run warns that it did not converge. `stop_loss` 0 trains for all epochs. `schedule` linear takes
     the step to zero over these.
@@ -77,9 +77,12 @@ class HierarchyConfig:
     average: Literal["mean", "median", "coordinate-median"] = "mean"
     probe_size: int = 500
     probe_seed: int = 0
+    resamples: int = 200
 
     def __post_init__(self) -> None:
-        _store_integers(self, train_size=1, seed=0, width=1, epochs=1, test_size=2, probe_size=2, probe_seed=0)
+        _store_integers(
+            self, train_size=1, seed=0, width=1, epochs=1, test_size=2, probe_size=2, probe_seed=0, resamples=0
+        )
         require_choice("architecture", self.architecture, ("cnn", "lcn", "fcn"))
         task = self.problem
         task.require_train_size(self.train_size)
@@ -111,7 +114,7 @@ class HierarchyConfig:
         """The learning rate over h: as given, or what is usual for the net and the task."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return 0.03 if self.architecture == "fcn" or self.sparsity >= _SPARSE else 0.1
+        return 0.03 if self.sparsity >= _SPARSE else 0.1
 
     @property
     def batch(self) -> int:
@@ -170,11 +173,12 @@ class ScaleDetectionConfig:
     average: Literal["mean", "median", "coordinate-median"] = "mean"
     probe_size: int = 500
     probe_seed: int = 0
+    resamples: int = 200
 
     def __post_init__(self) -> None:
         _store_integers(
             self, train_size=1, seed=0, filter_size=1, stride=1, width=1, batch_size=1, epochs=1, test_size=2,
-            probe_size=2, probe_seed=0,
+            probe_size=2, probe_seed=0, resamples=0,
         )  # fmt: skip
         if self.layers is not None:
             _store_integers(self, layers=1)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-import torch
-from torch.nn import functional
 
-from empirical.nets.hierarchy_nets import ConstantFilterCNN, HierarchyNet, ScaleCNN
-from theory.common.errors import InputError
+torch = pytest.importorskip("torch", reason="torch is not installed")
+from torch.nn import functional  # noqa: E402
+
+from empirical.nets.hierarchy_nets import ConstantFilterCNN, HierarchyNet, ScaleCNN  # noqa: E402
+from theory.common.errors import InputError  # noqa: E402
 
 
 def _net(architecture: str, layers: int = 2, width: int = 7, seed: int = 0) -> HierarchyNet:
