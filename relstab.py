@@ -15,6 +15,7 @@ import empirical.commands
 import theory.commands
 from compare.commands.compare import Compare, Report
 from compare.commands.demo import Demo
+from compare.commands.hierarchies import CompareHierarchies
 from theory.common.errors import Incomplete, InputError
 
 __all__ = ["main"]
@@ -30,6 +31,7 @@ _COMMANDS: dict[str, type] = {
     **theory.commands.COMMANDS,
     **empirical.commands.COMMANDS,
     "compare": Compare,
+    "hierarchies": CompareHierarchies,
     "report": Report,
 }
 

@@ -23,7 +23,7 @@ from compare.report.page import gather, write_report
 from theory.common.errors import InputError
 from theory.common.files import require_writable_parent, write_whole
 
-__all__ = ["Compare", "Report"]
+__all__ = ["Compare", "Report", "read_tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Compare:
 
     def run(self) -> dict[str, Any]:
         """Do it: print lines unless `json`, and return a JSON-ready dictionary."""
-        table = _read(self.files)
+        table = read_tables(self.files)
         if self.output is not None and self.output.suffix != ".csv":
             raise InputError("output", str(self.output), "must end in .csv")
         theory = table["source"] == "theory"
@@ -154,7 +154,7 @@ class Report:
         for name in ("displacement", "data"):
             if name in given and self.dataset is None:
                 raise InputError(name, given[name], "may be given only with --dataset, whose images it is about")
-        table = _read(self.files)
+        table = read_tables(self.files)
         words = ["relstab", "report", *map(str, self.files)]
         for name, value in given.items():
             if name not in ("files", "json", "data"):
@@ -183,7 +183,8 @@ class Report:
         }
 
 
-def _read(files: tuple[Path, ...]) -> pd.DataFrame:
+def read_tables(files: tuple[Path, ...]) -> pd.DataFrame:
+    """The rows of all files as one curve table; InputError if there is none."""
     if not files:
         raise InputError("files", "none", "must name at least one curve table")
     return gather(files)

@@ -25,6 +25,7 @@ SYMBOLS = {
     "relative_stability": "R_f",
     "diffeo_stability": "D_f",
     "noise_stability": "G_f",
+    "synonym_stability": "S_f",
     "test_error": "eps_t",
     "train_error": "eps_train",
     "unfit_fraction": "q",

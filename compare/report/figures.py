@@ -19,7 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from compare.fits.power_law import PowerLawFit
 from compare.report.panels import Curve, Panel, diffeo_panel, error_panel, log_ticks, stability_panel
 from theory.common.errors import InputError
-from theory.common.files import write_whole
+from theory.common.files import require_writable_parent, write_whole
 
 __all__ = [
     "draw",
@@ -28,6 +28,7 @@ __all__ = [
     "plot_error_against_stability",
     "plot_stability_curves",
     "png",
+    "require_figure_path",
     "save",
 ]
 
@@ -119,11 +120,17 @@ def plot_deformed_grid(images: np.ndarray, row_labels: Sequence[str], column_lab
     return figure
 
 
-def save(figure: Figure, path: str | Path) -> Path:
-    """Write a .png (150 dots an inch), .pdf or .svg, whole or not at all, the same bytes each time."""
+def require_figure_path(path: str | Path) -> Path:
+    """`path` if a figure can be written there, asked before a long computation; InputError otherwise."""
     target = Path(path)
     if target.suffix not in _SUFFIXES:
         raise InputError("figure", str(path), "must end in " + ", ".join(_SUFFIXES))
+    return require_writable_parent("figure", target)
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a .png (150 dots an inch), .pdf or .svg, whole or not at all, the same bytes each time."""
+    target = require_figure_path(path)
 
     def write(aside: Path) -> None:
         with mpl.rc_context({"svg.hashsalt": "relstab"}):

@@ -76,7 +76,8 @@ class Experiment:
         if not all(isinstance(name, str) for name in self.architectures):
             raise InputError("architectures", self.architectures, "must be names")
         if self.architectures and not isinstance(self.base, _WITH_NETS):
-            raise InputError("architectures", self.architectures, f"the {self.base.kind} has one architecture; leave it out")
+            allowed = f"the {self.base.kind} has one architecture; leave it out"
+            raise InputError("architectures", self.architectures, allowed)
 
     def configs(self) -> list[Config]:
         """The configurations of all runs, large train sizes first within a seed (they take longest)."""

@@ -24,8 +24,8 @@ from empirical.data.named_sets import FOLDER_VARIABLE, load_data
 from empirical.runs.experiments import Config, Experiment, located
 from empirical.runs.store import Failure, RunStore
 from empirical.training.config import ImageConfig, StripeConfig, config_to_dict
-from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
 from empirical.training.devices import require_device, visible_gpus
+from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
 from empirical.training.images import Run, check, train
 from theory.common.errors import Incomplete, InputError, require_integer, require_real
 from theory.common.table import curve_table, validate_table

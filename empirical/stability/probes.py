@@ -28,9 +28,9 @@ NOISES: tuple[Noise, ...] = ("each", "alike", "rectified")
 def noise_like(difference: Tensor, generator: torch.Generator, noise: Noise = "each") -> Tensor:
     """Isotropic Gaussian noise with the norms of `difference`.
 
-    Those of ``each`` input by itself; ``alike``, the root mean square of them all; or ``rectified``: relu(sigma N(0, 1))
-    in every number, with sigma^2 the mean of difference^2 over all inputs and numbers, the noise of arXiv 2210.01506 in
-    one dimension, whose norm is 1 / sqrt(2) of that.
+    Those of ``each`` input by itself; ``alike``, the root mean square of them all; or ``rectified``, the noise of arXiv
+    2210.01506 in one dimension: relu(sigma N(0, 1)) in every number, with sigma^2 the mean of difference^2 over all
+    inputs and numbers. Its norm is 1 / sqrt(2) of that, and it is never negative: nets that pool accumulate its mean.
     """
     drawn = torch.randn(difference.shape, generator=generator, dtype=torch.float32).to(difference)
     norms = difference.flatten(1).norm(dim=1)

@@ -34,6 +34,8 @@ from theory.hierarchies import Derivations, SparseHierarchy
 __all__ = ["train_hierarchy", "train_scale_detection"]
 
 _ENDS = ("", "_low", "_high")
+#: Of a hierarchy, as its curve table names them.
+_PARAMETERS = ("vocabulary", "classes", "synonyms", "branching", "sparsity", "levels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def _descend(
     log: RunLog,
     progress: Progress | None,
 ) -> _End:
-    """Epoch after epoch in a new order; `epoch_inputs` gives the training inputs, which may change from one to the next.
+    """Epoch after epoch in a new order; `epoch_inputs` gives the training inputs, which may change from epoch to epoch.
 
     Raises
     ------
@@ -201,9 +203,9 @@ def train_hierarchy(
 ) -> Run:
     """Train a net on a random hierarchy; D, G, R and S of its output and its layers, before and after.
 
-    D_k = avg ||f_k(T_l x) - f_k(x)||^2 / avg_{x,z} ||f_k(x) - f_k(z)||^2, T_l drawing the placements of level l anew; S_k
-    likewise with P_l, which draws the synonyms of that level anew; G_k with noise whose norm is the root mean square of
-    that of T_l x - x; R_k = D_k / G_k (arXiv 2404.10727, section 4, for D and S). They are measured on the first
+    D_k = avg ||f_k(T_l x) - f_k(x)||^2 / avg_{x,z} ||f_k(x) - f_k(z)||^2, T_l drawing the placements of level l anew;
+    S_k likewise with P_l, which draws the synonyms of that level anew; G_k with noise whose norm is the root mean square
+    of that of T_l x - x; R_k = D_k / G_k (arXiv 2404.10727, section 4, for D and S). They are measured on the first
     `probe_size` test data; the test error is that of all of these.
 
     `log` is a CSV file in which the run can be watched: epoch, loss, seconds.
@@ -231,9 +233,8 @@ def train_hierarchy(
         functional.cross_entropy, config.step * config.width, config.momentum, config.batch, config.epochs,
         config.stop_loss, config.schedule == "linear",
     )  # fmt: skip
-    end = _descend(
-        net, _augmented(config, task, train, change_rng), torch.as_tensor(train.labels), recipe, batch_rng, told, progress
-    )
+    changing = _augmented(config, task, train, change_rng)
+    end = _descend(net, changing, torch.as_tensor(train.labels), recipe, batch_rng, told, progress)
     if config.stop_loss == 0:  # all epochs, whatever the loss
         end = _End(end.epoch, end.loss, None)
     _warn_if_short(config, end)
@@ -266,7 +267,7 @@ def _measured_hierarchy(
         "variant": config.variant,
         "train_size": config.train_size,
         "seed": config.seed,
-        **{name: getattr(task, name) for name in ("vocabulary", "classes", "synonyms", "branching", "sparsity", "levels")},
+        **{name: getattr(task, name) for name in _PARAMETERS},
     }
     return _Measured(names, moves, synonyms, config.average, config.resamples, rng)
 
@@ -276,8 +277,8 @@ def train_scale_detection(
 ) -> Run:
     """Train a convolutional net to detect a scale; D, G and R of its output and its layers, before and after.
 
-    D is to moves of the two pixels by one, G to noise of the same norm or the paper's rectified noise (arXiv 2210.01506,
-    section 4). They are measured on the first `probe_size` test pairs.
+    D is to moves of the two pixels by one, G to noise of the same norm or the paper's rectified noise (arXiv
+    2210.01506, section 4). They are measured on the first `probe_size` test pairs.
 
     Raises
     ------
@@ -311,8 +312,9 @@ def train_scale_detection(
     measured = _Measured(names, probes, None, config.average, config.resamples, rng)
     rows = measured.rows(net, net.layers, "initial")
     told = RunLog(log)
-    recipe = _Recipe(_hinge, config.learning_rate * config.width, 0.0, config.batch_size, config.epochs, config.stop_loss)
-    own_inputs, own_labels = torch.as_tensor(task.inputs(train)), torch.as_tensor(task.label(train), dtype=torch.float32)
+    rate = config.learning_rate * config.width
+    recipe = _Recipe(_hinge, rate, 0.0, config.batch_size, config.epochs, config.stop_loss)
+    own_inputs, own_labels = torch.as_tensor(task.inputs(train)), torch.as_tensor(task.label(train)).float()
     end = _descend(net, lambda: own_inputs, own_labels, recipe, batch_rng, told, progress)
     _warn_if_short(config, end)
     last = measured.rows(net, net.layers, "trained")

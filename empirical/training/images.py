@@ -28,9 +28,9 @@ from empirical.stability.measure import measure_probes
 from empirical.stability.probes import draw_probes
 from empirical.training.checkpoints import read_checkpoint, write_checkpoint
 from empirical.training.config import ImageConfig, StripeConfig
-from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
 from empirical.training.descent import Descent, Progress, usable
 from empirical.training.devices import require_device
+from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
 from empirical.training.recipe import Recipe
 from empirical.training.run_log import RunLog
 from theory.common.errors import InputError

@@ -1,0 +1,47 @@
+"""The command `relstab hierarchies`: what curve tables of random hierarchies say of the error and R_f."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from compare.commands.compare import read_tables
+from compare.contrasts.hierarchies import describe_hierarchies
+from compare.report.figures import require_figure_path, save
+from theory.common.terminal import Terminal
+
+__all__ = ["CompareHierarchies"]
+
+
+@dataclass(frozen=True, slots=True)
+class CompareHierarchies:
+    """P* at which nets learn random hierarchies, its law, P*_D beside it, and the error beside R_f, D_f, G_f and S_f.
+
+    For example:
+    - `relstab hierarchies paper/data/srhm_curves.csv paper/data/srhm_nets.csv`
+    - `relstab hierarchies paper/data/scale_detection.csv --json`
+    - `relstab hierarchies paper/data/srhm_curves.csv --figure srhm.png`
+    """
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Curve tables that `relstab sweep` wrote of kinds srhm or scale-detection."""
+    figure: Path | None = None
+    """Figure to write, .png, .svg or .pdf: the error against P over its scale, and against R_f."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def run(self) -> dict[str, Any]:
+        """Do it: print lines unless `json`, and return a JSON-ready dictionary."""
+        if self.figure is not None:
+            require_figure_path(self.figure)
+        found = describe_hierarchies(read_tables(self.files))
+        terminal = Terminal(self.json)
+        for line in found.lines():
+            terminal.line(line)
+        if self.figure is not None:
+            save(found.plot(), self.figure)
+            terminal.line(f"wrote {self.figure}")
+        return {"command": "hierarchies", "files": [str(path) for path in self.files], **found.summary()}

@@ -1,0 +1,181 @@
+"""P*: the number of training data at which an error, or a stability, has come down to a threshold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import brentq
+
+from compare.curves.series import series
+from compare.curves.wording import SYMBOLS, format_estimate, format_number
+from theory.common.errors import InputError, require_choice, require_real
+from theory.common.estimate import Estimate, geometric_mean
+from theory.common.table import validate_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Crossing", "crossings", "ratio_of_crossings"]
+
+#: What can be asked to have come down.
+_COLUMNS = ("test_error", "relative_stability", "diffeo_stability", "synonym_stability")
+#: A value of 0 has no logarithm: it counts as this part of the threshold, well below.
+_FLOOR = 0.01
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Crossing:
+    """Where `y` of one series falls to `threshold`: P* of each seed, and their geometric mean.
+
+    P* is where a monotone cubic through one seed's points, log y against log P, meets the threshold, in the last step
+    from above it to below (a seed's points are so far apart, and so little scattered against that, that the curve
+    passes through them). `train_size` has Student's t interval of log P* over seeds. Seeds whose largest P is still
+    above the threshold are listed in `not_reached`, those already below it at their least P in `reached_before`; they
+    are in no mean, so that with any of them `train_size` leans to the side of the others.
+    """
+
+    label: str
+    y: str
+    threshold: float
+    train_size: Estimate
+    by_seed: tuple[tuple[int, float], ...]
+    not_reached: tuple[int, ...]
+    reached_before: tuple[int, ...]
+    keys: dict[str, Any]
+    points: tuple[tuple[float, float], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed crosses."""
+        return not self.not_reached and not self.reached_before
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "label": self.label,
+            "y": self.y,
+            "threshold": self.threshold,
+            "train_size": self.train_size.summary(),
+            "by_seed": {str(seed): value for seed, value in self.by_seed},
+            "not_reached": list(self.not_reached),
+            "reached_before": list(self.reached_before),
+        }
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """All seeds' points against P, the threshold, and P* with its interval."""
+        if ax is None:
+            from matplotlib.figure import Figure
+
+            ax = Figure(figsize=(5.5, 4.0), layout="constrained").add_subplot()
+        x, y = np.array(self.points).T
+        ax.loglog(x[y > 0], y[y > 0], "o", alpha=0.6)
+        ax.axhline(self.threshold, color="grey", linewidth=0.8)
+        error = [[self.train_size.value - self.train_size.low], [self.train_size.high - self.train_size.value]]
+        known = math.isfinite(self.train_size.error)
+        ax.errorbar(self.train_size.value, self.threshold, xerr=error if known else None, fmt="kD", capsize=3)
+        ax.set_xlabel("$P$")
+        ax.set_ylabel(SYMBOLS.get(self.y, self.y))
+        ax.set_title(self.label)
+        return ax
+
+    def __repr__(self) -> str:
+        short = "" if self.complete else f", {len(self.not_reached) + len(self.reached_before)} seeds do not cross"
+        symbol = SYMBOLS.get(self.y, self.y)
+        where = f"{symbol} = {format_number(self.threshold)} at P = {format_estimate(self.train_size)}"
+        return f"Crossing({self.label}: {where} (n={self.train_size.n}{short}))"
+
+
+def crossings(
+    table: pd.DataFrame, *, y: str = "test_error", threshold: float = 0.1, layer: str = "", confidence: float = 0.95
+) -> list[Crossing]:
+    """P* of every trained series of a curve table in which at least one seed crosses the threshold.
+
+    Parameters
+    ----------
+    y : test_error, relative_stability, diffeo_stability or synonym_stability
+    threshold : the published ones are 0.1 of the error, 0.2 of the second layer's D (arXiv 2404.10727)
+    layer : whose stability; empty for the net's output
+
+    Raises
+    ------
+    InputError
+        If the table is not valid, or no trained row has such a value.
+    """
+    require_choice("y", y, _COLUMNS)
+    threshold = require_real("threshold", threshold, above=0)
+    require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
+    valid = validate_table(table)
+    rows = valid[(valid["stage"] == "trained") & (valid["layer"] == layer) & valid[y].notna()]
+    if rows.empty:
+        raise InputError("table", f"{len(valid)} rows", f"holds no trained row with a {y} of layer {layer or 'output'}")
+    found = []
+    for label, own in series(rows).items():
+        crossing = _crossing(own, label, y, threshold, confidence)
+        if crossing is not None:
+            found.append(crossing)
+    return found
+
+
+def _crossing(rows: pd.DataFrame, label: str, y: str, threshold: float, confidence: float) -> Crossing | None:
+    by_seed: dict[int, float] = {}
+    not_reached, before = [], []
+    for seed, own in rows.groupby("seed", sort=True):
+        sizes = own["train_size"].to_numpy(dtype=float)
+        values = own[y].to_numpy(dtype=float)
+        above = np.flatnonzero(values > threshold)
+        if not above.size:
+            before.append(int(str(seed)))
+        elif above[-1] == len(values) - 1:
+            not_reached.append(int(str(seed)))
+        else:
+            by_seed[int(str(seed))] = _solve(sizes, values, int(above[-1]), threshold)
+    if not by_seed:
+        return None
+    last = rows.iloc[0]
+    return Crossing(
+        label=label,
+        y=y,
+        threshold=threshold,
+        train_size=geometric_mean(list(by_seed.values()), confidence),
+        by_seed=tuple(by_seed.items()),
+        not_reached=tuple(not_reached),
+        reached_before=tuple(before),
+        keys={str(name): last[name] for name in rows.columns},
+        points=tuple(zip(rows["train_size"].astype(float), rows[y].astype(float), strict=True)),
+    )
+
+
+def _solve(sizes: np.ndarray, values: np.ndarray, last_above: int, threshold: float) -> float:
+    """The P between two sizes at which the monotone cubic through all points meets the threshold."""
+    heights = np.log(np.maximum(values, _FLOOR * threshold) / threshold)
+    curve = PchipInterpolator(np.log(sizes), heights)
+    low, high = np.log(sizes[[last_above, last_above + 1]])
+    if heights[last_above + 1] == 0:
+        return float(sizes[last_above + 1])
+    return math.exp(brentq(lambda x: float(curve(x)), low, high))
+
+
+def ratio_of_crossings(
+    above: Sequence[Crossing], below: Sequence[Crossing], confidence: float = 0.95
+) -> list[tuple[str, Estimate]]:
+    """P* of one quantity over P* of another, seed by seed, for each net and task: ``(label, ratio)``.
+
+    The geometric mean over the seeds in which both are known, with Student's t interval.
+    """
+    found = []
+    for first in above:
+        for second in below:
+            same = ("source", "task", "architecture", "variant")
+            if any(first.keys[name] != second.keys[name] for name in same):
+                continue
+            other = dict(second.by_seed)
+            ratios = [value / other[seed] for seed, value in first.by_seed if seed in other]
+            if ratios:
+                found.append((second.label, geometric_mean(ratios, confidence)))
+    return found
