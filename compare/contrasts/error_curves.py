@@ -86,8 +86,8 @@ class ErrorCurves:
                 f"  {SYMBOLS[one.name]}: r(log eps_t, log {SYMBOLS[one.name]}) = {format_interval(one.correlation)},"
                 f" within a factor {math.exp(one.spread.value):.2f} of one curve"
             )
-        for name, one in self.differences.items():
-            found.append(f"  r of R_f less |r| of {SYMBOLS[name]}: {format_interval(one)}")
+        for name, difference in self.differences.items():
+            found.append(f"  r of R_f less |r| of {SYMBOLS[name]}: {format_interval(difference)}")
         return found
 
     def plot(self, ax: Axes | None = None, name: str = "relative_stability") -> Axes:

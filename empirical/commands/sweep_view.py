@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from empirical.training.config import ImageConfig
+from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
 from theory.common.terminal import duration
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class SweepView:
     def _run(self, config: Config) -> tuple[str, ...]:
         if isinstance(config, ImageConfig):
             what = (config.dataset, config.architecture)
+        elif isinstance(config, HierarchyConfig | ScaleDetectionConfig):
+            what = (config.problem.name, config.net_name)
         else:
             what = (config.kind, f"d = {config.dim}")
         now = time.monotonic()  # drawn by another thread than the one that is told: a run may just have ended

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from theory.common.errors import InputError, require_choice, require_integer
+from empirical.nets.rings import require_ring
+from theory.common.errors import InputError, require_choice
 
 __all__ = ["HIERARCHY_NETS", "ConstantFilterCNN", "HierarchyNet", "ScaleCNN"]
 
@@ -144,15 +145,6 @@ def _windows(x: Tensor, filter_size: int, stride: int) -> Tensor:
     return ring.unfold(2, filter_size, stride).permute(0, 2, 1, 3).flatten(2)
 
 
-def _require_ring(positions: int, layers: int, filter_size: int, stride: int) -> None:
-    require_integer("layers", layers, 1)
-    require_integer("stride", stride, 1, filter_size)
-    smallest = positions // stride ** (layers - 1)
-    if positions % stride**layers or filter_size > smallest + 1:
-        allowed = f"of filters of {filter_size} at a stride of {stride} do not fit a ring of {positions} pixels"
-        raise InputError("layers", layers, allowed)
-
-
 class RingLayer(nn.Module):
     """sqrt(F) relu(w . x / sqrt(F c) + b) on a ring, windows of F positions at a stride; w, b N(0, 1) at the start."""
 
@@ -185,7 +177,7 @@ class ScaleCNN(nn.Module):
         self, *, positions: int, layers: int, width: int, filter_size: int, stride: int, generator: torch.Generator
     ) -> None:
         super().__init__()
-        _require_ring(positions, layers, filter_size, stride)
+        require_ring(positions, layers, filter_size, stride)
         self.layers = [f"layer{depth}" for depth in range(1, layers + 1)]
         for depth, name in enumerate(self.layers):
             self.add_module(name, RingLayer(1 if depth == 0 else width, width, filter_size, stride, generator))
@@ -222,5 +214,5 @@ class ConstantFilterCNN(nn.Sequential):
     """
 
     def __init__(self, *, positions: int, layers: int, filter_size: int, stride: int) -> None:
-        _require_ring(positions, layers, filter_size, stride)
+        require_ring(positions, layers, filter_size, stride)
         super().__init__(*[ConstantLayer(filter_size, stride) for _ in range(layers)])

@@ -23,7 +23,7 @@ from empirical.nets.evaluation import classification_error, evaluation
 from empirical.nets.hierarchy_nets import HierarchyNet, ScaleCNN
 from empirical.stability.layers import measure_layers
 from empirical.stability.measure import Stability, measure_probes
-from empirical.stability.probes import Probes, noise_like, transform_probes
+from empirical.stability.probes import Noise, Probes, noise_like, transform_probes
 from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
 from empirical.training.images import Progress, Run
 from empirical.training.run_log import RunLog
@@ -204,9 +204,9 @@ def train_hierarchy(
     """Train a net on a random hierarchy; D, G, R and S of its output and its layers, before and after.
 
     D_k = avg ||f_k(T_l x) - f_k(x)||^2 / avg_{x,z} ||f_k(x) - f_k(z)||^2, T_l drawing the placements of level l anew;
-    S_k likewise with P_l, which draws the synonyms of that level anew; G_k with noise whose norm is the root mean square
-    of that of T_l x - x; R_k = D_k / G_k (arXiv 2404.10727, section 4, for D and S). They are measured on the first
-    `probe_size` test data; the test error is that of all of these.
+    S_k likewise with P_l, which draws the synonyms of that level anew; G_k with noise whose norm is the root mean
+    square of that of T_l x - x; R_k = D_k / G_k (arXiv 2404.10727, section 4, for D and S). They are measured on the
+    first `probe_size` test data; the test error is that of all of these.
 
     `log` is a CSV file in which the run can be watched: epoch, loss, seconds.
 
@@ -299,7 +299,7 @@ def train_scale_detection(
         return torch.as_tensor(task.inputs(task.move(probed, source)))
 
     rng = np.random.default_rng(config.probe_seed)
-    noise = "rectified" if config.noise == "rectified" else "alike"
+    noise: Noise = "rectified" if config.noise == "rectified" else "alike"
     probes = transform_probes(inputs[: config.probe_size], moved, rng=rng, noise=noise)
     names = {
         "source": "scale-net",

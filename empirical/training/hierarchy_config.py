@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from empirical.nets.rings import require_ring
 from theory.common.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
 from theory.hierarchies import ScaleDetection, SparseHierarchy
 
@@ -183,6 +184,7 @@ class ScaleDetectionConfig:
         if self.layers is not None:
             _store_integers(self, layers=1)
         self.problem.require_train_size(self.train_size)
+        require_ring(self.size, self.depth, self.filter_size, self.stride)
         _store_reals(self, learning_rate=0.0, stop_loss=None)
         require_choice("noise", self.noise, ("gaussian", "rectified"))
         require_choice("average", self.average, ("mean", "median", "coordinate-median"))
