@@ -257,7 +257,7 @@ def test_sweep_writes_the_table_and_keeps_its_runs(here: Path, capsys: pytest.Ca
     )
     assert relstab.main(["sweep", "e.toml", "--output", "s.csv"]) == 0
     table = read_table(here / "s.csv")
-    assert sorted(set(table["source"])) == ["image-net", "stripe-net"]
+    assert sorted(set(table["source"])) == ["images", "stripe-net"]
     assert len(list((here / "runs").glob("[!.]*"))) == 3
     assert relstab.main(["sweep", "e.toml", "--output", "again.csv"]) == 0
     assert (here / "again.csv").read_text() == (here / "s.csv").read_text()  # wall times too: nothing ran again

@@ -238,7 +238,7 @@ class _Measured:
             batch_norm="clean" if stage == "initial" else "running",
         )
         row: dict[str, Any] = {
-            "source": "image-net",
+            "source": "images",
             "task": self.name,
             "architecture": self.config.architecture,
             "train_size": self.config.train_size,
