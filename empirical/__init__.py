@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from empirical.nets.architectures import ARCHITECTURES, build
     from empirical.nets.stripe_nets import OneHiddenLayer, StripeNet
     from empirical.runs.experiments import Experiment, read_experiments
+    from empirical.runs.kinds import train
     from empirical.runs.store import RunStore
     from empirical.runs.sweeps import SweepIncomplete, sweep
     from empirical.runs.theory_runs import TheoryConfig
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from empirical.stability.probes import Probes, draw_probes
     from empirical.stability.ranges import measure_range, paper_temperatures
     from empirical.training.config import ImageConfig, StripeConfig
-    from empirical.training.images import Run, train
     from empirical.training.recipe import Recipe, crop_and_flip
+    from empirical.training.run import Run
 
 _HOMES = {
     "data.named_sets": (
@@ -67,6 +68,7 @@ _HOMES = {
         "Experiment",
         "read_experiments",
     ),
+    "runs.kinds": ("train",),
     "runs.store": ("RunStore",),
     "runs.sweeps": (
         "SweepIncomplete",
@@ -95,14 +97,11 @@ _HOMES = {
         "ImageConfig",
         "StripeConfig",
     ),
-    "training.images": (
-        "Run",
-        "train",
-    ),
     "training.recipe": (
         "Recipe",
         "crop_and_flip",
     ),
+    "training.run": ("Run",),
 }
 #: Where public names were before, by module: these paths go on working.
 _MOVED = {

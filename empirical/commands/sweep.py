@@ -14,8 +14,9 @@ import pandas as pd
 import tyro
 
 from empirical.commands.measure import require_torch
-from empirical.runs.experiments import Config, Experiment, read_experiments
-from empirical.training.config import ImageConfig, config_hash
+from empirical.runs.experiments import Experiment, read_experiments
+from empirical.runs.kinds import estimated_seconds, kind_of
+from empirical.training.config import Config, config_hash
 from theory.common.errors import InputError, require_integer, require_real
 from theory.common.table import require_table_path, write_table
 from theory.common.terminal import Terminal, duration
@@ -191,7 +192,6 @@ class Sweep:
 
     def _dry_run(self, terminal: Terminal, experiments: list[Experiment]) -> dict[str, Any]:
         """What the sweep would refuse is refused, and what it would leave out is not counted as to do."""
-        from empirical.runs.costs import estimated_seconds
         from empirical.runs.store import RunStore
         from empirical.runs.sweeps import check_all
         from empirical.training.devices import require_device
@@ -220,7 +220,7 @@ class Sweep:
             terminal.line(f"{len(failures)} failed for good, skipped; --retry-failed tries them again")
         told = _told(terminal, "failed", failures)
         costs: dict[Config, float] = {}
-        if here and any(isinstance(config, ImageConfig) for config in to_do):
+        if here and any(kind_of(config).costs for config in to_do):
             with terminal.progress("timing") as report:
                 costs = estimated_seconds(to_do, self.data, self.device, report)
         unknown = len(to_do) - len(costs)

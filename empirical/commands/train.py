@@ -145,7 +145,7 @@ class Train:
     def run(self) -> dict[str, Any]:
         require_torch()
         from empirical.nets.weights import require_weights_path, save_weights
-        from empirical.training.images import train
+        from empirical.runs.kinds import train
 
         terminal = Terminal(self.json)
         config = self.config()
