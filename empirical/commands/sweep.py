@@ -46,12 +46,12 @@ def _told(terminal: Terminal, word: str, failures: Mapping[Config, Failure]) -> 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Train and measure a grid of nets, or solve one of flows, described in a TOML file, and write the curve table.
+    """Run a grid of nets or flows from a TOML file, and keep what is done.
 
-    The file holds [[experiment]] tables with kind = "image", "stripe" or "theory", train_sizes, seeds, architectures,
-    and any other setting that is to differ from its default. Finished runs are kept in the store and not done again;
-    one that was cut goes on from its last checkpoint; one that fails does not stop the others. What is missing in the
-    end is listed with the reason, and the exit status is 1.
+    Writes the curve table. The file holds [[experiment]] tables with kind = "image", "stripe" or "theory", train_sizes,
+    seeds, architectures, and any other setting that is to differ from its default. Finished runs are kept in the store
+    and not done again; one that was cut goes on from its last checkpoint; one that fails does not stop the others. What
+    is missing in the end is listed with the reason, and the exit status is 1.
 
     For example:
     - `relstab sweep experiment.toml --data DATA --store runs --workers 2 --output curve.csv`

@@ -10,7 +10,6 @@ from typing import ClassVar
 from empirical.training.run import Run, RunOptions
 from theory.common.errors import MAXIMUM_SEED, InputError, require_choice, require_integer
 from theory.common.table import curve_table
-from theory.flow.simulation import simulate
 from theory.kernels import BACKENDS, get_kernel
 from theory.model.configuration import FlowConfig
 from theory.model.tasks import Cylinder, Stripe, Task
@@ -87,6 +86,8 @@ def run(config: TheoryConfig, options: RunOptions) -> Run:
     InputError
         With ``unfit_fractions`` if it ended before the first of them; one that misses some of them warns.
     """
+    from theory.flow.simulation import simulate  # numba, which help of `relstab sweep` does without
+
     began = time.perf_counter()
     trajectory = simulate(
         config.task, config.train_size, config.flow, seed=config.seed, neuron_seed=config.neuron_seed,
