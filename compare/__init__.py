@@ -7,9 +7,14 @@ matplotlib, plotly, jinja2 and lmfit are imported when a function first needs th
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from theory.common.names import keep_old_paths, look_up
+try:
+    from theory.common.names import keep_old_paths, look_up
+except ImportError:  # a user's own theory.py, first on the path
+    place = getattr(find_spec("theory"), "origin", "nothing")
+    raise ImportError(f"{place} hides relstab's package theory: rename it, or run elsewhere") from None
 
 if TYPE_CHECKING:
     from compare.contrasts.collapse import collapse_panel

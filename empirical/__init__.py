@@ -10,9 +10,14 @@ Names are looked up when they are used, so that the command line starts, and its
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from theory.common.names import keep_old_paths, look_up
+try:
+    from theory.common.names import keep_old_paths, look_up
+except ImportError:  # a user's own theory.py, first on the path
+    place = getattr(find_spec("theory"), "origin", "nothing")
+    raise ImportError(f"{place} hides relstab's package theory: rename it, or run elsewhere") from None
 
 if TYPE_CHECKING:
     from empirical.data.named_sets import DATASETS, ImageData, load_data
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from empirical.nets.architectures import ARCHITECTURES, build
     from empirical.nets.stripe_nets import OneHiddenLayer, StripeNet
     from empirical.runs.experiments import Experiment, read_experiments
+    from empirical.runs.kinds import train
     from empirical.runs.store import RunStore
     from empirical.runs.sweeps import SweepIncomplete, sweep
     from empirical.runs.theory_runs import TheoryConfig
@@ -37,8 +43,8 @@ if TYPE_CHECKING:
     from empirical.stability.probes import Probes, draw_probes
     from empirical.stability.ranges import measure_range, paper_temperatures
     from empirical.training.config import ImageConfig, StripeConfig
-    from empirical.training.images import Run, train
     from empirical.training.recipe import Recipe, crop_and_flip
+    from empirical.training.run import Run
 
 _HOMES = {
     "data.named_sets": (
@@ -67,6 +73,7 @@ _HOMES = {
         "Experiment",
         "read_experiments",
     ),
+    "runs.kinds": ("train",),
     "runs.store": ("RunStore",),
     "runs.sweeps": (
         "SweepIncomplete",
@@ -95,14 +102,11 @@ _HOMES = {
         "ImageConfig",
         "StripeConfig",
     ),
-    "training.images": (
-        "Run",
-        "train",
-    ),
     "training.recipe": (
         "Recipe",
         "crop_and_flip",
     ),
+    "training.run": ("Run",),
 }
 #: Where public names were before, by module: these paths go on working.
 _MOVED = {

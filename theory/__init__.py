@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from theory.common.names import keep_old_paths, look_up
 
+#: The version of all of relstab; pyproject.toml reads it here.
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from theory.common.errors import InputError
     from theory.common.estimate import Estimate

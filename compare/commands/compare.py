@@ -28,10 +28,10 @@ __all__ = ["Compare", "Report", "read_tables"]
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Fit power laws R_f ~ P^exponent to curve tables, and lay measured curves beside the theory's.
+    """Fit curve tables, and contrast measured curves with the theory's.
 
-    Rows whose column `source` is "theory" are the theory; all others are measured. Without theory rows, or
-    without measured ones, the fits alone are printed.
+    The fits are power laws, R_f ~ P^exponent. Rows whose column `source` is "theory" are the theory; all others are
+    measured. Without theory rows, or without measured ones, only the fits are printed.
 
     For example:
     - `relstab compare theory.csv images.csv`
@@ -118,7 +118,9 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Write a report of curve tables: one HTML file that needs no network, and the figures as PNG files.
+    """Write a report of curve tables: one HTML page that needs no network.
+
+    The figures are also written beside it as PNG files.
 
     For example:
     - `relstab report theory.csv images.csv`

@@ -18,16 +18,15 @@ from compare.contrasts.comparison import contrast
 from compare.curves.wording import wrapped
 from compare.report.explorer import data_set_samples, deformed_grid
 from compare.report.page import write_report
-from empirical.commands.sample import require_torch
+from empirical.commands.measure import require_torch
 from empirical.runs.experiments import Experiment
 from empirical.training.config import DIGITS_SIZE, ImageConfig, StripeConfig
 from theory.common.errors import require_integer
 from theory.common.files import require_writable_parent
 from theory.common.table import write_table
 from theory.common.terminal import Terminal
-from theory.flow.simulation import FlowConfig
+from theory.model.configuration import FlowConfig
 from theory.model.tasks import Stripe
-from theory.runs.curves import curve
 
 __all__ = ["Demo"]
 
@@ -46,9 +45,10 @@ _CUTOFFS = (2, 3, 5)
 
 @dataclass(frozen=True)
 class Demo:
-    """R_f against the training-set size from the theory, from nets on its own data and from nets on images.
+    """Do the whole job at a small size, in a few minutes.
 
-    Everything is small: few seeds, narrow nets, 16 x 16 digits. It shows the job; it is not a result.
+    R_f against P: from the theory, from nets on its data and from nets on images. Everything is small: few seeds,
+    narrow nets, 16 x 16 digits. It shows the job; it is not a result.
 
     For example:
     - `relstab demo`
@@ -116,6 +116,8 @@ def _without_times(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _solve(terminal: Terminal, seeds: tuple[int, ...], workers: int) -> pd.DataFrame:
+    from theory.runs.curves import curve
+
     config = FlowConfig(width=_WIDTH, unfit_fractions=_FRACTIONS)
     with terminal.progress("1/3 theory: gradient flow  ") as report:
         table = curve(

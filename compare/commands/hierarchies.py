@@ -18,7 +18,10 @@ __all__ = ["CompareHierarchies"]
 
 @dataclass(frozen=True, slots=True)
 class CompareHierarchies:
-    """P* at which nets learn random hierarchies, its law, P*_D beside it, and the error beside R_f, D_f, G_f and S_f.
+    """Say how many data hierarchies take to learn, and how the error goes with R_f.
+
+    P* is where the error falls to a tenth; its law, P*_D and P*_S, where the second layer's D_f and S_f come down, are
+    beside it, and the correlations of the error with R_f, D_f, G_f and S_f over all nets and P.
 
     For example:
     - `relstab hierarchies paper/data/srhm_curves.csv paper/data/srhm_nets.csv`

@@ -14,7 +14,7 @@ __all__ = ["SERIES_KEY", "series", "stage_order"]
 #: The columns whose values one series shares.
 SERIES_KEY = tuple(name for name in KEY if name not in ("train_size", "seed"))
 
-_SOURCES = ("theory", "stripe-net", "hierarchy-net", "image-net", "published")
+_SOURCES = ("theory", "stripe-net", "hierarchy-net", "scale-net", "images", "published")
 #: Added to a label, in this order, where labels would otherwise be the same.
 _FURTHER = ("layer", "variant", "architecture", "average", "cutoff", "displacement", "temperature")
 _PREFIX = {"cutoff": "c=", "displacement": "delta=", "temperature": "T="}
@@ -23,7 +23,7 @@ _PREFIX = {"cutoff": "c=", "displacement": "delta=", "temperature": "T="}
 def series(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The series of a valid curve table by label, theory first, each sorted by train_size and seed.
 
-    A label is short: ``theory stripe-d30 q=0.3``, ``image-net fashion-mnist lenet trained``. Only where two
+    A label is short: ``theory stripe-d30 q=0.3``, ``images fashion-mnist lenet trained``. Only where two
     series would have the same label are their differences added (architecture of a theory, average, c,
     delta, T). Displacement and temperature count as equal when they agree to three significant digits.
     Neither the labels nor the order depend on the order of the rows.

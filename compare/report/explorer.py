@@ -9,7 +9,7 @@ import numpy as np
 
 from compare.report.page import DeformedGrid
 from compare.report.samples import SampleImage
-from empirical.commands.sample import require_torch
+from empirical.commands.measure import require_torch
 from empirical.training.config import image_side
 
 __all__ = ["data_set_samples", "deformed_grid"]

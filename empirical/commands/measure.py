@@ -42,10 +42,10 @@ def require_torch() -> None:
 
 @dataclass(frozen=True)
 class Measure:
-    """Measure D_f, G_f and R_f of a net on images, and its test error where labels are there.
+    """Measure D_f, G_f and R_f of your own net on your own images.
 
-    The images reach the net in [0, 1], or as (x - mean) / std if these are given; labels are the classes' places in
-    the order of their names.
+    Also its test error if the images have labels. They reach the net in [0, 1], or as (x - mean) / std if these are
+    given; labels are the classes' places in the order of their names.
 
     For example:
     - `relstab measure --model my_package.nets:make --weights net.safetensors --data photos`

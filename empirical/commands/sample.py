@@ -1,7 +1,4 @@
-"""The command `relstab sample`, and the list of all; `train`, `measure` and `sweep` have files of their own.
-
-Torch is imported when one of them runs.
-"""
+"""The command `relstab sample`. Torch is imported when it runs."""
 
 from __future__ import annotations
 
@@ -12,9 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from empirical.commands.measure import Measure, require_torch
-from empirical.commands.sweep import Sweep
-from empirical.commands.train import Train
+from empirical.commands.measure import require_torch
 from empirical.nets.user_code import failing, load_function
 from empirical.training.config import image_side
 from theory.common.errors import MAXIMUM_SEED, Incomplete, InputError, require_choice, require_integer
@@ -26,12 +21,14 @@ from theory.ensemble.diffeomorphisms import MaxEntropyEnsemble
 #: Side or mode number beyond which no image is meant.
 _LARGEST = 4096
 
-__all__ = ["COMMANDS", "Sample", "Sweep", "Train", "require_torch"]
+__all__ = ["Sample"]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw maximum-entropy diffeomorphisms: the ensemble's numbers, and a picture of deformed images.
+    """Draw maximum-entropy diffeomorphisms, or check a sampler of them.
+
+    Prints the ensemble's numbers and how many fields fold, and draws a picture of deformed images.
 
     For example:
     - `relstab sample --cutoffs 3 5 --displacement 1`
@@ -195,5 +192,3 @@ def _show_report(terminal: Terminal, report: MaxEntropyReport) -> None:
     verdict = "consistent with" if report.consistent else "not"
     terminal.line(f"{verdict} the maximum-entropy ensemble (family-wise level {report.level:g})")
 
-
-COMMANDS = {"sample": Sample, "train": Train, "measure": Measure, "sweep": Sweep}

@@ -14,8 +14,9 @@ import pandas as pd
 import tyro
 
 from empirical.commands.measure import require_torch
-from empirical.runs.experiments import Config, Experiment, read_experiments
-from empirical.training.config import ImageConfig, config_hash
+from empirical.runs.experiments import Experiment, read_experiments
+from empirical.runs.kinds import estimated_seconds, kind_of
+from empirical.training.config import Config, config_hash
 from theory.common.errors import InputError, require_integer, require_real
 from theory.common.table import require_table_path, write_table
 from theory.common.terminal import Terminal, duration
@@ -45,12 +46,12 @@ def _told(terminal: Terminal, word: str, failures: Mapping[Config, Failure]) -> 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Train and measure a grid of nets, or solve one of flows, described in a TOML file, and write the curve table.
+    """Run a grid of nets or flows from a TOML file, and keep what is done.
 
-    The file holds [[experiment]] tables with kind = "image", "stripe" or "theory", train_sizes, seeds, architectures,
-    and any other setting that is to differ from its default. Finished runs are kept in the store and not done again;
-    one that was cut goes on from its last checkpoint; one that fails does not stop the others. What is missing in the
-    end is listed with the reason, and the exit status is 1.
+    Writes the curve table. The file holds [[experiment]] tables with kind = "image", "stripe" or "theory", train_sizes,
+    seeds, architectures, and any other setting that is to differ from its default. Finished runs are kept in the store
+    and not done again; one that was cut goes on from its last checkpoint; one that fails does not stop the others. What
+    is missing in the end is listed with the reason, and the exit status is 1.
 
     For example:
     - `relstab sweep experiment.toml --data DATA --store runs --workers 2 --output curve.csv`
@@ -191,7 +192,6 @@ class Sweep:
 
     def _dry_run(self, terminal: Terminal, experiments: list[Experiment]) -> dict[str, Any]:
         """What the sweep would refuse is refused, and what it would leave out is not counted as to do."""
-        from empirical.runs.costs import estimated_seconds
         from empirical.runs.store import RunStore
         from empirical.runs.sweeps import check_all
         from empirical.training.devices import require_device
@@ -220,7 +220,7 @@ class Sweep:
             terminal.line(f"{len(failures)} failed for good, skipped; --retry-failed tries them again")
         told = _told(terminal, "failed", failures)
         costs: dict[Config, float] = {}
-        if here and any(isinstance(config, ImageConfig) for config in to_do):
+        if here and any(kind_of(config).costs for config in to_do):
             with terminal.progress("timing") as report:
                 costs = estimated_seconds(to_do, self.data, self.device, report)
         unknown = len(to_do) - len(costs)

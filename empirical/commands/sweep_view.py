@@ -11,12 +11,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from empirical.training.config import ImageConfig
-from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
+from empirical.runs.kinds import kind_of
+from empirical.training.config import Config
 from theory.common.terminal import duration
 
 if TYPE_CHECKING:
-    from empirical.runs.experiments import Config
     from empirical.runs.store import RunStore
     from empirical.runs.sweeps import SweepState
 
@@ -86,15 +85,10 @@ class SweepView:
         return lines
 
     def _run(self, config: Config) -> tuple[str, ...]:
-        if isinstance(config, ImageConfig):
-            what = (config.dataset, config.architecture)
-        elif isinstance(config, HierarchyConfig | ScaleDetectionConfig):
-            what = (config.problem.name, config.net_name)
-        else:
-            what = (config.kind, f"d = {config.dim}")
         now = time.monotonic()  # drawn by another thread than the one that is told: a run may just have ended
         so_far = duration(now - self.since.get(config, now))
-        return *what, str(config.train_size), str(config.seed), so_far, *_last(self.store.log(config))
+        words = (*kind_of(config).words(config), str(config.train_size), str(config.seed))
+        return *words, so_far, *_last(self.store.log(config))
 
 
 def _last(log: Path) -> tuple[str, str, str]:

@@ -41,7 +41,9 @@ def _show(terminal: Terminal, title: str, table: pd.DataFrame) -> None:
 
 @dataclass(frozen=True)
 class Train:
-    """Train one net on images, or a fully connected one on the stripe, and measure its relative stability.
+    """Train one net and measure its relative stability.
+
+    A net on images is measured before and after training, one on the stripe at unfit fractions.
 
     For example:
     - `relstab train --dataset digits --train-size 512`
@@ -145,7 +147,7 @@ class Train:
     def run(self) -> dict[str, Any]:
         require_torch()
         from empirical.nets.weights import require_weights_path, save_weights
-        from empirical.training.images import train
+        from empirical.runs.kinds import train
 
         terminal = Terminal(self.json)
         config = self.config()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from torch import nn
 from empirical.data.named_sets import ImageData, load_data
 from empirical.nets.architectures import build
 from empirical.nets.evaluation import evaluation
-from empirical.runs.experiments import Config
 from empirical.training.config import ImageConfig
 from empirical.training.descent import Descent
 from empirical.training.images import Normalised
@@ -26,28 +26,27 @@ _STEPS = 2
 
 
 def estimated_seconds(
-    configs: list[Config],
+    configs: Sequence[ImageConfig],
     data_folder: str | Path | None = None,
     device: str = "cpu",
     progress: Report | None = None,
-) -> dict[Config, float]:
-    """Seconds that each run of an image net would take alone on one thread; those of stripes are not known before.
+) -> dict[ImageConfig, float]:
+    """Seconds that each run of an image net would take alone on one thread.
 
     For each net, data set, batch size and precision a training step and an evaluation are timed once. Measuring,
     loading data and starting processes are not in it.
     """
-    kinds: dict[tuple[object, ...], list[ImageConfig]] = {}
+    nets: dict[tuple[object, ...], list[ImageConfig]] = {}
     for config in configs:
-        if isinstance(config, ImageConfig):
-            kinds.setdefault((config.dataset, config.image_size, config.architecture), []).append(config)
-    found: dict[Config, float] = {}
+        nets.setdefault((config.dataset, config.image_size, config.architecture), []).append(config)
+    found: dict[ImageConfig, float] = {}
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        # Kind by kind: a large net takes a second to build, and all of them may not fit.
-        for place, alike in enumerate(kinds.values()):
+        # Net by net: a large one takes a second to build, and all of them may not fit.
+        for count, alike in enumerate(nets.values()):
             if progress is not None:
-                progress(place / len(kinds), alike[0].architecture)
+                progress(count / len(nets), alike[0].architecture)
             data = load_data(alike[0].dataset, data_folder, image_size=alike[0].image_size)
             net = build(alike[0].architecture, data.channels, data.size, len(data.classes), 0)
             timed: dict[tuple[object, ...], tuple[float, float]] = {}

@@ -9,19 +9,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from empirical.runs.theory_runs import TheoryConfig
-from empirical.training.config import ImageConfig, StripeConfig, image_side
-from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
+from empirical.runs.kinds import KINDS, kind_of
+from empirical.training.config import Config
 from theory.common.errors import InputError, require_choice, require_integer
 
 __all__ = ["Config", "Experiment", "located", "read_experiments"]
 
-Config = ImageConfig | StripeConfig | TheoryConfig | HierarchyConfig | ScaleDetectionConfig
-_KINDS: dict[str, type[Config]] = {
-    kind.kind: kind for kind in (ImageConfig, StripeConfig, TheoryConfig, HierarchyConfig, ScaleDetectionConfig)
-}
-#: Kinds that have several architectures.
-_WITH_NETS = (ImageConfig, HierarchyConfig)
 #: The lists of a grid, by the field of one configuration that each is for.
 _GRID = {"train_size": "train_sizes", "seed": "seeds", "architecture": "architectures"}
 #: What values of a TOML file are called, by their type; dates have several.
@@ -75,20 +68,14 @@ class Experiment:
             object.__setattr__(self, name, tuple(require_integer(name, value, minimum) for value in values))
         if not all(isinstance(name, str) for name in self.architectures):
             raise InputError("architectures", self.architectures, "must be names")
-        if self.architectures and not isinstance(self.base, _WITH_NETS):
-            allowed = f"the {self.base.kind} has one architecture; leave it out"
-            raise InputError("architectures", self.architectures, allowed)
+        if self.architectures and not kind_of(self.base).has_architectures:
+            raise InputError("architectures", self.architectures, f"a {self.base.kind} run has one; leave it out")
 
     def configs(self) -> list[Config]:
         """The configurations of all runs, large train sizes first within a seed (they take longest)."""
         sizes = sorted(set(self.train_sizes), reverse=True)
-        if not isinstance(self.base, _WITH_NETS):
-            return [replace(self.base, train_size=p, seed=s) for s, p in product(self.seeds, sizes)]
-        nets = self.architectures or (self.base.architecture,)
-        return [
-            replace(self.base, train_size=p, seed=s, architecture=net)
-            for s, p, net in product(self.seeds, sizes, nets)
-        ]
+        nets: list[dict[str, str]] = [{"architecture": net} for net in self.architectures] or [{}]
+        return [replace(self.base, train_size=p, seed=s, **net) for s, p, net in product(self.seeds, sizes, nets)]
 
 
 def _several(name: str, value: Any) -> tuple[Any, ...]:
@@ -116,8 +103,8 @@ def located(experiment: Experiment, error: InputError) -> InputError:
 def read_experiments(path: str | Path) -> list[Experiment]:
     """The ``[[experiment]]`` tables of a TOML file, which holds nothing else at its top level.
 
-    Each has ``kind`` (image, stripe or theory), ``train_sizes``, ``seeds``, for images ``architectures``, and any field
-    of `ImageConfig`, `StripeConfig` or `TheoryConfig` that is to differ from its default.
+    Each has ``kind`` (see `empirical.runs.kinds`), ``train_sizes``, ``seeds``, for images ``architectures``, and any
+    field of the kind's configuration that is to differ from its default.
 
     Raises
     ------
@@ -193,10 +180,10 @@ def _require_kind(key: str, value: Any, hint: Any) -> None:
 
 
 def _experiment(table: dict[str, Any], place: _Place) -> Experiment:
-    kind = _KINDS[require_choice("kind", table.get("kind"), tuple(_KINDS))]
-    own = {item.name for item in fields(kind)} - {"train_size", "seed"}
+    kind = KINDS[require_choice("kind", table.get("kind"), tuple(KINDS))]
+    own = {item.name for item in fields(kind.config)} - {"train_size", "seed"}
     grid = set(_GRID.values())
-    hints = get_type_hints(kind) | get_type_hints(Experiment)
+    hints = get_type_hints(kind.config) | get_type_hints(Experiment)
     for key, value in table.items():
         if key not in own | grid | {"kind"}:
             raise InputError(key, value, "is no key of an experiment; those are " + ", ".join(sorted(own | grid)))
@@ -206,7 +193,5 @@ def _experiment(table: dict[str, Any], place: _Place) -> Experiment:
         raise InputError("train_sizes", None, "an experiment must name at least one")
     settings: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items() if key in own}
     sizes = [require_integer("train_sizes", size, 1) for size in table["train_sizes"]]
-    base = kind(train_size=max(sizes, default=1), **settings)
-    if isinstance(base, ImageConfig):  # the digits enlarged, as by the other commands
-        base = replace(base, image_size=image_side(base.dataset, base.image_size))
+    base = kind.completed(kind.config(train_size=max(sizes, default=1), **settings))
     return Experiment(base, **{key: tuple(table[key]) for key in grid & table.keys()}, place=place)

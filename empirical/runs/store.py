@@ -31,9 +31,8 @@ import pandas as pd
 import torch
 
 from empirical.nets.weights import save_weights
-from empirical.runs.experiments import Config
-from empirical.training.config import config_hash, config_to_dict
-from empirical.training.images import Run
+from empirical.training.config import Config, config_hash, config_to_dict
+from empirical.training.run import Run
 from theory.common.errors import InputError
 from theory.common.files import make_folder, require_folder, write_whole
 from theory.common.table import read_table, write_table

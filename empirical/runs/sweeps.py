@@ -6,7 +6,6 @@ cut goes on from its last checkpoint. Several sweeps may share a store at the sa
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import warnings
@@ -20,13 +19,13 @@ import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
-from empirical.data.named_sets import FOLDER_VARIABLE, load_data
-from empirical.runs.experiments import Config, Experiment, located
+from empirical.data.named_sets import FOLDER_VARIABLE
+from empirical.runs.experiments import Experiment, located
+from empirical.runs.kinds import check, kind_of, train
 from empirical.runs.store import Failure, RunStore
-from empirical.training.config import ImageConfig, StripeConfig, config_to_dict
+from empirical.training.config import Config, config_to_dict
 from empirical.training.devices import require_device, visible_gpus
-from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
-from empirical.training.images import Run, check, train
+from empirical.training.run import Run, RunOptions
 from theory.common.errors import Incomplete, InputError, require_integer, require_real
 from theory.common.table import curve_table, validate_table
 from theory.jobs.executors import Executor, Processes, RayCluster, as_executor, run_jobs
@@ -68,12 +67,7 @@ class SweepIncomplete(Incomplete):
 
 def named(config: Config) -> str:
     """A run in a few words."""
-    at = f"P = {config.train_size}, seed {config.seed}"
-    if isinstance(config, ImageConfig):
-        return f"{config.dataset}, {config.architecture}, {at}"
-    if isinstance(config, HierarchyConfig | ScaleDetectionConfig):
-        return f"{config.problem.name}, {config.net_name}, {at}"
-    return f"{config.kind}, d = {config.dim}, {at}"
+    return ", ".join([*kind_of(config).words(config), f"P = {config.train_size}", f"seed {config.seed}"])
 
 
 def names_apart(configs: Iterable[Config]) -> dict[Config, str]:
@@ -167,27 +161,17 @@ def _require_here(config: Config, options: _Options, data: str | None) -> None:
 
 
 def _unreached(config: Config, table: pd.DataFrame) -> list[float]:
-    """Unfit fractions of a stripe net or a flow that its run did not come to."""
-    if isinstance(config, ImageConfig | HierarchyConfig | ScaleDetectionConfig):
-        return []
+    """Unfit fractions, of a kind that is recorded at some, that the run did not come to."""
     stages = set(table["stage"])
-    return [fraction for fraction in config.unfit_fractions if f"q={fraction:g}" not in stages]
+    return [fraction for fraction in getattr(config, "unfit_fractions", ()) if f"q={fraction:g}" not in stages]
 
 
 def require_distinct_rows(configs: list[Config], data_folder: str | Path | None = None) -> None:
     """InputError if two runs would fill the same rows of the curve table, which does not hold every setting."""
+    options = RunOptions(data_folder)
     seen: dict[tuple[object, ...], Config] = {}
     for config in configs:
-        names = ("architecture", "dim", "train_size", "seed", "average", "cutoff", "displacement", "noise_norm", "loss",
-                 "scale", "hidden_layers", "informative_dim")  # fmt: skip
-        told = ("optimizer", "batch_size") if isinstance(config, StripeConfig) else ()  # by the stripe's variant
-        if isinstance(config, ImageConfig):  # images resized to what they are have the name of the others
-            task: object = load_data(config.dataset, data_folder, image_size=config.image_size).name
-        elif isinstance(config, HierarchyConfig | ScaleDetectionConfig):
-            task = (config.problem.name, config.net_name, config.variant)
-        else:  # the lazy limit has no width
-            task = "inf" if math.isinf(config.scale) else config.width
-        key = (type(config).__name__, task, *(getattr(config, name, None) for name in (*names, *told)))
+        key = (config.kind, *kind_of(config).told(config, options))
         if key in seen:
             raise InputError(
                 "experiments", f"{len(configs)} runs",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-import pandas as pd
-
+from empirical.training.run import Run, RunOptions
 from theory.common.errors import MAXIMUM_SEED, InputError, require_choice, require_integer
 from theory.common.table import curve_table
-from theory.flow.simulation import simulate
-from theory.kernels import BACKENDS
+from theory.kernels import BACKENDS, get_kernel
 from theory.model.configuration import FlowConfig
 from theory.model.tasks import Cylinder, Stripe, Task
 
-__all__ = ["TheoryConfig", "run_theory"]
+__all__ = ["TheoryConfig", "check", "run"]
 
 _FLOW = FlowConfig()
 
@@ -74,14 +73,21 @@ class TheoryConfig:
         return Stripe(self.dim) if self.informative_dim == 1 else Cylinder(self.dim, self.informative_dim)
 
 
-def run_theory(config: TheoryConfig) -> tuple[pd.DataFrame, float]:
-    """The trajectory's rows of the curve table, and its seconds.
+def check(config: TheoryConfig, options: RunOptions) -> None:
+    """InputError if this machine has no such kernel."""
+    get_kernel(config.backend)
+
+
+def run(config: TheoryConfig, options: RunOptions) -> Run:
+    """The trajectory's rows of the curve table.
 
     Raises
     ------
     InputError
         With ``unfit_fractions`` if it ended before the first of them; one that misses some of them warns.
     """
+    from theory.flow.simulation import simulate  # numba, which help of `relstab sweep` does without
+
     began = time.perf_counter()
     trajectory = simulate(
         config.task, config.train_size, config.flow, seed=config.seed, neuron_seed=config.neuron_seed,
@@ -92,4 +98,4 @@ def run_theory(config: TheoryConfig) -> tuple[pd.DataFrame, float]:
         raise InputError("unfit_fractions", config.unfit_fractions, "the trajectory reached none of them")
     seconds = time.perf_counter() - began
     rows[-1]["seconds"] = seconds
-    return curve_table(rows), seconds
+    return Run(config, curve_table(rows), None, math.nan, seconds)

@@ -6,16 +6,13 @@ from typing import Any
 
 from theory.common.names import look_up
 
+#: Where the names of the module that this folder was are now.
 _HOMES = {
-    "images": (
-        "Normalised",
-        "Progress",
-        "Run",
-        "check",
-        "train",
-    ),
+    "runs.kinds": ("check", "train"),
+    "training.images": ("Normalised",),
+    "training.run": ("Progress", "Run"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    return look_up(__name__, _HOMES, name)
+    return look_up("empirical", _HOMES, name)

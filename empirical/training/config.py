@@ -10,7 +10,24 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from theory.common.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
 
-__all__ = ["DIGITS_SIZE", "ImageConfig", "StripeConfig", "config_hash", "config_to_dict", "image_side"]
+__all__ = ["DIGITS_SIZE", "Config", "ImageConfig", "StripeConfig", "config_hash", "config_to_dict", "image_side"]
+
+
+class Config(Protocol):
+    """What every run's configuration is: a frozen dataclass that names its kind, P and a seed."""
+
+    kind: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def train_size(self) -> int:
+        """P."""
+
+    @property
+    def seed(self) -> int:
+        """Draws all that is random in the run."""
+
+    def __hash__(self) -> int: ...
 
 
 #: Side to which the commands enlarge the 8 x 8 digits, on which a displacement of one pixel folds.
@@ -187,20 +204,13 @@ class StripeConfig:
                     raise InputError(item.name, value, "is not read by adam, whose steps are learning_rate long")
 
 
-class _Configuration(Protocol):
-    """A frozen dataclass that names its kind."""
-
-    kind: ClassVar[str]
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-
-def config_to_dict(config: _Configuration) -> dict[str, Any]:
+def config_to_dict(config: Config) -> dict[str, Any]:
     """The configuration as JSON-ready values, its kind included; an infinite one is the string "inf"."""
     values = {name: "inf" if value == math.inf else value for name, value in asdict(config).items()}
     return {"kind": config.kind, **json.loads(json.dumps(values, allow_nan=False))}
 
 
-def config_hash(config: _Configuration) -> str:
+def config_hash(config: Config) -> str:
     """Sixteen hexadecimal digits of the SHA-256 of the configuration's canonical JSON.
 
     A field that came later is in it only where it differs from its default, so that runs made before keep their names.

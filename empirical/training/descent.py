@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,10 @@ from empirical.nets.evaluation import evaluation
 from empirical.training.checkpoints import Checkpoint, optimizer_state, restore_optimizer
 from empirical.training.config import ImageConfig, config_hash
 from empirical.training.recipe import crop_and_flip, recipe
+from empirical.training.run import Progress
 from theory.common.errors import InputError
 
-__all__ = ["Descent", "Progress", "usable"]
-
-#: Called with the fraction of the training done, in [0, 1].
-Progress = Callable[[float], None]
-
+__all__ = ["Descent", "usable"]
 
 #: Part of every checkpoint; to be raised when what is in one changes.
 _REVISION = 2

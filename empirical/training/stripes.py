@@ -22,7 +22,7 @@ from torch.nn import functional
 from empirical.nets.stripe_nets import StripeNet
 from empirical.stability.measure import Outputs, Stability, measure_outputs
 from empirical.training.config import StripeConfig
-from empirical.training.images import Progress, Run
+from empirical.training.run import Progress, Run, RunOptions
 from empirical.training.run_log import RunLog
 from theory.common.errors import InputError
 from theory.common.table import curve_table
@@ -32,7 +32,7 @@ from theory.model.network import Network
 from theory.model.observables import random_directions
 from theory.model.tasks import Stripe
 
-__all__ = ["make_optimizer", "margin_loss", "measure_stripe", "train_stripe"]
+__all__ = ["check", "make_optimizer", "margin_loss", "measure_stripe", "run", "train_stripe"]
 
 _TEST_SIZE = 10_000
 #: Points evaluated at once, where no gradient is wanted.
@@ -159,6 +159,15 @@ class _Descent:
         self.optimizer.step()
         self.loss = float(objective.detach()) * config.scale
         self.steps += 1
+
+
+def check(config: StripeConfig, options: RunOptions) -> None:
+    """What is configured can be run: it needs no data."""
+
+
+def run(config: StripeConfig, options: RunOptions) -> Run:
+    """`train_stripe`, as a run of a sweep; it is done on the CPU, without checkpoints."""
+    return train_stripe(config, log=options.log, progress=options.progress)
 
 
 def train_stripe(

@@ -1,9 +1,9 @@
 """What the paper's own experiments would take: floating-point operations of each net's training, counted, not timed.
 
 `python -m paper.scripts.full_scale` writes `paper/data/full_scale.csv`: for each experiment of
-`paper/experiments/paper_*.toml` and each net the number of runs, the images that it is shown, and the operations, three forward passes an image trained
-on (one forward, two backward) as torch counts them on one image. Seconds on your own machine, timed:
-`relstab sweep FILE --dry-run`.
+`paper/experiments/paper_*.toml` and each net the number of runs, the images that it is shown, and the operations,
+three forward passes an image trained on (one forward, two backward) as torch counts them on one image. Seconds on
+your own machine, timed: `relstab sweep FILE --dry-run`.
 """
 
 from __future__ import annotations

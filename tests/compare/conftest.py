@@ -66,8 +66,8 @@ def page_table() -> pd.DataFrame:
             ("theory", "stripe-d30", "one-hidden-h1000", "q=0.3"),
             ("theory", "stripe-d30", "one-hidden-h1000", "q=0.1"),
             ("stripe-net", "stripe-d30", "one-hidden-h1000", "q=0.3"),
-            ("image-net", "digits, \"8 x 8\" & 'more'", "lenet", "trained"),
-            ("image-net", "digits, \"8 x 8\" & 'more'", "lenet", "initial"),
+            ("images", "digits, \"8 x 8\" & 'more'", "lenet", "trained"),
+            ("images", "digits, \"8 x 8\" & 'more'", "lenet", "initial"),
         )
         for seed in range(3)
         for size in (64, 256, 1024, 4096)

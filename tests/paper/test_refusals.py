@@ -83,7 +83,7 @@ def test_a_table_without_a_net_of_the_text_is_refused(
     from theory import InputError, curve_table, write_table
 
     monkeypatch.setattr(image_table, "DATA", tmp_path)
-    row = {"source": "image-net", "train_size": 64, "seed": 0, "stage": "trained", "relative_stability": 1.0}
+    row = {"source": "images", "train_size": 64, "seed": 0, "stage": "trained", "relative_stability": 1.0}
     rows = [{**row, "task": task, "architecture": net} for task in image_table.TASKS for net in image_table.NETS]
     write_table(curve_table(rows), tmp_path / "image_curves.csv")
     assert len(image_table.image_table()) == len(rows)

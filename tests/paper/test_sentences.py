@@ -20,7 +20,7 @@ def planted(slopes: dict[str, float], scatter: float = 0.05, start: float = 1.0)
     for net, slope in slopes.items():
         for size in SIZES:
             for seed in range(4):
-                row = {"source": "image-net", "task": "fashion-mnist", "architecture": net, "train_size": size,
+                row = {"source": "images", "task": "fashion-mnist", "architecture": net, "train_size": size,
                        "seed": seed}  # fmt: skip
                 value = 5 * (size / 128) ** slope * np.exp(scatter * rng.normal())
                 rows.append({**row, "stage": "initial", "relative_stability": start})
@@ -72,7 +72,7 @@ def test_the_law_that_made_the_points_is_named(paper: Path) -> None:
     assert law_sentence(choices).startswith("a power for fc2")
     assert theory_sentence(choices) == "the theory's curve has support for no net, shifted alone or scaled as well"
     shifted = flow.query("train_size >= 512").assign(
-        source="image-net", task="fashion-mnist", architecture="fc2", stage="trained",
+        source="images", task="fashion-mnist", architecture="fc2", stage="trained",
         train_size=lambda rows: rows["train_size"] * 2,
     )  # fmt: skip
     assert "the theory's curve, shifted in $P$, for fc2" in theory_sentence({"fc2": choose_law(shifted, flow)})
@@ -85,7 +85,7 @@ def test_the_answer_says_why_a_curve_has_no_scale(paper: Path) -> None:
 
     flow = flow_table()
     flow = flow[flow["stage"] == "q=0.3"]
-    key = {"source": "image-net", "task": "fashion-mnist", "architecture": "fc2", "stage": "trained"}
+    key = {"source": "images", "task": "fashion-mnist", "architecture": "fc2", "stage": "trained"}
     shifted = flow[flow["train_size"] >= 512].assign(train_size=lambda rows: rows["train_size"] * 2, **key)
     assert float(_scale(flow, shifted).split(" ")[0]) == pytest.approx(2, rel=0.05)
     trained = planted({"fc2": -0.1}).query("stage == 'trained'")

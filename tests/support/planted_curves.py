@@ -30,7 +30,7 @@ def planted(
     **columns: object,
 ) -> pd.DataFrame:
     """One series with R_f = law(P) exp(sigma noise); `columns` override the key."""
-    key = {"source": "image-net", "task": "digits", "architecture": "lenet", "stage": "trained"} | columns
+    key = {"source": "images", "task": "digits", "architecture": "lenet", "stage": "trained"} | columns
     noise = sigma * correlated(rng, sizes, rho, (seeds,))
     exact = law(np.array(sizes, dtype=float))
     return curve_table(

@@ -41,7 +41,7 @@ def nets(
                     small = float(0.01 * np.exp(0.3 * diffeo[i, j]) * lift[1])
                     rows.append(
                         {
-                            **{"source": "image-net", "task": task, "architecture": name, "train_size": size},
+                            **{"source": "images", "task": task, "architecture": name, "train_size": size},
                             **{"seed": seed, "stage": "trained", "relative_stability": big},
                             **{"diffeo_stability": small, "noise_stability": small / big},
                             "test_error": float(0.1 * size**-0.2 * np.exp(0.2 * error[i, j]) * lift[2]),

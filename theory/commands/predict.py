@@ -22,7 +22,6 @@ from theory.model.configuration import SINGLE_PRECISION_SCALE, FlowConfig
 from theory.model.tasks import Stripe, Task
 from theory.prediction.fixed_points import fixed_points
 from theory.prediction.predicted import Prediction
-from theory.prediction.solution import predict
 
 __all__ = ["Predict", "predictions"]
 
@@ -57,6 +56,8 @@ def _one(
     task: Task, config: FlowConfig, train_sizes: tuple[int, ...], seed: int, cells: int
 ) -> tuple[Prediction, list[str]]:
     """A prediction, and its warnings: the caller gives them, from whatever process they come."""
+    from theory.prediction.solution import predict  # numba, which help does without
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         prediction = predict(task, config, train_sizes, seed=seed, cells=cells)
@@ -65,7 +66,9 @@ def _one(
 
 @dataclass(frozen=True)
 class Predict:
-    """Predict R_f, compression and test error of the stripe model at any P, with no fitted parameter and no sampling.
+    """Predict the simple model at any P; nothing is sampled or fitted.
+
+    Prints R_f, compression and test error of the stripe, from the population's flow and its linear response.
 
     For example:
     - `relstab theory predict`

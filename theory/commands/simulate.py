@@ -1,4 +1,4 @@
-"""The command `relstab theory simulate`, and the list of theory's commands."""
+"""The command `relstab theory simulate`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import pandas as pd
 import tyro
 
-from theory.commands.predict import Predict
 from theory.common.errors import require_integer
 from theory.common.estimate import Estimate, geometric_mean, mean
 from theory.common.table import require_table_path, write_table
@@ -19,17 +18,18 @@ from theory.common.terminal import Terminal, command_line
 from theory.jobs.executors import chosen_executor
 from theory.model.configuration import FlowConfig
 from theory.model.tasks import Cylinder, Stripe
-from theory.runs.curves import curve
 from theory.runs.store import Finished
 
-__all__ = ["COMMANDS", "Simulate"]
+__all__ = ["Simulate"]
 
 _FLOW = FlowConfig()
 
 
 @dataclass(frozen=True)
 class Simulate:
-    """Solve the simple model at finite P: R_f, compression and test error of the gradient flow on stripe or cylinder.
+    """Solve the simple model at finite P by gradient flow.
+
+    Prints R_f, compression and test error of the stripe, or of the cylinder.
 
     For example:
     - `relstab theory simulate --train-sizes 512 1024 2048 --seeds 4`
@@ -88,6 +88,8 @@ class Simulate:
     """Print JSON instead of a table."""
 
     def run(self) -> dict[str, Any]:
+        from theory.runs.curves import curve  # numba, which help does without
+
         terminal = Terminal(self.json)
         require_integer("informative_dim", self.informative_dim, 1)
         task = Stripe(self.dim) if self.informative_dim == 1 else Cylinder(self.dim, self.informative_dim)
@@ -142,5 +144,3 @@ def _by_size_and_stage(table: pd.DataFrame) -> dict[tuple[int, str, str], tuple[
         )
     return result
 
-
-COMMANDS = {"theory simulate": Simulate, "theory predict": Predict}

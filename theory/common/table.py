@@ -42,7 +42,7 @@ class Column:
 
 
 COLUMNS: Mapping[str, Column] = {
-    "source": Column("text", "who produced the row: theory, stripe-net, image-net, published, ...", True),
+    "source": Column("text", "who produced the row: theory, stripe-net, images, published, ...", True),
     "task": Column("text", "what was learnt: stripe-d30, fashion-mnist, digits, ...", True),
     "architecture": Column("text", "one-hidden-h1000, lenet, resnet-small, ...", True),
     "variant": Column("text", "what else tells it apart, if not the usual: hinge, alpha=0.01, batch 8, ..."),
@@ -88,6 +88,8 @@ KEY = (
     "average", "cutoff", "displacement", "temperature",
 )  # fmt: skip
 
+#: Names that `source` had in older tables, and what they are now.
+_OLD_SOURCES = {"image-net": "images"}
 _DTYPES = {"text": "str", "integer": "Int64", "real": "float64"}
 
 
@@ -100,6 +102,8 @@ def curve_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 def validate_table(table: pd.DataFrame, origin: str = "table", *, origins: Sequence[str] | None = None) -> pd.DataFrame:
     """A copy of `table` with every column of the schema, in order, typed; further columns come last.
+
+    The source "image-net" of older tables, nets on any images and not on ImageNet, becomes "images".
 
     Raises
     ------
@@ -120,6 +124,7 @@ def validate_table(table: pd.DataFrame, origin: str = "table", *, origins: Seque
         else:
             empty: Any = "" if column.kind == "text" else (pd.NA if column.kind == "integer" else np.nan)
             columns[name] = pd.Series([empty] * len(table), index=table.index, dtype=_DTYPES[column.kind])
+    columns["source"] = columns["source"].replace(_OLD_SOURCES)
     extra = {str(name): table[name] for name in table.columns if name not in COLUMNS}
     valid = pd.DataFrame({**columns, **extra}).reset_index(drop=True)
     twice = valid.duplicated(subset=list(KEY))

@@ -42,7 +42,7 @@ def rows(
 
 
 NET = {"source": "stripe-net"}
-IMAGES = {"source": "image-net", "task": "digits@16", "architecture": "lenet", "stage": "trained"}
+IMAGES = {"source": "images", "task": "digits@16", "architecture": "lenet", "stage": "trained"}
 
 
 def test_planted_agreement_and_disagreement_have_different_verdicts() -> None:
@@ -116,7 +116,7 @@ def test_the_reference_is_the_shared_stage_else_the_named_one() -> None:
 
     assert references(None) == ["theory stripe-d30 q=0.9", "theory stripe-d30 q=0.3"]
     assert references("q=0.1") == ["theory stripe-d30 q=0.9", "theory stripe-d30 q=0.1"]
-    late = contrast(theory[theory["stage"] != "q=0.3"], measured[measured["source"] == "image-net"])
+    late = contrast(theory[theory["stage"] != "q=0.3"], measured[measured["source"] == "images"])
     assert late.comparisons[0].theory.label == "theory stripe-d30 q=0.1"
     with pytest.raises(InputError, match=r"stage = q=0.5: .*q=0.9, q=0.3, q=0.1"):
         contrast(theory, measured, stage="q=0.5")
@@ -132,7 +132,7 @@ def test_nothing_is_left_out_silently() -> None:
     )
     found = contrast(rows(), measured)
     assert {label for label, _ in found.skipped} == {
-        "image-net digits@16 lenet initial",
+        "images digits@16 lenet initial",
         "stripe-net stripe-d30 one-hidden q=0.3",
     }
     assert sum(line.startswith("not compared: ") for line in found.lines()) == 2
@@ -240,7 +240,7 @@ def test_a_series_is_laid_beside_the_theory_of_its_own_variant() -> None:
 def test_a_curve_that_rises_or_is_flat_is_not_said_to_fall(exponent: float, relation: str, words: str) -> None:
     found = contrast(rows(), rows(exponent, 1.0, rng=1, **IMAGES))
     assert found.comparisons[0].relation == relation
-    assert found.verdict() == f"{words} image-net digits@16 lenet trained."
+    assert found.verdict() == f"{words} images digits@16 lenet trained."
     assert found.summary()["comparisons"][0]["relation"] == f"{relation} the theory"
 
 
@@ -248,8 +248,8 @@ def test_the_verdict_keeps_rising_and_falling_apart() -> None:
     nets = {"a": 0.5, "b": 0.0, "c": -0.5}
     measured = pd.concat([rows(x, 1.0, rng=3, **IMAGES | {"architecture": net}) for net, x in nets.items()])
     assert contrast(rows(), measured).verdict() == (
-        "R_f falls with P more slowly than in the theory for image-net digits@16 c trained; it is not seen to fall for "
-        "image-net digits@16 b trained; it rises for image-net digits@16 a trained."
+        "R_f falls with P more slowly than in the theory for images digits@16 c trained; it is not seen to fall for "
+        "images digits@16 b trained; it rises for images digits@16 a trained."
     )
 
 

@@ -17,7 +17,7 @@ from compare.report.interactive import panel_html
 from compare.report.sections import scales_section
 from theory.common.errors import InputError
 
-LABEL = "image-net digits lenet trained"
+LABEL = "images digits lenet trained"
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +123,13 @@ def test_a_series_above_the_model_or_outside_its_sizes_has_no_scale() -> None:
     scales = undetermined()
     assert [scale.label for scale in scales] == [LABEL]
     assert dict(scales.skipped) == {
-        "image-net digits fc2 trained": ABOVE, "image-net digits fc4 trained": OUTSIDE,
+        "images digits fc2 trained": ABOVE, "images digits fc4 trained": OUTSIDE,
     }  # fmt: skip
-    assert scales.without(ABOVE) == ("image-net digits fc2 trained",)
+    assert scales.without(ABOVE) == ("images digits fc2 trained",)
     assert len(scales.without()) == 2
     assert 0 < scales[LABEL].extended < 0.5
     assert "% of its range beyond the theory's P" in scales[LABEL].words()
-    assert "no scale: image-net digits fc2 trained: no s: R_f lies above the model's" in scales.lines()
+    assert "no scale: images digits fc2 trained: no s: R_f lies above the model's" in scales.lines()
     json.dumps(scales.summary(), allow_nan=False)
 
 
@@ -155,7 +155,7 @@ def test_the_report_s_table_says_what_has_no_scale_and_how_far_the_theory_was_ex
     assert section.heads.index("extended") == section.heads.index("s") + 1
     cells = {row[0]: row for row in section.rows}
     assert len(cells) == 3
-    assert cells["image-net digits fc2 trained"][2] == ABOVE
+    assert cells["images digits fc2 trained"][2] == ABOVE
     assert cells[LABEL][3] == f"{100 * scales[LABEL].extended:.0f} %"
     assert {len(row) for row in section.rows} == {len(section.heads)}
 
@@ -167,7 +167,7 @@ def test_the_collapse_names_what_it_leaves_out() -> None:
     measured = pd.concat([above, planted(rng, lambda p: saturating(p / 2), sigma=0.05)])
     panel = collapse_panel(pd.concat([theory, measured]), effective_scales(theory, measured))
     assert [curve.label for curve in panel.curves] == [LABEL]
-    assert f"image-net digits fc2 trained: {ABOVE}." in panel.notes
+    assert f"images digits fc2 trained: {ABOVE}." in panel.notes
     (extension,) = [note for note in panel.notes if "slope of its" in note]
     assert "before its first, along that of its first pair, up to the model's saturation" in extension
     assert max(panel.lines[0].y) <= 30 / 29 + 1e-9

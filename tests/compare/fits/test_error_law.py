@@ -29,7 +29,7 @@ def nets(
                 error = np.log(0.2) + 0.5 * log_ratio + offset + point * rng.normal()
                 rows.append(
                     {
-                        **{"source": "image-net", "task": "digits", "architecture": f"net{net}", "train_size": size},
+                        **{"source": "images", "task": "digits", "architecture": f"net{net}", "train_size": size},
                         **{"seed": seed, "stage": "trained", "relative_stability": float(np.exp(log_ratio))},
                         **{"diffeo_stability": float(np.exp(2 * log_ratio)), "test_error": float(np.exp(error))},
                     }

@@ -157,8 +157,8 @@ def test_other_columns_and_the_error_law() -> None:
 def test_bad_input_is_refused() -> None:
     rng = np.random.default_rng(8)
     table = planted(rng)
-    with pytest.raises(InputError, match=r"2 series \(theory stripe-d30 q=0.3, image-net"):
-        fit_power_law(pd.concat([table, planted(rng, source="image-net")]))
+    with pytest.raises(InputError, match=r"2 series \(theory stripe-d30 q=0.3, images"):
+        fit_power_law(pd.concat([table, planted(rng, source="images")]))
     with pytest.raises(InputError, match="empty"):
         fit_power_law(table.iloc[:0])
     with pytest.raises(InputError, match="at least 3 points at 3 distinct P"):
@@ -212,7 +212,7 @@ def test_missing_runs_keep_the_interval_over_seeds() -> None:
 def test_series_have_short_distinct_labels_that_do_not_depend_on_row_order() -> None:
     rng = np.random.default_rng(10)
     parts = [
-        planted(rng, source="image-net", task="digits", architecture="lenet", stage="trained", cutoff=c)
+        planted(rng, source="images", task="digits", architecture="lenet", stage="trained", cutoff=c)
         for c in (3, 15)
     ]
     parts += [planted(rng, stage=stage) for stage in ("q=0.1", "q=0.3", "initial", "trained")]
@@ -223,8 +223,8 @@ def test_series_have_short_distinct_labels_that_do_not_depend_on_row_order() -> 
         "theory stripe-d30 q=0.3",
         "theory stripe-d30 q=0.1",
         "theory stripe-d30 trained",
-        "image-net digits lenet trained c=15",
-        "image-net digits lenet trained c=3",
+        "images digits lenet trained c=15",
+        "images digits lenet trained c=3",
     ]
     assert sum(map(len, found.values())) == len(table)
     shuffled = series(table.sample(frac=1, random_state=0))

@@ -73,13 +73,13 @@ def test_every_series_is_judged_beside_the_theory() -> None:
     )
     choices = choose_laws(table, theory)
     assert len(choices) == 2
-    assert choices["image-net digits lenet trained"].chosen.name == "theory-shifted"
-    assert choices["image-net digits fc2 trained"].chosen.name == "power"
-    assert [label for label, _ in choices.skipped] == ["image-net digits fc4 trained", "image-net digits lenet initial"]
+    assert choices["images digits lenet trained"].chosen.name == "theory-shifted"
+    assert choices["images digits fc2 trained"].chosen.name == "power"
+    assert [label for label, _ in choices.skipped] == ["images digits fc4 trained", "images digits lenet initial"]
     json.dumps(choices.summary(), allow_nan=False)
     assert all(len(line) <= 79 for line in choices.lines())
     without = choose_laws(table)
-    assert {fit.name for fit in without["image-net digits fc2 trained"]} == {"power", "floor", "broken"}
+    assert {fit.name for fit in without["images digits fc2 trained"]} == {"power", "floor", "broken"}
 
 
 @pytest.mark.slow
@@ -134,7 +134,7 @@ def test_a_rising_curve_is_never_the_theory_s_for_want_of_points(count: int) -> 
     found = choose_laws(table, theory)
     if count < 5:
         assert len(found) == 0
-        assert found.skipped == (("image-net digits lenet trained", TOO_FEW),)
+        assert found.skipped == (("images digits lenet trained", TOO_FEW),)
         with pytest.raises(InputError, match=f"{count} points at {count} P: {TOO_FEW}"):
             choose_law(table, theory)
     else:

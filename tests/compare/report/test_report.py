@@ -52,7 +52,7 @@ def curves(source: str = "theory", stage: str = "q=0.3", seeds: int = 3, **colum
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    images = curves("image-net", "trained", task="digits", architecture="lenet")
+    images = curves("images", "trained", task="digits", architecture="lenet")
     return pd.concat([curves(), curves(stage="q=0.1"), curves("stripe-net"), images], ignore_index=True)
 
 
@@ -168,7 +168,7 @@ def test_the_report_is_self_contained_small_and_deterministic(table: pd.DataFram
 def test_names_from_a_file_cannot_become_markup(tmp_path: Path) -> None:
     """A task named as a script comes out as text, in HTML, in plotly's labels and in its JSON."""
     evil = pd.concat(
-        [curves(task=EVIL), curves("image-net", "trained", task=EVIL, architecture='</script>"$x_{')]
+        [curves(task=EVIL), curves("images", "trained", task=EVIL, architecture='</script>"$x_{')]
     )
     page = write_report(evil, tmp_path / "r.html", title=EVIL, notes=[EVIL], command=EVIL).read_text("utf-8")
     assert EVIL not in page
@@ -192,7 +192,7 @@ def test_degenerate_tables_have_a_report(case: str, table: pd.DataFrame, tmp_pat
     tables = {
         "no theory": table[table["source"] != "theory"],
         "theory alone": table[table["source"] == "theory"],
-        "one series": curves("image-net", "trained"),
+        "one series": curves("images", "trained"),
         "one seed": table[table["seed"] == 0],
         "no test errors": table.assign(test_error=np.nan),
         "one row": table.iloc[:1],

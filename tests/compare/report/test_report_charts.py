@@ -66,17 +66,17 @@ def test_a_tick_hides_and_shows_series_in_all_figures(page: Any) -> None:
     before = _visible(page)
     marks = "return document.querySelectorAll('.scatterlayer .trace').length;"
     count = page.execute_script(marks)
-    assert seen("image-net") == seen("stripe-net") == [True] * 4
-    click("source", "image-net")
-    assert seen("image-net") == [False] * 4
+    assert seen("images") == seen("stripe-net") == [True] * 4
+    click("source", "images")
+    assert seen("images") == [False] * 4
     assert seen("stripe-net") == seen("theory") == [True] * 4
     # Two series in three figures, one of them in the collapse and, in the first figure, the fit of each.
     assert page.execute_script(marks) == count - 3 * 2 - 1 - 2
-    click("source", "image-net")
+    click("source", "images")
     assert _visible(page) == before
     assert page.execute_script(marks) == count
     click("task", "digits, \"8 x 8\" & 'more'")
-    assert seen("image-net") == [False] * 4
+    assert seen("images") == [False] * 4
     click("stage", "q=0.3")
     assert seen("stripe-net") == [False] * 4
     assert seen("q=0.1") == [True, False, True, True]  # the collapse has only the theory's curve that is used

@@ -41,27 +41,27 @@ def rows(*keys: tuple[str, str, str, str], variant: str = "") -> pd.DataFrame:
 
 
 def test_choices_are_the_columns_that_differ() -> None:
-    table = rows(("theory", "stripe-d30", "h1000", "q=0.3"), ("image-net", "stripe-d30", "h1000", "trained"))
+    table = rows(("theory", "stripe-d30", "h1000", "q=0.3"), ("images", "stripe-d30", "h1000", "trained"))
     choices = series_choices(table)
     assert {facet.name: facet.boxes for facet in choices.facets} == {
-        "source": (("theory", True), ("image-net", True)),
+        "source": (("theory", True), ("images", True)),
         "stage": (("q=0.3", True), ("trained", True)),
     }
     assert list(choices.numbers.values()) == [0, 1]
-    assert choices.series[choices.numbers["image-net stripe-d30 h1000 trained"]]["source"] == "image-net"
+    assert choices.series[choices.numbers["images stripe-d30 h1000 trained"]]["source"] == "images"
     hinge = rows(("theory", "stripe-d30", "h1000", "q=0.3"), variant="hinge")
     assert [f.name for f in series_choices(pd.concat([table, hinge])).facets] == ["source", "variant", "stage"]
 
 
 def test_stages_inside_training_start_hidden_only_among_many_series() -> None:
     stages = ["initial", "epoch=16", "epoch=3", "trained"]
-    few = series_choices(rows(*(("image-net", "digits", "lenet", stage) for stage in stages)))
+    few = series_choices(rows(*(("images", "digits", "lenet", stage) for stage in stages)))
     assert dict(few.facets[0].boxes) == dict.fromkeys(stages, True)
     nets = [f"net{i}" for i in range(7)]
-    many = series_choices(rows(*(("image-net", "digits", net, stage) for stage in stages for net in nets)))
+    many = series_choices(rows(*(("images", "digits", net, stage) for stage in stages for net in nets)))
     stage = many.facets[-1]
     assert stage.boxes == (("initial", True), ("trained", True), ("epoch=3", False), ("epoch=16", False))
-    keys = [("image-net", "digits", f"net{i}", f"epoch={epoch}") for epoch in (1, 2) for i in range(13)]
+    keys = [("images", "digits", f"net{i}", f"epoch={epoch}") for epoch in (1, 2) for i in range(13)]
     inside = series_choices(rows(*keys))
     assert all(seen for _, seen in inside.facets[-1].boxes)  # else nothing would be seen at all
 
@@ -100,7 +100,7 @@ def test_samples_of_a_data_set() -> None:
 
 
 def test_the_page_holds_the_table_to_the_last_bit(tmp_path: Path) -> None:
-    table = rows(("theory", "007, \"a\" # b", "h", "q=0.3"), ("image-net", "NA", "lenet", "trained"))
+    table = rows(("theory", "007, \"a\" # b", "h", "q=0.3"), ("images", "NA", "lenet", "trained"))
     page = write_report(table, tmp_path / "r.html", samples=[drawn_pattern()], command="one\ntwo").read_text("utf-8")
     (encoded,) = re.findall(r'download="curves.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"', page)
     text = base64.b64decode(encoded)
@@ -160,14 +160,14 @@ def _curves(source: str, net: str, scale: float, exponent: float, stage: str = "
 def test_findings_hold_the_planted_scale_and_law() -> None:
     nets = {"lenet": 4.0, "vgg": 9.0, "fc": 12.0}
     theory = _curves("theory", "h1000", 1.0, -1.0, "q=0.3")
-    table = pd.concat([theory, *(_curves("image-net", net, s, -1.0) for net, s in nets.items())], ignore_index=True)
-    short = _curves("image-net", "two", 2.0, -1.0)
+    table = pd.concat([theory, *(_curves("images", net, s, -1.0) for net, s in nets.items())], ignore_index=True)
+    short = _curves("images", "two", 2.0, -1.0)
     table = pd.concat([table, short[short["train_size"] < 300]], ignore_index=True)
     found = find(table, contrast(theory, table[table["source"] != "theory"]), "")
     sections = {section.title: section for section in found.sections}
     scales = {row[0]: float(row[2].split(" ")[0]) for row in sections["Effective scale of P"].rows}
     for net, s in nets.items():
-        assert scales[f"image-net stripe-d30 {net} trained"] == pytest.approx(s, rel=0.15)
+        assert scales[f"images stripe-d30 {net} trained"] == pytest.approx(s, rel=0.15)
     laws = sections["Which law"]
     assert len(scales) == 3
     assert sum("chosen" in row[1] for row in laws.rows) == 3
@@ -179,14 +179,14 @@ def test_findings_hold_the_planted_scale_and_law() -> None:
     pooled = [row for row in sections["Test error across nets"].rows if "pooled" in row[1]]
     assert pooled[0][2] == "3"
     assert "pearson" in found.downloads[0].text
-    slow = pd.concat([theory, _curves("image-net", "lenet", 4.0, -0.2)], ignore_index=True)  # negative control
+    slow = pd.concat([theory, _curves("images", "lenet", 4.0, -0.2)], ignore_index=True)  # negative control
     other = find(slow, contrast(theory, slow[slow["source"] != "theory"]), "")
     assert "1 falls more slowly" in " ".join(other.verdict)
     assert "fall as the theory does" not in " ".join(other.verdict)
 
 
 def test_findings_without_a_theory_say_so() -> None:
-    nets = pd.concat([_curves("image-net", net, 3.0, -0.5) for net in ("lenet", "vgg")], ignore_index=True)
+    nets = pd.concat([_curves("images", net, 3.0, -0.5) for net in ("lenet", "vgg")], ignore_index=True)
     found = find(nets, None, "There is no theory.")
     assert found.verdict[0] == "There is no theory."
     assert found.panels == ()
@@ -200,7 +200,7 @@ def test_findings_without_a_theory_say_so() -> None:
 
 @pytest.mark.slow
 def test_the_error_law_says_over_what_its_intervals_are(tmp_path: Path) -> None:
-    table = rows(*(("image-net", "digits", net, "trained") for net in ("a", "b", "c")))
+    table = rows(*(("images", "digits", net, "trained") for net in ("a", "b", "c")))
     random = np.random.default_rng(1)
     table["test_error"] = random.random(len(table))
     two = table[table["architecture"] != "c"]

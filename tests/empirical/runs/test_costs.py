@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 import empirical.runs.costs  # noqa: E402
 from empirical import Experiment, ImageConfig, StripeConfig  # noqa: E402
-from empirical.runs.costs import estimated_seconds  # noqa: E402
+from empirical.runs.kinds import estimated_seconds  # noqa: E402
 
 TINY = ImageConfig(image_size=16, train_size=16, epochs=1, min_steps=3, probe_size=20)
 

@@ -222,7 +222,7 @@ def test_errors_of_runs_are_told_with_the_line_that_they_come_from(tmp_path: Pat
 
 def test_what_a_data_set_refuses_is_told_with_its_line(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    from empirical.training.images import check
+    from empirical.runs.kinds import check
 
     text = HEAD.replace("16", "16, 5000") + "displacement = 9\nimage_size = 16\n"
     (tmp_path / "e.toml").write_text(text)

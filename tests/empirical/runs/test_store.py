@@ -62,7 +62,7 @@ def test_experiments_are_united_and_a_run_in_two_of_them_is_done_once(monkeypatc
     assert len(done) == 6
     rows = table.drop_duplicates(["task", "architecture", "train_size", "seed"])
     assert [(row.train_size, row.seed) for row in rows.itertuples()] == [(c.train_size, c.seed) for c in done]
-    assert set(table.source) == {"image-net", "stripe-net"}
+    assert set(table.source) == {"images", "stripe-net"}
 
 
 def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

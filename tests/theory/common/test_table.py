@@ -137,3 +137,13 @@ def test_seventeen_digits_give_every_bit_back(tmp_path: Path) -> None:
     assert list(read_table(path)["relative_stability"]) == list(numbers)
     write_table(curve_table(drawn), path, digits=15)
     assert list(read_table(path)["relative_stability"]) != list(numbers)
+
+
+def test_the_old_name_of_a_source_is_read_as_the_new_one(tmp_path: Path) -> None:
+    """Nets on images that are not ImageNet's: `images`. Two rows that differ by the name alone are the same."""
+    path = tmp_path / "old.csv"
+    path.write_text(",".join(ROW) + "\n" + ",".join(map(str, (ROW | {"source": "image-net"}).values())) + "\n")
+    assert read_table(path)["source"].tolist() == ["images"]
+    assert curve_table([ROW | {"source": "images-net"}])["source"].tolist() == ["images-net"]
+    with pytest.raises(InputError, match="two rows are the same"):
+        curve_table([ROW | {"source": "image-net"}, ROW | {"source": "images"}])
