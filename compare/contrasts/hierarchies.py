@@ -77,7 +77,8 @@ class Hierarchies:
         left.axhline(ERROR, color="grey", linewidth=0.8)
         left.set_xlabel("$P / [(s_0 + 1)^2 n_c m^L]$")
         left.set_ylabel(r"$\epsilon_t$")
-        left.legend()
+        if len(rows):
+            left.legend()
         output = next((curve for curve in self.curves if not curve.layer), None)
         if output is not None:
             output.plot(right)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from compare.curves.wording import format_estimate
 from compare.fits.sample_complexity import Crossing
@@ -90,7 +91,7 @@ def fit_hierarchy_law(
     """
     if not found:
         raise InputError("crossings", "none", "at least one is needed")
-    if any(one.keys["levels"] is None or math.isnan(float(one.keys["sparsity"])) for one in found):
+    if any(pd.isna(one.keys["sparsity"]) for one in found):
         raise InputError("crossings", label, "must all be of random hierarchies")
     levels = {int(one.keys["levels"]) for one in found}
     if len(levels) > 1:

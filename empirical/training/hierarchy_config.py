@@ -56,29 +56,53 @@ class HierarchyConfig:
     kind: ClassVar[str] = "srhm"
 
     vocabulary: int = 6
+    """v, number of symbols."""
     classes: int | None = None
+    """n_c; v by default."""
     synonyms: int | None = None
+    """m, tuples that stand for one symbol; v^(s - 1), all there are, by default."""
     branching: int = 2
+    """s, informative children of a node."""
     sparsity: int = 1
+    """s0, empty places for each informative one; 0 is the Random Hierarchy Model."""
     levels: int = 2
+    """L, of the hierarchy and of hidden layers."""
     placement: Literal["A", "B"] = "A"
+    """A, each child in a sub-patch of its own; B, anywhere in its patch, in order."""
     architecture: Literal["cnn", "lcn", "fcn"] = "cnn"
+    """Convolutional, locally connected or fully connected."""
     train_size: int = 1024
+    """P, number of training data."""
     seed: int = 0
+    """Draws the rules, the training set, the initial net and the batches."""
     width: int = 256
+    """h, channels or units of each layer."""
     learning_rate: float | None = None
+    """Over h, constant but for the schedule; by default 0.1, and 0.03 from s0 = 4."""
     momentum: float = 0.9
+    """Of SGD."""
     batch_size: int | None = None
+    """Data in a step, at most; by default max(4 n_c, min(128, P / 50))."""
     epochs: int = 300
+    """Passes over the training set, at most."""
     stop_loss: float = 0.01
+    """Training ends when the mean loss of an epoch is as low; 0 trains for all epochs."""
     schedule: Literal["constant", "linear"] = "constant"
+    """Of the step: constant, or linear to zero over all epochs."""
     augmentation: Literal["none", "noise", "placements", "synonyms"] = "none"
+    """What is drawn anew for the training inputs in every epoch."""
     test_size: int = 4000
+    """Test data, or as many as are left."""
     level: int = 1
+    """From the leaves: that whose placements and synonyms the measurement draws anew."""
     average: Literal["mean", "median", "coordinate-median"] = "mean"
+    """Over the probes, of the output's stabilities; those of layers are means."""
     probe_size: int = 500
+    """Test data that the stabilities are measured on."""
     probe_seed: int = 0
+    """Draws the moves, the noise and the resamples."""
     resamples: int = 200
+    """Of the bootstrap over probes; 0 gives no intervals."""
 
     def __post_init__(self) -> None:
         _store_integers(
@@ -156,25 +180,45 @@ class ScaleDetectionConfig:
     kind: ClassVar[str] = "scale-detection"
 
     task: Literal["distance", "block"] = "block"
+    """Whether two pixels are nearer than xi, or in one block of xi."""
     size: int = 128
+    """d, pixels of the line."""
     scale: int = 32
+    """xi."""
     gap: int = 0
+    """g: distances within g of xi are left out."""
     train_size: int = 1024
+    """P, number of training pairs."""
     seed: int = 0
+    """Draws the training set, the initial net and the batches."""
     layers: int | None = None
+    """L; by default as many as leave one position, or 5 without a stride."""
     filter_size: int = 2
+    """F, pixels of a filter."""
     stride: int = 2
+    """s, of every layer."""
     width: int = 128
+    """h, channels of each layer."""
     learning_rate: float = 0.01
+    """Over h."""
     batch_size: int = 8
+    """Pairs in a step."""
     epochs: int = 500
+    """Passes over the training set, at most."""
     stop_loss: float = 0.0
+    """Training ends when the mean loss of an epoch is as low."""
     test_size: int = 1000
+    """Test pairs, or as many as are left."""
     noise: Literal["gaussian", "rectified"] = "gaussian"
+    """Of the norm of the moves, or the paper's relu of it."""
     average: Literal["mean", "median", "coordinate-median"] = "mean"
+    """Over the probes, of the output's stabilities; those of layers are means."""
     probe_size: int = 500
+    """Test pairs that the stabilities are measured on."""
     probe_seed: int = 0
+    """Draws the moves, the noise and the resamples."""
     resamples: int = 200
+    """Of the bootstrap over probes; 0 gives no intervals."""
 
     def __post_init__(self) -> None:
         _store_integers(
