@@ -22,8 +22,9 @@ def planted(crossing: float, sizes, seed: int = 0, **more):
     c = crossing / 7 ** (1 / 3)
     return [
         {
-            "source": "hierarchy-net", "task": "srhm", "architecture": "cnn-h8", "train_size": round(size), "seed": seed,
-            "stage": "trained", "relative_stability": 1 / size, "test_error": 0.8 / (1 + (round(size) / c) ** 3), **more,
+            "source": "hierarchy-net", "task": "srhm", "architecture": "cnn-h8", "seed": seed, "stage": "trained",
+            "train_size": round(size), "relative_stability": 1 / size,
+            "test_error": 0.8 / (1 + (round(size) / c) ** 3), **more,
         }
         for size in sizes
     ]  # fmt: skip
