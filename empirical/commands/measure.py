@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,25 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import tyro
 
-from empirical.nets.user_code import asked_for, failing, load_function
-from empirical.training.config import image_side
 from theory.common.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
-from theory.common.files import require_writable_parent, write_whole
+from theory.common.files import require_writable_parent
 from theory.common.table import curve_table, require_table_path, write_table
 from theory.common.terminal import Terminal
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
+    from empirical.commands.measured_net import MeasuredNet
     from empirical.data.user_images import LabelledImages
     from empirical.nets.evaluation import BatchNorm
-    from empirical.stability.layers import LayerStability
+    from empirical.nets.preprocessing import Preprocessing
     from empirical.stability.measure import Average, Stability
 
 __all__ = ["Measure", "require_torch"]
 
-#: eps ~ 0.2 sqrt(R_f), CIFAR10 at one pixel (arXiv 2105.02468, figure 4).
-_LAW = 0.2
+_IMAGES = 500
+_DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 
 def require_torch() -> None:
@@ -45,28 +43,44 @@ class Measure:
     """Measure D_f, G_f and R_f of your own net on your own images.
 
     Also its test error if the images have labels. They reach the net in [0, 1], or as (x - mean) / std if these are
-    given; labels are the classes' places in the order of their names.
+    given; labels are the classes' places in the order of their names. Nets of timm, torchvision and transformers come
+    with a size and a normalisation of their own, which is printed, and which image-size, crop, mean and std replace.
 
     For example:
-    - `relstab measure --model my_package.nets:make --weights net.safetensors --data photos`
+    - `relstab measure --model my_package.nets:make --weights net.safetensors --data photos --image-size 64`
     - `relstab measure --model resnet18 --weights net.pt --data fashion-mnist --data-folder DATA --image-size 32`
+    - `relstab measure --model timm:resnet18 --weights net.safetensors --data photos --test-images 0`
     - `relstab measure --model my_nets:make --data images.npz --displacements 0.5 1 --layers`
     """
 
     model: str
-    """package.module:factory, or the name of one of relstab's architectures. Of a factory's parameters those named
-    channels, size (of the images) and classes are given, if the data tell; the others keep their defaults."""
+    """package.module:factory; the name of one of relstab's architectures (relstab nets lists them); timm:NAME,
+    torchvision:NAME; hf:FOLDER, as transformers saves nets; or a file, .onnx, .pt2 (torch.export) or TorchScript. Of a
+    factory's parameters those named channels, size (of the images) and classes are given, if the data tell."""
     data: str
-    """A folder of images (folders in it are classes), an .npz file with images and maybe labels, or a data set."""
+    """A folder of images (folders in it are classes; test/ or val/ is taken if there), an .npz file with images and
+    maybe labels, an .npy file, or a data set."""
+    model_args: tuple[str, ...] = ()
+    """Keyword arguments of the factory or the library: depth=20 act=relu."""
+    output_key: str | None = None
+    """Which of a net's outputs is measured, by name or place, if it has several and none is called logits."""
     weights: Path | None = None
     """State dict: .safetensors, or torch's format holding tensors alone. Without, the net as it is made. Those that
     relstab train and sweep keep hold the normalisation too."""
+    weights_key: str | None = None
+    """Key in the file of weights under which the state dict stands, or its place in a list."""
+    not_strict: bool = False
+    """Load what fits, and say which keys did not."""
     data_folder: Path | None = None
     """Folder of the named data sets; the environment variable RELSTAB_DATA otherwise."""
     image_size: int | None = None
-    """Resize a named data set to this side."""
-    images: int = 500
-    """Probe images, the first of the data."""
+    """Resize the images' shorter side to this."""
+    crop: int | None = None
+    """Side of the square that is kept at the centre; all by default."""
+    images: int | None = None
+    """Probe images, the first of the data: 500 by default."""
+    test_images: int | None = None
+    """Images that the test error is over, the first of the data; 0 leaves it out. All by default."""
     mean: tuple[float, ...] = ()
     """Of each channel, subtracted; with std."""
     std: tuple[float, ...] = ()
@@ -94,6 +108,8 @@ class Measure:
     """Also every layer's D, G and R, by means, at the first cutoff and displacement."""
     layers_output: Path | None = None
     """Table of the layers to write, .csv; with layers."""
+    dtype: str = "float32"
+    """Numbers that the net computes with: float32, float64, float16 or bfloat16."""
     seed: int = 0
     """Draws the net's start, diffeomorphisms and noise."""
     device: str = "cpu"
@@ -107,7 +123,12 @@ class Measure:
 
     def run(self) -> dict[str, Any]:
         require_torch()
+        import torch
+
+        from empirical.commands.measure_output import law_error, print_layers, print_stability, write_layers
+        from empirical.commands.measured_net import MeasuredNet, read_data
         from empirical.nets.evaluation import classification_error
+        from empirical.nets.preprocessing import published
         from empirical.stability.layers import measure_layers
         from empirical.stability.probes import draw_probes
         from empirical.stability.ranges import measure_range
@@ -115,40 +136,42 @@ class Measure:
 
         terminal = Terminal(self.json)
         self._check()
-        data = self._images()
-        device = require_device(self.device)
-        model = self._model(data).to(device)
-        images = data.images[: self.images].to(device)
+        preprocessing = published(self.model).overridden(self.image_size, self.crop, self.mean, self.std)
+        data = read_data(self, preprocessing)
+        device, dtype = require_device(self.device), getattr(torch, self.dtype)
+        net = MeasuredNet.of(self, data, preprocessing, device, dtype)
+        model = net.model
+        pixels = data.pixels[: self.probe_images]
+        images = (pixels if pixels.is_floating_point() else pixels.float() / 255).to(device, dtype)
         average = cast("Average", self.average)
         batch_norm = cast("BatchNorm", self.batch_norm or self._usual_batch_norm(model))
+        if data.labels is not None:
+            self._check_labels(data, net.outputs)
+        doubts = self._doubts(net, data, images, preprocessing, batch_norm)
+        for doubt in doubts:
+            warnings.warn(doubt, stacklevel=2)
         fields: dict[str, Any] = {
             name: getattr(self, name) for name in ("calibration", "interpolation", "folding")
         }
-        outputs = self._outputs(model, images)
-        if data.labels is not None:
-            self._check_labels(data, outputs)
         with terminal.progress("measure") as report:
             results = measure_range(
                 model, images, cutoffs=self.cutoffs, displacements=self.displacements, temperatures=self.temperatures,
                 rng=self.seed, average=average, batch_norm=batch_norm, batch_size=self.batch_size, **fields,
                 progress=lambda part: report(part, f"{part:.0%}"),
             )  # fmt: skip
+        tested = data.pixels[: self.test_images]
         error = None
-        if data.labels is not None:
-            error = classification_error(model, data.images.to(device), data.labels.to(device), self.batch_size)
-        terminal.table(
-            f"{self.model} on {len(images)} of {len(data.images)} images of {data.name}, "
-            f"{images.shape[-1]} x {images.shape[-1]}; 95 % over images and probes",
-            ["c", "delta", "R_f", "D_f", "G_f", "folded", f"{_LAW} sqrt(R_f)"],
-            [
-                [str(s.cutoff), f"{s.displacement:.3g}", *(e.short for e in (s.relative, s.diffeo, s.noise)),
-                 f"{s.folded_fraction:.1%}", f"{_LAW * math.sqrt(s.relative.value):.3g}"]
-                for s in results
-            ],
-        )  # fmt: skip
+        if data.labels is not None and len(tested):
+            labels = data.labels[: self.test_images].to(device)
+            error = classification_error(model, tested.to(device), labels, self.batch_size, dtype)
+        total = len(data.pixels) if data.total is None else data.total
+        side = images.shape[-1]
+        title = f"{self.model} on {len(images)} of {total} images of {data.name}, {side} x {side}"
+        print_stability(terminal, f"{title}; 95 % over images and probes", data.name, results)
+        if preprocessing.mean or preprocessing.framing:
+            terminal.line(f"images: {preprocessing}")
         if error is not None:
-            terminal.line(f"test error {error:.4f} (n={len(data.images)})")
-        terminal.line(f"{_LAW} sqrt(R_f) is the test error that the paper's law for CIFAR10 at one pixel would give")
+            terminal.line(f"test error {error:.4f} (n={len(tested)})")
         found = []
         if self.layers:
             first: dict[str, Any] = {} if self.displacements is None else {"displacement": self.displacements[0]}
@@ -158,34 +181,40 @@ class Measure:
             found = measure_layers(
                 model, probes, rng=self.seed, batch_size=self.batch_size, batch_norm=batch_norm
             )
-            terminal.line()
-            terminal.table(
-                f"layer by layer, c = {probes.cutoff}, delta = {probes.displacement:.3g}",
-                ["layer", "kind", "R_k", "D_k", "G_k"],
-                [
-                    [one.name, one.kind, *(e.short for e in (s.relative, s.diffeo, s.noise))]
-                    for one, s in ((one, one.stability) for one in found)
-                ],
-            )  # fmt: skip
+            if not found:
+                raise InputError("layers", self.model, "has none to look into: give the module that it was made of")
+            print_layers(terminal, f"layer by layer, c = {probes.cutoff}, delta = {probes.displacement:.3g}", found)
             if self.layers_output is not None:
-                _write_layers(found, self.layers_output, self.model, data.name)
+                write_layers(found, self.layers_output, self.model, data.name)
                 terminal.line(f"wrote {self.layers_output}")
         if self.output is not None:
             write_table(curve_table([self._row(data, s, error) for s in results]), self.output)
             terminal.line(f"wrote {self.output}")
+        terminal.line(self._next())
         return {
             "model": self.model,
             "data": data.name,
             "images": len(images),
+            "preprocessing": str(preprocessing),
+            "doubts": doubts,
             "test_error": error,
-            "stability": [
-                {**s.summary(), "law_error": _LAW * math.sqrt(s.relative.value)} for s in results
-            ],
+            "test_images": 0 if error is None else len(tested),
+            "stability": [{**s.summary(), "law_error": law_error(data.name, s)} for s in results],
             "layers": [{"name": one.name, "kind": one.kind, **one.stability.summary()} for one in found],
         }
 
+    @property
+    def probe_images(self) -> int:
+        """How many images are asked for."""
+        return _IMAGES if self.images is None else self.images
+
     def _check(self) -> None:
-        require_integer("images", self.images, 2)
+        require_integer("images", self.probe_images, 2)
+        if self.test_images is not None:
+            require_integer("test_images", self.test_images, 0)
+        require_choice("dtype", self.dtype, _DTYPES)
+        if self.weights is None and (self.weights_key is not None or self.not_strict):
+            raise InputError("weights", None, "must be given with weights_key and not_strict")
         require_integer("batch_size", self.batch_size, 1)
         require_integer("seed", self.seed, 0, MAXIMUM_SEED)
         require_choice("average", self.average, ("mean", "median", "coordinate-median"))
@@ -214,89 +243,49 @@ class Measure:
 
     def _usual_batch_norm(self, model: nn.Module) -> str:
         """A net that was never trained has running statistics of 0 and 1, which no layer's input has."""
-        from torch import nn
+        from empirical.commands.measured_net import is_library
+        from empirical.nets.named_nets import never_trained
 
-        norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-        untrained = bool(norms) and all(
-            norm.num_batches_tracked is not None and int(norm.num_batches_tracked) == 0 for norm in norms
-        )
-        if untrained and self.weights is None and ":" not in self.model:
+        if not never_trained(model):
+            return "running"
+        if self.weights is None and (":" not in self.model or is_library(self.model)):
             return "clean"
-        if untrained:
-            warnings.warn("batch norm has seen no batch: --batch-norm clean takes the images' statistics", stacklevel=2)
+        warnings.warn("batch norm has seen no batch: --batch-norm clean takes the images' statistics", stacklevel=2)
         return "running"
 
-    def _images(self) -> LabelledImages:
-        from empirical.data.named_sets import DATASETS, load_data
-        from empirical.data.user_images import LabelledImages, read_images
+    def _doubts(
+        self, net: MeasuredNet, data: LabelledImages, images: Tensor, preprocessing: Preprocessing,
+        batch_norm: BatchNorm,
+    ) -> list[str]:  # fmt: skip
+        """What is measured all the same, but may not be what was meant."""
+        from empirical.nets.evaluation import still
+        from empirical.stability.doubts import input_doubts, label_doubts, output_doubts
 
-        if self.data in DATASETS or self.data == "digits" or self.data.startswith("images:"):
-            size = image_side(self.data, self.image_size)
-            loaded = load_data(self.data, self.data_folder, image_size=size)
-            return LabelledImages(loaded.name, loaded.test_images.float() / 255, loaded.test_labels, loaded.classes)
-        if self.image_size is not None:
-            raise InputError("image_size", self.image_size, "is read for named data sets only")
-        return read_images(self.data)
+        with still(net.model, images, batch_norm, self.batch_size) as run:
+            found = output_doubts(run, images)
+        found += input_doubts(images, preprocessing.mean, preprocessing.std)
+        if net.flattened is not None:
+            shape = " x ".join(map(str, net.flattened))
+            found.append(f"the outputs are {shape} an image, features and no logits: they are measured flattened")
+        if data.labels is not None:
+            found += label_doubts(net.outputs, len(data.classes))
+        return found
 
-    def _model(self, data: LabelledImages) -> nn.Module:
-        import torch
-        from torch import nn
+    def _next(self) -> str:
+        """What there is to type next."""
+        options = [
+            ("--layers shows where in the net", self.layers),
+            ("--displacements 0.5 1 2 at which size", len(self.displacements or self.temperatures or (1,)) > 1),
+            ("--output net.csv --train-size P is for relstab compare", self.output is not None),
+        ]
+        left = [words for words, used in options if not used]
+        return f"next: {'; '.join(left)}" if left else f"next: relstab compare {self.output}"
 
-        from empirical.nets.architectures import ARCHITECTURES, build, seeded
-        from empirical.nets.weights import load_weights, normalisation
-        from empirical.training.images import Normalised
-
-        channels, size = data.images.shape[1], data.images.shape[-1]
-        if self.model in ARCHITECTURES:
-            if not data.classes:
-                raise InputError("data", data.name, f"must have classes: {self.model} needs to know how many")
-            model = build(self.model, channels, size, len(data.classes), self.seed)
-            model.to(memory_format=torch.channels_last)  # half the time on a CPU
-        elif ":" not in self.model:
-            known = ", ".join(ARCHITECTURES)
-            raise InputError("model", self.model, f"must be package.module:factory or one of {known}")
-        else:
-            factory = load_function("model", self.model)
-            told = {"channels": channels, "size": size, "classes": len(data.classes)}
-            if not data.classes:
-                del told["classes"]
-            try:
-                with seeded(self.seed):
-                    model = factory(**asked_for(factory, told))
-            except Exception as error:
-                raise failing("model", self.model, "its factory fails", error) from error
-            if not isinstance(model, nn.Module):
-                raise InputError("model", self.model, f"must make a torch module, not {type(model).__name__}")
-        within = None if self.weights is None else normalisation(model, self.weights)
-        if within is not None:
-            if self.mean:
-                raise InputError("mean", self.mean, "is not read: the weights hold that of the training set")
-            model = Normalised(model, *within)
-        if self.weights is not None:
-            load_weights(model, self.weights)
-        if not self.mean:
-            return model
-        if len(self.mean) != channels:
-            raise InputError("mean", self.mean, f"must have {channels} numbers, one a channel of {data.name}")
-        return Normalised(model, torch.tensor(self.mean), torch.tensor(self.std))
-
-    def _outputs(self, model: nn.Module, images: Any) -> int | None:
-        """How many outputs the net has; None where they are of no kind that can be measured, as it is told then."""
-        from empirical.nets.evaluation import evaluation
-
-        try:
-            with evaluation(model):
-                found = model(images[:2])
-        except Exception as error:
-            what = f"cannot take images of shape {tuple(images[:2].shape)}"
-            raise failing("model", self.model, what, error) from error
-        return int(found.shape[1]) if getattr(found, "ndim", 0) == 2 else None
-
-    def _check_labels(self, data: LabelledImages, outputs: int | None) -> None:
+    def _check_labels(self, data: LabelledImages, outputs: int) -> None:
         """Labels must be places among the outputs."""
         assert data.labels is not None
-        for value in (int(data.labels.min()), int(data.labels.max())) if outputs is not None else ():
-            if not 0 <= value < cast("int", outputs):
+        for value in (int(data.labels.min()), int(data.labels.max())):
+            if not 0 <= value < outputs:
                 raise InputError("labels", value, f"must be at least 0 and below {outputs}, the number of outputs")
 
     def _row(self, data: LabelledImages, stability: Stability, error: float | None) -> dict[str, Any]:
@@ -311,15 +300,3 @@ class Measure:
         }
         return row if error is None else row | {"test_error": error}
 
-
-def _write_layers(found: list[LayerStability], path: Path, model: str, data: str) -> None:
-    """One row a layer, in the order of the forward pass, under a line that says what it is."""
-    import pandas as pd
-
-    rows = [
-        {"place": place, "layer": one.name, "kind": one.kind, **one.stability.row()}
-        for place, one in enumerate(found, 1)
-    ]
-    title = f"# layers of {model} on {data}: relstab measure --layers\n"
-    text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g")
-    write_whole(path, lambda aside: aside.write_text(title + text))

@@ -73,13 +73,18 @@ def with_statistics(model: nn.Module, images: Tensor, batch_norm: BatchNorm) -> 
     return model.eval()
 
 
-def classification_error(model: nn.Module, inputs: Tensor, labels: Tensor, batch_size: int = 500) -> float:
-    """Fraction of `inputs` whose largest logit is not their label's; bytes are taken as 255 times the numbers."""
+def classification_error(
+    model: nn.Module, inputs: Tensor, labels: Tensor, batch_size: int = 500, dtype: torch.dtype | None = None
+) -> float:
+    """Fraction of `inputs` whose largest logit is not their label's; bytes are taken as 255 times the numbers.
+
+    The net is given them in `dtype`, single precision for bytes by default.
+    """
     wrong = 0
     with evaluation(model):
         for batch, truth in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
             numbers = batch if batch.is_floating_point() else batch.float() / 255
-            wrong += int((model(numbers).argmax(1) != truth).sum())
+            wrong += int((model(numbers if dtype is None else numbers.to(dtype)).argmax(1) != truth).sum())
     return wrong / len(inputs)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from theory.common.errors import InputError
 
-__all__ = ["asked_for", "failing", "load_function"]
+__all__ = ["asked_for", "failing", "keyword_arguments", "load_function"]
 
 
 def failing(parameter: str, name: str, what: str, error: Exception) -> InputError:
@@ -26,6 +27,26 @@ def asked_for(function: Callable[..., Any], known: Mapping[str, int]) -> dict[st
     except (TypeError, ValueError):  # some callables have none
         return {}
     return {name: value for name, value in known.items() if name in names}
+
+
+def keyword_arguments(parameter: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Of depth=20, act=relu, widths=[16,32], ... a dictionary: values as Python writes them, or else text.
+
+    Raises
+    ------
+    InputError
+        Of what is no NAME=VALUE, or a name that comes twice.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not (equals and name.isidentifier()) or name in found:
+            raise InputError(parameter, pair, "must be NAME=VALUE, each name once")
+        try:
+            found[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            found[name] = text
+    return found
 
 
 def load_function(parameter: str, name: str) -> Callable[..., Any]:

@@ -138,7 +138,7 @@ def whole(
     """In a process of its own: seconds, evaluations and R_f of one trajectory."""
     torch.set_num_threads(threads)
     numba.set_num_threads(threads)
-    flow.get_batch_kernel = lambda backend: partial(_looped, kernel)  # type: ignore[assignment]
+    flow.get_kernel = lambda backend: kernel
     config = FlowConfig(integrator=integrator, skip=skip, loss=loss)
     flow.simulate(Stripe(), 64, replace(config, width=20, unfit_fractions=(0.5,)), seed=0)  # compiles
     path = flow.simulate(Stripe(), 2048, config, seed=seed)
@@ -189,13 +189,6 @@ def trajectories(terminal: Terminal, threads: int, seeds: int) -> dict[str, Any]
                "relative_stability": [result[2].tolist() for result in runs]}
         for name, runs in results.items()
     }  # fmt: skip
-
-
-def _looped(kernel: Callable[..., Any], problems: Any, scale: float, loss: str) -> Callable[..., Any]:
-    fields = [kernel(*bound, scale, loss) for bound in problems]
-    return lambda networks, points, slots: [
-        fields[slot](network, chosen) for slot, network, chosen in zip(slots, networks, points, strict=True)
-    ]
 
 
 def main() -> None:

@@ -6,14 +6,18 @@ published table, a user's own spreadsheet. One row is one measured net at one st
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from theory.common.delimited import read_delimited
 from theory.common.errors import InputError
 from theory.common.files import require_writable_parent, write_whole
 
@@ -104,18 +108,25 @@ def validate_table(table: pd.DataFrame, origin: str = "table", *, origins: Seque
     """A copy of `table` with every column of the schema, in order, typed; further columns come last.
 
     The source "image-net" of older tables, nets on any images and not on ImageNet, becomes "images".
+    Columns of the schema that pandas keeps in the table's index are taken from there.
 
     Raises
     ------
     InputError
-        If a required column is absent or has gaps, a value is of the wrong kind or out of range, or two
-        rows agree in all columns of `KEY`. The message names `origin`, the column and the first bad value; of two
+        If a column comes twice, a required one is absent or has gaps, a value is of the wrong kind or out of range, or
+        two rows agree in all columns of `KEY`. The message names `origin`, the column and the first bad value; of two
         rows that agree, also where they come from, if `origins` tells the file of each row.
     """
+    indexed = [name for name in table.index.names if name in COLUMNS and name not in table.columns]
+    if indexed:
+        table = table.reset_index(level=indexed)
+    names = pd.Index(map(str, table.columns))
+    if names.has_duplicates:
+        raise InputError(origin, names[names.duplicated()][0], "the column comes twice")
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
-        header = ", ".join(map(str, table.columns))
-        hint = "; columns must be separated by commas" if ";" in header or "\t" in header else ""
+        header = ", ".join(names)
+        hint = "; columns must be separated by commas, semicolons or tabs" if len(names) == 1 else ""
         raise InputError(origin, header, f"lacks the columns {', '.join(missing)}{hint}")
     columns: dict[str, pd.Series] = {}
     for name, column in COLUMNS.items():
@@ -158,7 +169,7 @@ def _typed(values: pd.Series, name: str, column: Column, origin: str) -> pd.Seri
         if column.required and (text == "").any():
             raise InputError(where, "", "must not be empty")
         return text
-    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    numbers = _numbers(values)
     wrong = numbers.isna() & values.notna()
     if column.kind == "integer":
         wrong |= numbers.notna() & (numbers != numbers.round())
@@ -174,23 +185,41 @@ def _typed(values: pd.Series, name: str, column: Column, origin: str) -> pd.Seri
             for words, bound in (("at least", column.minimum), ("at most", maximum))
             if np.isfinite(bound)
         )
-        raise InputError(where, str(values[wrong].iloc[0]), f"must be {kind}{bounds}")
+        first = str(values[wrong].iloc[0])
+        decimal = first.count(",") == 1 and first.replace(",", "").strip().isdigit() and column.kind == "real"
+        hint = "; a decimal comma is read where columns are separated by semicolons or tabs" if decimal else ""
+        raise InputError(where, first, f"must be {kind}{bounds}{hint}")
     return numbers.astype("Int64") if column.kind == "integer" else numbers
 
 
-_SUFFIXES = (".csv", ".parquet")
+def _numbers(values: pd.Series) -> pd.Series:
+    """In double precision, and NaN for all that is no number: dates and truth values are none, nor are lists."""
+    known = pd.api.types
+    kinds = (known.is_bool_dtype, known.is_complex_dtype, known.is_datetime64_any_dtype, known.is_timedelta64_dtype)
+    if any(is_kind(values.dtype) for is_kind in kinds):
+        return pd.Series(np.nan, index=values.index)
+    if not known.is_numeric_dtype(values.dtype):
+        allowed = (str, Real, Decimal)
+        values = values.map(lambda one: one if isinstance(one, allowed) and not isinstance(one, bool) else None)
+    return pd.to_numeric(values, errors="coerce").astype("float64")
+
+
+_WRITTEN = (".csv", ".parquet")
 
 
 def require_table_path(parameter: str, path: str | Path) -> Path:
     """`path` if a table can be written there, asked before a long computation; InputError otherwise."""
     target = Path(path)
-    if target.suffix not in _SUFFIXES:
+    if target.suffix not in _WRITTEN:
         raise InputError(parameter, str(path), "must end in .csv or .parquet")
     return require_writable_parent(parameter, target)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """A curve table from a CSV file (leading lines that start with ``#`` are comments) or a Parquet file.
+    """A curve table from delimited text (.csv, .tsv, or either with .gz) or from a Parquet file.
+
+    Leading lines that start with ``#`` are comments. Semicolons, tabs, decimal commas and byte-order marks are read as
+    spreadsheets write them, see `theory.common.delimited`. Text stays text: a task called NA, or 007, is meant so.
 
     Raises
     ------
@@ -200,33 +229,28 @@ def read_table(path: str | Path) -> pd.DataFrame:
     source = Path(path)
     if not source.is_file():
         raise InputError("table", str(path), "no such file")
-    if source.suffix not in _SUFFIXES:
-        raise InputError("table", str(path), "must end in .csv or .parquet")
+    kind = source.with_suffix("").suffix.lower() if source.suffix.lower() == ".gz" else source.suffix.lower()
+    if kind not in (".csv", ".tsv") and source.suffix.lower() != ".parquet":
+        raise InputError("table", str(path), "must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet")
+    if kind == ".parquet":
+        return validate_table(_read_parquet(source), origin=str(path))
+    numbers = [name for name, column in COLUMNS.items() if column.kind != "text"]
+    texts = [name for name in COLUMNS if name not in numbers]
     try:
-        table = pd.read_parquet(source) if source.suffix == ".parquet" else _read_csv(source)
-    except ImportError as error:
-        raise InputError("table", str(path), "Parquet files need `pip install 'relstab[parquet]'`") from error
-    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError("table", str(path), f"cannot be read ({reason})") from error
+        table = read_delimited(source, numbers, REQUIRED, texts)
+    except OSError as error:
+        raise InputError("table", str(path), f"cannot be read ({error.strerror or error})") from error
     return validate_table(table, origin=str(path))
 
 
-def _read_csv(source: Path) -> pd.DataFrame:
-    """Text stays text: a task called NA, or 007, or with a # in it, is meant so."""
-    with source.open(encoding="utf-8-sig") as stream:
-        comments = 0
-        while stream.readline().startswith("#"):
-            comments += 1
-    numbers = [name for name, column in COLUMNS.items() if column.kind != "text"]
-    return pd.read_csv(
-        source,
-        encoding="utf-8-sig",
-        skiprows=comments,
-        dtype={name: "str" for name, column in COLUMNS.items() if column.kind == "text"},
-        keep_default_na=False,
-        na_values={name: ["", "NA", "NaN", "nan"] for name in numbers},
-    )
+def _read_parquet(source: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(source)
+    except ImportError as error:
+        raise InputError("table", str(source), "Parquet files need `pip install 'relstab[parquet]'`") from error
+    except Exception as error:  # a damaged file makes pyarrow raise errors of many kinds
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError("table", str(source), f"cannot be read ({reason})") from error
 
 
 def write_table(table: pd.DataFrame, path: str | Path, comment: str = "", digits: int = 7) -> Path:
@@ -238,6 +262,7 @@ def write_table(table: pd.DataFrame, path: str | Path, comment: str = "", digits
     """
     target = require_table_path("table", path)
     valid = validate_table(table)
+    _require_unicode(valid, target)
     filled = [name for name in valid.columns if name in REQUIRED or (valid[name].notna() & (valid[name] != "")).any()]
     slim = valid[filled]
 
@@ -247,9 +272,32 @@ def write_table(table: pd.DataFrame, path: str | Path, comment: str = "", digits
             return
         with aside.open("w", encoding="utf-8", newline="") as stream:
             stream.writelines(f"# {line}\n" for line in comment.splitlines())
-            slim.to_csv(stream, index=False, float_format=f"%.{digits}g", lineterminator="\n")
+            # Of line ends within a text `csv` quotes only the one that it writes itself.
+            quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if _has_returns(slim) else csv.QUOTE_MINIMAL
+            slim.to_csv(stream, index=False, float_format=f"%.{digits}g", lineterminator="\n", quoting=quoting)
 
     try:
         return write_whole(target, write)
     except ImportError as error:
         raise InputError("table", str(path), "Parquet files need `pip install 'relstab[parquet]'`") from error
+
+
+def _texts(table: pd.DataFrame) -> list[pd.Series]:
+    """All that is text: the columns' names, and their values."""
+    held = [table[name] for name in table.columns if table[name].dtype == "object" or table[name].dtype == "str"]
+    return [pd.Series(table.columns.map(str)), *(values.astype("object").map(str) for values in held)]
+
+
+def _has_returns(table: pd.DataFrame) -> bool:
+    return any(values.str.contains("\r", regex=False).any() for values in _texts(table))
+
+
+def _require_unicode(table: pd.DataFrame, target: Path) -> None:
+    """Half a surrogate pair, as a broken file name leaves it, has no place in a file of text."""
+    for values in _texts(table):
+        for text in values:
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError as error:
+                allowed = f"cannot be written to {target.name}: is no Unicode text"
+                raise InputError("table", repr(text), allowed) from error

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 
 import numpy as np
 
 from theory.common.errors import MAXIMUM_SEED, require_integer
-from theory.flow.trajectory import Record, Trajectory, warn_if_cut
+from theory.flow.integrate import Progress, integrate, warn_if_cut
+from theory.flow.state import OverPoints, State
+from theory.flow.stepper import OutputBound
+from theory.flow.trajectory import Record, Trajectory
 from theory.kernels.lazy_kernel import predictor_and_slope, pulled, tangent_kernel
 from theory.model.configuration import FlowConfig
 from theory.model.losses import pull, reach
@@ -24,8 +26,6 @@ from theory.model.tasks import Task
 
 __all__ = ["kernel_flow"]
 
-_SAFETY = 0.8  # part of the bound on F that a step aims at
-_GROWTH = 2.0  # a step is at most so much longer than the one before
 _ROWS = 500  # of the kernel matrix that are computed at a time
 
 
@@ -52,13 +52,49 @@ class _Observer:
         return Observables(stability, 1.0, float(np.mean(self.y * predictor <= 0)), tuple(finite))
 
 
+class _Steps:
+    """Euler steps of F at the training points; theta is F, and c, its part in the points' own basis, goes along."""
+
+    def __init__(self, kernel: np.ndarray, y: np.ndarray, config: FlowConfig) -> None:
+        self._kernel, self._y, self._loss = kernel, y, config.loss
+        self._cap = 1 + reach(config.loss, config.dtype)
+        self._largest = config.output_change
+        self._force = np.zeros_like(y)
+        self.bound = OutputBound(config.output_change)
+        self.weights = np.zeros(len(y))  # c
+        self.looked_at = 0
+
+    def start(self) -> State[OverPoints]:
+        """F = 0."""
+        zero = np.zeros_like(self._y)
+        return State(zero, self._field(self._margins(zero)))
+
+    def step(self, state: State[OverPoints]) -> State[OverPoints]:
+        """The next state; c follows."""
+        velocity, margins = state.field.velocity, state.field.margins
+        step = self.bound.suggested
+        if not math.isfinite(step):
+            step = self._largest / float(np.max(np.abs(velocity)))
+        while True:
+            moved = state.parameters + velocity.dtype.type(step) * velocity
+            moved_margins = self._margins(moved)
+            if self.bound.allows(step, margins, moved_margins):
+                break
+            step = self.bound.shorter(step)
+        self.weights += step * self._force
+        return State(moved, self._field(moved_margins), state.time + step, state.steps + 1)
+
+    def _margins(self, predictor: np.ndarray) -> np.ndarray:
+        return np.minimum(self._y * predictor, self._cap)
+
+    def _field(self, margins: np.ndarray) -> OverPoints:
+        self._force = self._y * pull(self._loss, margins)
+        self.looked_at += int(np.count_nonzero(self._force))
+        return OverPoints(margins, pulled(self._kernel, self._force) / len(margins))
+
+
 def kernel_flow(
-    task: Task,
-    train_size: int,
-    config: FlowConfig,
-    *,
-    seed: int,
-    progress: Callable[[float], None] | None = None,
+    task: Task, train_size: int, config: FlowConfig, seed: int, progress: Progress | None = None
 ) -> Trajectory:
     """`simulate` in the lazy limit, on the same training and test points as `simulate(..., seed=seed)`.
 
@@ -79,51 +115,15 @@ def kernel_flow(
     kernel = np.empty((train_size, train_size), config.dtype)
     for start in range(0, train_size, _ROWS):
         kernel[start : start + _ROWS] = tangent_kernel(points[start : start + _ROWS], points)
-    y = labels.astype(config.dtype)
-    cap = 1 + reach(config.loss, config.dtype)
+    steps = _Steps(kernel, labels.astype(config.dtype), config)
 
-    weights = np.zeros(train_size)  # c
-    predictor = np.zeros(train_size, config.dtype)
-    margins = np.minimum(y * predictor, cap)
-    force = y * pull(config.loss, margins)
-    velocity = pulled(kernel, force) / train_size
-    now, steps, rejected, looked_at, step = 0.0, 0, 0, train_size, math.inf
-    records: list[Record] = []
-    while True:
-        unfit = float(np.mean(margins < 1))
-        while len(records) < len(config.unfit_fractions) and unfit <= config.unfit_fractions[len(records)]:
-            seen = observe(points, weights / train_size)
-            records.append(Record(config.unfit_fractions[len(records)], unfit, now, steps, seen))
-        if len(records) == len(config.unfit_fractions):
-            stop_reason = "reached"
-            break
-        if steps == config.max_steps:
-            stop_reason = "max_steps"
-            break
-        if not velocity.any():
-            stop_reason = "stationary"
-            break
-        if not math.isfinite(step):
-            step = config.output_change / float(np.max(np.abs(velocity)))
-        while True:
-            moved = predictor + kernel.dtype.type(step) * velocity
-            moved_margins = np.minimum(y * moved, cap)
-            change = float(np.max(np.abs(moved_margins - margins)))
-            suggested = step * (_GROWTH if change == 0 else min(_SAFETY * config.output_change / change, _GROWTH))
-            if change <= config.output_change:
-                break
-            rejected += 1
-            step = min(suggested, step / 2)
-        weights += step * force
-        predictor, margins, now, steps = moved, moved_margins, now + step, steps + 1
-        step = suggested
-        force = y * pull(config.loss, margins)
-        velocity = pulled(kernel, force) / train_size
-        looked_at += int(np.count_nonzero(force))
-        if progress is not None:
-            progress((1 - unfit) / max(1 - config.unfit_fractions[-1], 1e-9))
-    warn_if_cut(config, train_size, seed, stop_reason, steps, unfit, len(records), stacklevel=5)
+    def record(target: float, at: State[OverPoints]) -> Record:
+        return Record(target, at.field.unfit_fraction, at.time, at.steps, observe(points, steps.weights / train_size))
+
+    course = integrate(steps.start(), steps.step, record, config, progress)
+    warn_if_cut(course, config, f"P = {train_size}, seed {seed}", stacklevel=4)
+    accepted = course.state.steps
     return Trajectory(
-        task, train_size, config, seed, None, tuple(records), None, stop_reason, steps, rejected, steps + 1,
-        looked_at, time.perf_counter() - began,
+        task, train_size, config, seed, None, course.records, None, course.stop_reason, accepted,
+        steps.bound.rejected, accepted + 1, steps.looked_at, time.perf_counter() - began,
     )  # fmt: skip

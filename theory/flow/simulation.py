@@ -7,20 +7,22 @@ l(y F). The flow is integrated in time units of h. Sources: arXiv 2105.02468, se
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from theory.common.errors import MAXIMUM_SEED, InputError, require_integer
+from theory.flow.integrate import Progress, integrate, warn_if_cut
 from theory.flow.lazy import kernel_flow
 from theory.flow.skipping import Sleepers
-from theory.flow.stepper import LeftRange, Request, Response, State, Stepper, chosen_integrator
-from theory.flow.trajectory import Record, Trajectory, warn_if_cut
-from theory.kernels import BatchKernel, get_batch_kernel
+from theory.flow.state import OverPoints, State
+from theory.flow.stepper import Stepper, chosen_integrator
+from theory.flow.trajectory import Record, Trajectory
+from theory.kernels import Field, get_batch_kernel, get_kernel
+from theory.kernels.lockstep import in_step
 from theory.model.configuration import FlowConfig
 from theory.model.losses import reach
 from theory.model.network import Network
@@ -28,9 +30,6 @@ from theory.model.observables import Observer, outputs
 from theory.model.tasks import Task
 
 __all__ = ["FlowConfig", "Progress", "initial_network", "simulate", "simulate_many"]
-
-#: Called with an estimate of the fraction of the trajectory done, in [0, 1].
-Progress = Callable[[float], None]
 
 
 def initial_network(task: Task, config: FlowConfig, seed: int, neuron_seed: int | None) -> Network:
@@ -40,10 +39,12 @@ def initial_network(task: Task, config: FlowConfig, seed: int, neuron_seed: int 
 
 
 class _Flow:
-    """One trajectory to be: its points, its net, and what it has cost so far."""
+    """One trajectory to be: its points, its net, and what sleeps."""
 
-    def __init__(self, task: Task, train_size: int, config: FlowConfig, seed: int, neuron_seed: int | None) -> None:
-        self.task, self.config = task, config
+    def __init__(
+        self, task: Task, train_size: int, config: FlowConfig, seed: int, progress: Progress, neuron_seed: int | None
+    ) -> None:
+        self.task, self.config, self.progress = task, config, progress
         self.train_size = train_size = require_integer("train_size", train_size, 1)
         self.seed = seed = require_integer("seed", seed, 0, MAXIMUM_SEED)
         self.neuron_seed = None if neuron_seed is None else require_integer("neuron_seed", neuron_seed, 0)
@@ -56,111 +57,37 @@ class _Flow:
         self.observe = Observer(task, self.start, test_x, test_y, config.noise_norms, noise_rng)
         cap = 1 + reach(config.loss, config.dtype)
         self.sleepers = Sleepers(self.x, self.y, config.width, config.scale, cap, config.skip)
-        self.evaluations = 0
 
     def network(self, parameters: np.ndarray) -> Network:
         return Network.from_flat(parameters, self.config.width, self.task.dim)
 
-    def run(self, progress: Progress | None) -> Generator[Request, Response, Trajectory]:
-        """The trajectory, asking for the field where it needs it."""
+    def run(self, field: Field) -> Trajectory:
+        """Integrate it with a kernel bound to its points."""
         began = time.perf_counter()
         config = self.config
+        evaluations = 0
+
+        def evaluate(parameters: np.ndarray, origin: np.ndarray) -> OverPoints:
+            nonlocal evaluations
+            evaluations += 1
+            points, left = self.sleepers.awake(parameters, origin)
+            predictor, velocity = field(self.network(parameters), points)
+            return OverPoints(self.sleepers.margins(parameters, points, left, predictor), velocity.flat)
+
+        def record(target: float, at: State[OverPoints]) -> Record:
+            seen = self.observe(self.network(at.parameters))
+            return Record(target, at.field.unfit_fraction, at.time, at.steps, seen)
+
         stepper = Stepper(chosen_integrator(config.integrator, config.loss), config.weight_change, config.output_change)
         start = self.start.flat
-        state = State(start, (yield Request(start, start)), 0.0)
-        records: list[Record] = []
-        steps = 0
-        done = _done(config)
-        while True:
-            unfit = float(np.mean(state.field.margins < 1))
-            while len(records) < len(config.unfit_fractions) and unfit <= config.unfit_fractions[len(records)]:
-                seen = self.observe(self.network(state.parameters))
-                records.append(Record(config.unfit_fractions[len(records)], unfit, state.time, steps, seen))
-            if len(records) == len(config.unfit_fractions):
-                stop_reason = "reached"
-                break
-            if steps == config.max_steps:
-                stop_reason = "max_steps"
-                break
-            if not state.field.velocity.any():
-                stop_reason = "stationary"  # no active neuron sees any unfit point: nothing will ever move again
-                break
-            try:
-                state = yield from stepper.step(state)
-            except LeftRange:
-                allowed = (
-                    f"the flow left the range of {config.dtype} after {steps} steps; take a scale nearer to 1, "
-                    "or float64"
-                )
-                raise InputError("scale", config.scale, allowed) from None
-            steps += 1
-            if progress is not None:
-                progress(done(state.field.margins, unfit))
-        warn_if_cut(config, self.train_size, self.seed, stop_reason, steps, unfit, len(records), stacklevel=5)
+        state = State(start, evaluate(start, start))
+        course = integrate(state, lambda at: stepper.step(at, evaluate), record, config, self.progress)
+        warn_if_cut(course, config, f"P = {self.train_size}, seed {self.seed}", stacklevel=4)
         return Trajectory(
-            self.task, self.train_size, config, self.seed, self.neuron_seed, tuple(records),
-            self.network(state.parameters), stop_reason, steps, stepper.rejected, self.evaluations,
-            self.sleepers.looked_at, time.perf_counter() - began,
+            self.task, self.train_size, config, self.seed, self.neuron_seed, course.records,
+            self.network(course.state.parameters), course.stop_reason, course.state.steps, stepper.bound.rejected,
+            evaluations, self.sleepers.looked_at, time.perf_counter() - began,
         )  # fmt: skip
-
-
-def _done(config: FlowConfig) -> Callable[[np.ndarray, float], float]:
-    """An estimate of the part done: half for the growth of F to the margin, half for the fall of q."""
-    first = 0.0
-
-    def estimate(margins: np.ndarray, unfit: float) -> float:
-        nonlocal first
-        largest = float(np.max(np.abs(margins)))
-        first = first or min(largest, 0.5)
-        growth = math.log(min(largest, 1.0) / first) / -math.log(first) if largest > 0 else 0.0
-        return 0.5 * max(growth, 0.0) + 0.5 * (1 - unfit) / max(1 - config.unfit_fractions[-1], 1e-9)
-
-    return estimate
-
-
-def _drive(
-    flows: list[_Flow], kernel: BatchKernel, progress: Progress | None, finish: Callable[[Trajectory], None] | None
-) -> list[Trajectory]:
-    """Serve trajectories of one size with the fields that they ask for, in step, until the last has ended.
-
-    One that fails leaves the others alone; its error is raised at the end.
-    """
-    config = flows[0].config
-    field = kernel([(flow.x, flow.y, flow.baseline) for flow in flows], config.scale, config.loss)
-    parts = [0.0] * len(flows)
-
-    def report(slot: int, part: float) -> None:
-        parts[slot] = part
-        if progress is not None:
-            progress(sum(parts) / len(parts))
-
-    runs = [flow.run(partial(report, slot)) for slot, flow in enumerate(flows)]
-    requests = {slot: next(run) for slot, run in enumerate(runs)}
-    ended: dict[int, Trajectory] = {}
-    failed: list[InputError] = []
-    while requests:
-        slots = list(requests)
-        awake = [flows[slot].sleepers.awake(request.parameters, request.origin) for slot, request in requests.items()]
-        networks = [flows[slot].network(request.parameters) for slot, request in requests.items()]
-        answers = field(networks, [points for points, _ in awake], slots)
-        for slot, (points, left), (predictor, velocity) in zip(slots, awake, answers, strict=True):
-            flow = flows[slot]
-            flow.evaluations += 1
-            margins = flow.sleepers.margins(requests[slot].parameters, points, left, predictor)
-            try:
-                requests[slot] = runs[slot].send(Response(margins, velocity.flat))
-            except StopIteration as end:
-                ended[slot] = end.value
-                parts[slot] = 1.0
-                del requests[slot]
-                if finish is not None:
-                    finish(end.value)
-            except InputError as error:
-                failed.append(error)
-                del requests[slot]
-    if failed:
-        raise failed[0]
-    return [ended[slot] for slot in range(len(flows))]
 
 
 def simulate(
@@ -218,36 +145,50 @@ def simulate_many(
     """
     if not len(seeds):
         raise InputError("seeds", list(seeds), "must hold at least one")
-    kernel = get_batch_kernel(backend)
+    kernel, batch = get_kernel(backend), get_batch_kernel(backend)
     config = config or FlowConfig()
+    if config.lazy and neuron_seed is not None:
+        raise InputError("neuron_seed", neuron_seed, "must be None in the lazy limit, which has infinitely many")
+    parts = [0.0] * len(seeds)
+
+    def report(slot: int, part: float) -> None:
+        parts[slot] = part
+        if progress is not None:
+            progress(sum(parts) / len(parts))
+
+    ended: dict[int, Trajectory] = {}
+    failed: list[InputError] = []
+
+    def settle(slot: int, outcome: Trajectory | BaseException) -> None:
+        if isinstance(outcome, InputError):
+            failed.append(outcome)
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        else:
+            ended[slot], parts[slot] = outcome, 1.0
+            if finish is not None:
+                finish(outcome)
+
+    told = [partial(report, slot) for slot in range(len(seeds))]
     # Matrix libraries sum in another order with every number of threads, which processes and clusters set differently.
     with threadpool_limits(1, "blas"):
+        runs: list[Callable[[], Trajectory]] = []
         if config.lazy:
-            return _lazy(task, train_size, config, seeds, neuron_seed, progress, finish)
-        flows = [_Flow(task, train_size, config, seed, neuron_seed) for seed in seeds]
-        return _drive(flows, kernel, progress, finish)
-
-
-def _lazy(
-    task: Task,
-    train_size: int,
-    config: FlowConfig,
-    seeds: Sequence[int],
-    neuron_seed: int | None,
-    progress: Progress | None,
-    finish: Callable[[Trajectory], None] | None,
-) -> list[Trajectory]:
-    """The lazy limit, one seed after the other."""
-    if neuron_seed is not None:
-        raise InputError("neuron_seed", neuron_seed, "must be None in the lazy limit, which has infinitely many")
-    trajectories = []
-    for count, seed in enumerate(seeds):
-
-        def part(done: float, before: int = count) -> None:
-            if progress is not None:
-                progress((before + done) / len(seeds))
-
-        trajectories.append(kernel_flow(task, train_size, config, seed=seed, progress=part))
-        if finish is not None:
-            finish(trajectories[-1])
-    return trajectories
+            runs = [partial(kernel_flow, task, train_size, config, *each) for each in zip(seeds, told, strict=True)]
+        else:
+            flows = [_Flow(task, train_size, config, *each, neuron_seed) for each in zip(seeds, told, strict=True)]
+            problems = [(flow.x, flow.y, flow.baseline) for flow in flows]
+            if batch is None:
+                fields = [kernel(*problem, config.scale, config.loss) for problem in problems]
+                runs = [partial(flow.run, field) for flow, field in zip(flows, fields, strict=True)]
+            else:
+                in_step(batch(problems, config.scale, config.loss), [flow.run for flow in flows], settle)
+        for slot, run in enumerate(runs):
+            try:
+                outcome: Trajectory | InputError = run()
+            except InputError as error:
+                outcome = error
+            settle(slot, outcome)
+    if failed:
+        raise failed[0]
+    return [ended[slot] for slot in range(len(seeds))]

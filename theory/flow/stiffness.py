@@ -8,9 +8,10 @@ three eigenvalues stand far above the rest, and they alone force an explicit ste
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
 
 import numpy as np
+
+from theory.flow.state import E, Field, State
 
 __all__ = ["StiffModes", "norm"]
 
@@ -71,10 +72,9 @@ class StiffModes:
         factor = step * (-np.expm1(-exponent) / exponent - 1)
         return _combined(factor * _products(self._vectors, velocity), self._vectors)
 
-    def learn(
-        self, parameters: np.ndarray, velocity: np.ndarray, margins: np.ndarray
-    ) -> Generator[np.ndarray, tuple[np.ndarray, np.ndarray], None]:
-        """Yields places at which it is then sent (margins, velocity)."""
+    def learn(self, state: State[E], field: Field[E]) -> None:
+        """From the field at a few places around the state."""
+        parameters, velocity, margins = state.parameters, state.field.velocity, state.field.margins
         basis = self._start(velocity)
         if not basis:
             return  # no direction is left that has a finite length
@@ -84,10 +84,10 @@ class StiffModes:
         answers: list[np.ndarray] = []
         for i, direction in enumerate(basis):
             distance = dtype(self._distance)
-            moved_margins, moved_velocity = yield parameters + distance * direction
-            answers.append((moved_velocity - velocity) / distance)
+            there = field(parameters + distance * direction, parameters)
+            answers.append((there.velocity - velocity) / distance)
             if i == 0:
-                seen = max(float(np.max(np.abs(moved_margins - margins))), 1e-9)
+                seen = max(float(np.max(np.abs(there.margins - margins))), 1e-9)
                 self._distance *= min(max(self._change / seen, 0.1), 10.0)
         self._age = 0
         projected = np.stack([_products(answers, direction) for direction in basis])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from theory.model.configuration import FlowConfig
 
-__all__ = ["Record", "Trajectory", "warn_if_cut"]
+__all__ = ["Record", "Trajectory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,23 +164,3 @@ class Trajectory:
         if (last := self.final) is not None:
             end = f"q={last.unfit_fraction:.3g}: R_f={last.observables.relative_stability:.3g}"
         return f"Trajectory({self.task.name}, P={self.train_size}, seed={self.seed}, {end}, {self.stop_reason})"
-
-
-def warn_if_cut(
-    config: FlowConfig,
-    train_size: int,
-    seed: int,
-    stop_reason: str,
-    steps: int,
-    unfit: float,
-    records: int,
-    stacklevel: int,
-) -> None:
-    """A trajectory is never cut off in silence."""
-    if stop_reason != "reached":
-        warnings.warn(
-            f"P = {train_size}, seed {seed}: {stop_reason} after {steps} steps at unfit fraction {unfit:.3g}; "
-            f"{len(config.unfit_fractions) - records} of {len(config.unfit_fractions)} records are missing",
-            RuntimeWarning,
-            stacklevel=stacklevel + 1,
-        )

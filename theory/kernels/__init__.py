@@ -16,14 +16,13 @@ and gives a `Field`, a function of the network and, optionally, of the indices o
   with A = -l'(y F).
 
 ``numpy`` is the reference, written to be read. ``numba`` is compiled for this machine's CPU, on first use, and
-``cupy`` for its GPU. ``get_batch_kernel`` binds a kernel to several problems of one size, for which the GPU needs
-one launch.
+``cupy`` for its GPU. ``get_batch_kernel`` binds that to several problems of one size, for which it needs one launch;
+`theory.kernels.lockstep` lets trajectories meet for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import import_module
 from typing import Protocol
 
@@ -73,25 +72,9 @@ def get_kernel(backend: str = "auto") -> Kernel:
     return kernel
 
 
-def get_batch_kernel(backend: str = "auto") -> BatchKernel:
-    """The same for several problems of one size: one launch on the GPU, one after the other elsewhere."""
-    kernel = get_kernel(backend)
-    if backend == "cupy":
-        batch: BatchKernel = import_module("theory.kernels.cupy_kernel").CupyBatch
-        return batch
-    return partial(_Looped, kernel)
-
-
-class _Looped:
-    """A batch of fields that are asked one after the other."""
-
-    def __init__(
-        self, kernel: Kernel, problems: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], scale: float, loss: str
-    ) -> None:
-        self._fields = [kernel(*problem, scale, loss) for problem in problems]
-
-    def __call__(
-        self, networks: Sequence[Network], points: Sequence[np.ndarray | None], slots: Sequence[int]
-    ) -> list[tuple[np.ndarray, Network]]:
-        requests = zip(slots, networks, points, strict=True)
-        return [self._fields[slot](network, chosen) for slot, network, chosen in requests]
+def get_batch_kernel(backend: str = "auto") -> BatchKernel | None:
+    """The same for several problems of one size, in one launch; None where that gains nothing, on a CPU."""
+    if backend != "cupy":
+        return None
+    batch: BatchKernel = import_module("theory.kernels.cupy_kernel").CupyBatch
+    return batch

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from theory.common.errors import InputError, require_choice, require_integer, require_real
-from theory.flow.stepper import INTEGRATORS
 from theory.model.losses import LOSSES
 
-__all__ = ["SINGLE_PRECISION_SCALE", "FlowConfig", "model_variant"]
+__all__ = ["INTEGRATORS", "SINGLE_PRECISION_SCALE", "FlowConfig", "model_variant"]
 
+#: ``auto`` is exponential where the pull A(z) is continuous, euler for the hinge, whose curvature is a delta.
+INTEGRATORS = ("auto", "euler", "exponential")
 #: alpha above which float32 cannot tell f from f_0: their difference is of order 1 / alpha.
 SINGLE_PRECISION_SCALE = 100.0
 

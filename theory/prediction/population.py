@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from theory.flow.stepper import Response
 from theory.kernels.population_kernel import activations, cell_averages
 from theory.model.losses import reach
 from theory.model.network import Network
@@ -30,7 +29,7 @@ def split(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """The population at one moment, with all that its response needs.
+    """The population at one moment, with all that its response needs; a `theory.flow.state.Evaluation`.
 
     Attributes
     ----------
@@ -39,7 +38,9 @@ class Snapshot:
     slack : what the loss makes of it
     active : Phi_n averaged over each cell, shape (h, K)
     growth : r'/r of each neuron, shape (h,)
-    response : capped margins and velocity, what the integrator wants
+    margins : y F at the cells' middles, capped where the loss sees no further, shape (K,)
+    velocity : of the parameters, shape (4 h,)
+    unfit_fraction : q, the mass where y F < 1
     """
 
     parameters: np.ndarray
@@ -47,7 +48,9 @@ class Snapshot:
     slack: Slack
     active: np.ndarray
     growth: np.ndarray
-    response: Response
+    margins: np.ndarray
+    velocity: np.ndarray
+    unfit_fraction: float
 
 
 class Population:
@@ -85,11 +88,8 @@ class Population:
         growth = inner * sums[:, 1]
         velocity = np.concatenate([inner * sums[:, 0], growth * r * signs, beta * sums[:, 2], sums[:, 3]])
         margins = np.minimum(slack.margin, self._cap)
-        return Snapshot(parameters, predictor, slack, active, growth, Response(margins, velocity))
-
-    def unfit_fraction(self, snapshot: Snapshot) -> float:
-        """q, the mass where y F < 1."""
-        return min(1.0, float(self.cells.mass @ snapshot.slack.unfit))  # 1 + a rounding, otherwise
+        unfit = min(1.0, float(self.cells.mass @ slack.unfit))  # 1 + a rounding, otherwise
+        return Snapshot(parameters, predictor, slack, active, growth, margins, velocity, unfit)
 
     def slope(self, snapshot: Snapshot) -> np.ndarray:
         """dF/dx_1 averaged over each cell, shape (K,)."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from theory.common.errors import MAXIMUM_SEED, InputError, require_integer
+from theory.flow.integrate import Progress, integrate, warn_if_cut
 from theory.flow.simulation import initial_network
-from theory.flow.stepper import LeftRange, Request, Response, State, Stepper, chosen_integrator
+from theory.flow.state import LeftRange, State
+from theory.flow.stepper import Stepper, chosen_integrator
 from theory.model.configuration import FlowConfig
 from theory.model.tasks import Task
 from theory.prediction.population import Population, Snapshot, split
@@ -34,50 +36,31 @@ class _Run:
     """The population on its way, and the response that follows it."""
 
     def __init__(self, population: Population, config: FlowConfig) -> None:
-        self.population, self.config = population, config
-        self._latest: Snapshot = population(population.start)
-        self.response = Perpendicular(population, self._latest)
+        self.population = population
+        self.start = State(population.start, population(population.start))
+        self.response = Perpendicular(population, self.start.field)
         integrator = chosen_integrator(config.integrator, config.loss)
         self.stepper = Stepper(integrator, config.weight_change, config.output_change)
 
-    @property
-    def snapshot(self) -> Snapshot:
-        """Where the population stands."""
-        return self._latest
-
-    def first(self) -> State:
-        """The start."""
-        return State(self.population.start, self._latest.response, 0.0)
-
-    def step(self, state: State) -> State:
+    def step(self, state: State[Snapshot]) -> State[Snapshot]:
         """The next state; the response is carried along."""
-        asking: Generator[Request, Response, State] = self.stepper.step(state)
-        before = after = self._latest
+        new = self.stepper.step(state, lambda parameters, origin: self.population(parameters))
         try:
-            request = next(asking)
-            while True:
-                after = self.population(request.parameters)
-                request = asking.send(after.response)
-        except StopIteration as end:
-            new: State = end.value
-        # The field at the state that was accepted is the last that was asked for.
-        try:
-            self.response.advance(before, after, new.time - state.time)
+            self.response.advance(state.field, new.field, new.time - state.time)
         except ArithmeticError as error:
             raise LeftRange from error
-        self._latest = after
         return new
 
-    def record(self, target: float, state: State, steps: int) -> PredictedRecord:
+    def record(self, target: float, state: State[Snapshot]) -> PredictedRecord:
         """What is predicted of this moment."""
-        now = self._latest
+        now = state.field
         along = float(np.mean(split(now.parameters)[0] ** 2))
         spread = self.response.weight_variance()
         return PredictedRecord(
             target,
-            self.population.unfit_fraction(now),
+            now.unfit_fraction,
             state.time,
-            steps,
+            state.steps,
             self.response.prefactor(now),
             self.response.floor(now),
             math.sqrt(along / self.response.start_weight_variance()),
@@ -96,7 +79,7 @@ def predict(
     neuron_seed: int = 0,
     seed: int | None = None,
     cells: int = 300,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Prediction:
     """Predict P R_f, Lambda and F(x_1) at the unfit fractions of `config`, and R_f at any P.
 
@@ -138,7 +121,7 @@ def _predict(
     neuron_seed: int,
     seed: int | None,
     cells: int,
-    progress: Callable[[float], None] | None,
+    progress: Progress | None,
 ) -> Prediction:
     """`predict`, on one thread of the matrix library."""
     began = time.perf_counter()
@@ -155,37 +138,9 @@ def _predict(
         raise InputError("noise_norms", config.noise_norms, "must be empty: the prediction is for small noise")
     start = initial_network(task, config, seed or 0, neuron_seed if seed is None else None)
     run = _Run(Population(start, grid, config.loss, config.scale), config)
-    state, steps = run.first(), 0
-    records: list[PredictedRecord] = []
-    while True:
-        unfit = run.population.unfit_fraction(run.snapshot)
-        while len(records) < len(config.unfit_fractions) and unfit <= config.unfit_fractions[len(records)]:
-            records.append(run.record(config.unfit_fractions[len(records)], state, steps))
-        if len(records) == len(config.unfit_fractions):
-            stop_reason = "reached"
-            break
-        if steps == config.max_steps:
-            stop_reason = "max_steps"
-            break
-        if not state.field.velocity.any():
-            stop_reason = "stationary"
-            break
-        try:
-            state = run.step(state)
-        except LeftRange:
-            allowed = f"the population left the range of numbers after {steps} steps; take a scale nearer to 1"
-            raise InputError("scale", config.scale, allowed) from None
-        steps += 1
-        if progress is not None:
-            progress((1 - unfit) / max(1 - config.unfit_fractions[-1], 1e-9))
-    if stop_reason != "reached":
-        warnings.warn(
-            f"prediction: {stop_reason} after {steps} steps at unfit fraction {unfit:.3g}; "
-            f"{len(config.unfit_fractions) - len(records)} of {len(config.unfit_fractions)} records are missing",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    least = min((record.compression for record in records if math.isfinite(record.prefactor)), default=math.inf)
+    course = integrate(run.start, run.step, run.record, config, progress)
+    warn_if_cut(course, config, "prediction", stacklevel=3)
+    least = min((record.compression for record in course.records if math.isfinite(record.prefactor)), default=math.inf)
     if least < _COMPRESSED:
         warnings.warn(
             f"prediction at scale {config.scale:g}: Lambda at P = infinity is only {least:.3g} at a record; below "
@@ -194,6 +149,6 @@ def _predict(
             stacklevel=3,
         )
     return Prediction(
-        task, config, sizes, None if seed is not None else neuron_seed, seed, grid, tuple(records), stop_reason,
-        steps, run.stepper.rejected, run.population.evaluations, time.perf_counter() - began,
+        task, config, sizes, None if seed is not None else neuron_seed, seed, grid, course.records, course.stop_reason,
+        course.state.steps, run.stepper.bound.rejected, run.population.evaluations, time.perf_counter() - began,
     )  # fmt: skip

@@ -84,7 +84,7 @@ def test_all_forms_of_weights_and_images_are_the_same_measurement(
     expected = measure_stability(net, data.images, displacement=0.3, rng=0)
     assert one["stability"][0]["relative_stability"] == expected.relative.summary()
     assert one["test_error"] == classification_error(net, data.images, data.labels)
-    assert one["stability"][0]["law_error"] == pytest.approx(0.2 * expected.relative.value**0.5)
+    assert one["stability"][0]["law_error"] is None  # the law is one for CIFAR10
     folder = measured(f"{BASE} --weights net.pt --data photos", capsys)
     assert folder["test_error"] == one["test_error"]  # the same images in another order, other probes
     ratio = folder["stability"][0]["relative_stability"]["value"] / expected.relative.value
@@ -120,8 +120,6 @@ REFUSED = [
     ("--model resnet --data digits.npz", "model = resnet: must be package.module:factory or one of fully-connected"),
     ("--model own_nets:Bad --displacement 0.3 --data digits.npz",
      "model output f(x) = not finite for 80 of 80 images: must be finite"),
-    ("--model own_nets:flat --displacement 0.3 --data digits.npz",
-     "model output = (64, 8, 8): must be a tensor of shape (64, outputs)"),
     (f"{BASE} --data digits.npz --weights none.pt", "weights = none.pt: no such file"),
     (f"{BASE} --data digits.npz --weights code.pt", "must hold tensors alone"),
     (f"{BASE} --data digits.npz --weights text.safetensors", "weights = text.safetensors: cannot be read"),
@@ -131,14 +129,24 @@ REFUSED = [
      "weights = shape.safetensors: does not fit the model: 1.weight is (10, 63) for (10, 64)"),
     (f"{BASE} --data labels.npz", "labels = 11: must be at least 0 and below 10, the number of outputs"),
     (f"{BASE} --data constant.npz", "data = constant.npz: all images are the same constant"),
-    (f"{BASE} --data range.npz", "data = range.npz: must be bytes, or numbers in [0, 1]"),
+    (f"{BASE} --data range.npz", "data = range.npz: numbers from -1 to 254: must be bytes, or numbers in [0, 1]"),
     (f"{BASE} --data objects.npz", "data = objects.npz: cannot be read (Object arrays cannot be loaded"),
     (f"{BASE} --data wide.npz", "must hold square images"),
     (f"{BASE} --data digits.npz --mean 0.5", "mean, std = ((0.5,), ()): must be given together"),
     (f"{BASE} --data digits.npz --mean 0.5 0.5 --std 1 1", "must have 1 numbers, one a channel"),
     (f"{BASE} --data digits.npz --output t.csv", "train_size = None: must be given with output"),
     (f"{BASE} --data digits.npz --device cuda:77", "device = cuda:77: is not here"),
-    (f"{BASE} --data digits.npz --image-size 16", "image_size = 16: is read for named data sets only"),
+    (f"{BASE} --data digits.npz --image-size 16 --crop 17", "crop = 17: must be at most the side that images"),
+    (f"{BASE} --data digits.npz --model-args depth", "model_args = depth: must be NAME=VALUE, each name once"),
+    (f"{BASE} --data digits.npz --model-args depth=3", "its factory fails: TypeError"),
+    (f"{BASE} --data digits.npz --output-key logits", "output_key = logits: must be one of what the net puts out: 0 "),
+    (f"{BASE} --data digits.npz --not-strict", "weights = None: must be given with weights_key and not_strict"),
+    (f"{BASE} --data digits.npz --dtype int8", "dtype = int8: must be one of float32, float64, float16, bfloat16"),
+    ("--model timm:resnet188 --data digits.npz", "model = timm:resnet188: is none of its"),
+    ("--model torchvision:resnet --data digits.npz", "near it are resnet"),
+    ("--model net.onnx --data digits.npz", "model = net.onnx: no such file"),
+    ("--model net.pt --data digits.npz", "--model package.module:function --weights net.pt"),
+    ("--model hf:photos --data digits.npz", "must be a folder with config.json and weights"),
 ]  # fmt: skip
 
 
@@ -155,9 +163,9 @@ def test_refuses_in_one_line(
     images = np.load("digits.npz")["images"]
     np.savez("labels.npz", images=images, labels=np.full(80, 11))
     np.savez("constant.npz", images=np.full((5, 8, 8), 7, np.uint8))
-    np.savez("range.npz", images=images.astype(float))
+    np.savez("range.npz", images=images.astype(float) - 1)
     np.savez("objects.npz", images=np.array([None, 3], dtype=object))
-    np.savez("wide.npz", images=np.zeros((5, 8, 9)))
+    np.savez("wide.npz", images=np.random.default_rng(0).random((5, 8, 9)))
     assert relstab.main(["measure", *arguments.split()]) == 2
     captured = capsys.readouterr()
     assert message in captured.err

@@ -98,7 +98,12 @@ def test_text_in_a_csv_file_stays_as_it_is(text: str, tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_no_table_are_told_in_one_line(tmp_path: Path) -> None:
-    contents = {"bytes.csv": b"\xff\xfe\x00\x01", "garbage.parquet": b"no parquet"}
+    contents = {
+        "bytes.csv": b"\xff\xfe\x00\xd8",
+        "latin.csv": b"caf\xe9",
+        "cut.csv.gz": b"\x1f\x8b",
+        "garbage.parquet": b"no parquet",
+    }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
         if name.endswith(".parquet"):

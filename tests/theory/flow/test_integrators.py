@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from theory import FlowConfig, Stripe, simulate
-from theory.flow.stepper import Request, Response, State, Stepper, chosen_integrator
+from theory.flow.state import OverPoints, State
+from theory.flow.stepper import Stepper, chosen_integrator
 from theory.flow.stiffness import StiffModes
 
 RATES = np.array([40.0, 15.0, *np.linspace(0.05, 0.5, 18)])
@@ -23,41 +24,26 @@ class LinearField:
         self.goal = 1 + 0.1 * rng.standard_normal(20)
         self.evaluations = 0
 
-    def __call__(self, theta: np.ndarray) -> Response:
+    def __call__(self, theta: np.ndarray, origin: np.ndarray | None = None) -> OverPoints:
         self.evaluations += 1
-        return Response(theta.copy(), -(self.axes * RATES) @ (self.axes.T @ (theta - self.goal)))
+        return OverPoints(theta.copy(), -(self.axes * RATES) @ (self.axes.T @ (theta - self.goal)))
 
     def exact(self, start: np.ndarray, time: float) -> np.ndarray:
         return self.goal + (self.axes * np.exp(-RATES * time)) @ (self.axes.T @ (start - self.goal))
 
 
-def _run(stepper: Stepper, field: LinearField, start: np.ndarray, time: float) -> State:
-    state = State(start, field(start), 0.0)
+def _run(stepper: Stepper, field: LinearField, start: np.ndarray, time: float) -> State[OverPoints]:
+    state = State(start, field(start))
     while state.time < time:
-        running = stepper.step(state)
-        try:
-            request: Request = next(running)
-            while True:
-                assert request.origin is state.parameters
-                request = running.send(field(request.parameters))
-        except StopIteration as end:
-            state = end.value
+        state = stepper.step(state, field)
     return state
 
 
 def _learnt(times: int) -> StiffModes:
     field, modes = LinearField(), StiffModes(1e-3)
-    theta = np.ones(20)
-    at = field(theta)
+    start = State(np.ones(20), field(np.ones(20)))
     for _ in range(times):
-        running = modes.learn(theta, at.velocity, at.margins)
-        try:
-            place = next(running)
-            while True:
-                answer = field(place)
-                place = running.send((answer.margins, answer.velocity))
-        except StopIteration:
-            pass
+        modes.learn(start, field)
     return modes
 
 

@@ -104,7 +104,7 @@ def test_velocity_is_the_mean_over_a_large_sample_while_every_point_is_unfit() -
     """hinge, alpha small: A = 1 everywhere. 5 neurons, 400,000 points in 40 batches: |z| < 5 for 20 numbers."""
     start = _network(5, 1)
     population = Population(start, Cells.of(TASK, 2000), "hinge", 1e-9)
-    expected = population(population.start).response.velocity
+    expected = population(population.start).velocity
     rng = np.random.default_rng(2)
     way = start.weight[:, 1:] / np.linalg.norm(start.weight[:, 1:], axis=1, keepdims=True)
     batches = []
@@ -130,7 +130,7 @@ def test_velocity_descends_the_loss_with_an_error_that_falls_as_the_square_of_th
         population = Population(start, Cells.of(TASK, count), loss, 20.0)
         rng = np.random.default_rng(4)
         place = population.start + 0.3 * rng.standard_normal(len(population.start))
-        velocity = population(place).response.velocity
+        velocity = population(place).velocity
 
         def risk(parameters: np.ndarray, population: Population = population) -> float:
             cells = population.cells
@@ -151,11 +151,11 @@ def test_growth_is_that_of_r_and_a_sign_of_r_means_nothing() -> None:
     there = population(population.start)
     # r' from the velocity, against the flow's growth by a difference of F's risk is tested above; here: r'/r.
     step = 1e-6
-    moved = population(population.start + step * there.response.velocity)
+    moved = population(population.start + step * there.velocity)
     ratio = np.log(split(moved.parameters)[1] / split(population.start)[1]) / step
     assert np.allclose(there.growth, ratio, rtol=1e-4, atol=1e-9)
     flipped = population.start.copy()
     flipped[8:16] *= -1
     mirrored = population(flipped)
     assert np.array_equal(mirrored.predictor, there.predictor)
-    assert np.array_equal(split(mirrored.response.velocity)[1], -split(there.response.velocity)[1])
+    assert np.array_equal(split(mirrored.velocity)[1], -split(there.velocity)[1])

@@ -11,7 +11,8 @@ import pytest
 
 from theory import Cylinder, FlowConfig, InputError, Stripe, curve_table, predict, simulate
 from theory.common.estimate import geometric_mean
-from theory.flow.stepper import State, Stepper
+from theory.flow.state import State
+from theory.flow.stepper import Stepper
 from theory.model.observables import outputs
 from theory.prediction.population import Population
 from theory.prediction.quadrature import Cells
@@ -122,19 +123,11 @@ def test_it_starts_from_the_neurons_of_simulate() -> None:
         assert start is not None
         population = Population(start, Cells.of(TASK, 60), SMALL.loss, SMALL.scale)
         stepper = Stepper("exponential", SMALL.weight_change, SMALL.output_change)
-        here = population(population.start)
-        state = State(population.start, here.response, 0.0)
-        while population.unfit_fraction(here) > 0.9:
-            running = stepper.step(state)
-            try:
-                request = next(running)
-                while True:
-                    here = population(request.parameters)
-                    request = running.send(here.response)
-            except StopIteration as end:
-                state = end.value
+        state = State(population.start, population(population.start))
+        while state.field.unfit_fraction > 0.9:
+            state = stepper.step(state, lambda place, origin, population=population: population(place))
         found = predict(TASK, SMALL, cells=60, **seeds)  # type: ignore[arg-type]
-        assert np.array_equal(found.records[0].predictor, here.predictor)
+        assert np.array_equal(found.records[0].predictor, state.field.predictor)
         assert found.time[0] == state.time
 
 
@@ -187,7 +180,7 @@ def test_a_response_that_leaves_the_range_of_numbers_is_one_line(monkeypatch: py
     """Whatever overflows on the way: scipy's errors, or infinities."""
     source = Perpendicular._source
     monkeypatch.setattr(Perpendicular, "_source", lambda self, at: source(self, at) * 1e308 * 1e10)
-    with pytest.raises(InputError, match="scale = 1e-06: the population left the range of numbers after"):
+    with pytest.raises(InputError, match="scale = 1e-06: the flow left the range of float64 after"):
         predict(TASK, SMALL, cells=60)
 
 

@@ -24,8 +24,8 @@ def _frozen() -> tuple[Population, Snapshot]:
     start = Network.initial(6, TASK.dim, np.random.default_rng(0))
     population = Population(start, Cells.of(TASK, 30), "softhinge", 4.0)
     there = population(population.start)
-    while population.unfit_fraction(there) > 0.6:
-        there = population(there.parameters + 0.1 * there.response.velocity)
+    while there.unfit_fraction > 0.6:
+        there = population(there.parameters + 0.1 * there.velocity)
     assert there.slack.curvature.max() > 1
     return population, there
 
@@ -149,12 +149,12 @@ def test_a_law_that_is_tilted_by_hand_moves_the_weights_as_the_kernel_says(loss:
         here = coarse(coarse.start)
         response = Perpendicular(coarse, here)
         for _ in range(3000):
-            there = coarse(here.parameters + time / 3000 * here.response.velocity)
+            there = coarse(here.parameters + time / 3000 * here.velocity)
             if not curved:
                 there.slack.curvature[:] = 0
             response.advance(here, there, time / 3000)
             here = there
-        assert 0.05 < coarse.unfit_fraction(here) < 0.95
+        assert 0.05 < here.unfit_fraction < 0.95
         found = response.kernel @ (tilt(coarse.cells.centre) * np.sqrt(coarse.cells.mass))
         errors[curved] = np.linalg.norm(found - exact) / np.linalg.norm(exact)
     assert errors[True] < 0.003

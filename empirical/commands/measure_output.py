@@ -1,0 +1,62 @@
+"""What `relstab measure` prints and writes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from empirical.stability.layers import LayerStability
+from empirical.stability.measure import Stability
+from theory.common.files import write_whole
+from theory.common.terminal import Terminal
+
+__all__ = ["law_error", "print_layers", "print_stability", "write_layers"]
+
+#: eps ~ 0.2 sqrt(R_f), CIFAR10 at one pixel (arXiv 2105.02468, figure 4).
+_LAW = 0.2
+
+
+def law_error(data: str, stability: Stability) -> float | None:
+    """The test error of the paper's law, which is one for CIFAR10 at a displacement of one pixel; None elsewhere."""
+    if data.partition("@")[0] != "cifar10" or not math.isclose(stability.displacement, 1):
+        return None
+    return _LAW * math.sqrt(stability.relative.value)
+
+
+def print_stability(terminal: Terminal, title: str, data: str, results: Sequence[Stability]) -> None:
+    """R_f, D_f and G_f at every setting, and what the law says where there is one."""
+    laws = [law_error(data, one) for one in results]
+    lawful = any(law is not None for law in laws)
+    columns = ["c", "delta", "R_f", "D_f", "G_f", "folded"] + [f"{_LAW} sqrt(R_f)"] * lawful
+    rows = []
+    for one, law in zip(results, laws, strict=True):
+        numbers = [estimate.short for estimate in (one.relative, one.diffeo, one.noise)]
+        row = [str(one.cutoff), f"{one.displacement:.3g}", *numbers, f"{one.folded_fraction:.1%}"]
+        rows.append(row + ["" if law is None else f"{law:.3g}"] * lawful)
+    terminal.table(title, columns, rows)
+    if lawful:
+        terminal.line(f"{_LAW} sqrt(R_f) is the test error that the paper's law for CIFAR10 at one pixel would give")
+
+
+def print_layers(terminal: Terminal, title: str, found: Sequence[LayerStability]) -> None:
+    """R_k, D_k and G_k in the order of the forward pass."""
+    rows = [
+        [one.name, one.kind, *(e.short for e in (one.stability.relative, one.stability.diffeo, one.stability.noise))]
+        for one in found
+    ]
+    terminal.line()
+    terminal.table(title, ["layer", "kind", "R_k", "D_k", "G_k"], rows)
+
+
+def write_layers(found: Sequence[LayerStability], path: Path, model: str, data: str) -> None:
+    """One row a layer, in the order of the forward pass, under a line that says what it is."""
+    rows = [
+        {"place": place, "layer": one.name, "kind": one.kind, **one.stability.row()}
+        for place, one in enumerate(found, 1)
+    ]
+    title = f"# layers of {model} on {data}: relstab measure --layers\n"
+    text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g")
+    write_whole(path, lambda aside: aside.write_text(title + text))
