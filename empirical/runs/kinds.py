@@ -72,7 +72,7 @@ def _told_of_images(config: ImageConfig, options: RunOptions) -> tuple[object, .
     from empirical.data.named_sets import load_data
 
     task = load_data(config.dataset, options.data_folder, image_size=config.image_size).name
-    return task, *_values(config, "architecture", "train_size", "seed", "average", "cutoff", "displacement")
+    return task, *_values(config, "architecture", "variant", "train_size", "seed", "average", "cutoff", "displacement")
 
 
 def _told_of_stripe(config: StripeConfig, options: RunOptions) -> tuple[object, ...]:

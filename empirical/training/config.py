@@ -39,7 +39,7 @@ _LATER = {"later": True}
 _AVERAGES = ("mean", "median", "coordinate-median")
 _IMAGE_CHOICES = {
     "optimizer": ("auto", "sgd", "adam"),
-    "augmentation": ("auto", "none", "crop-flip"),
+    "augmentation": ("auto", "none", "crop-flip", "noise", "diffeo"),
     "weights": ("last", "best"),
     "precision": ("float32", "bfloat16"),
     "average": _AVERAGES,
@@ -87,7 +87,7 @@ class ImageConfig:
     learning_rate: float | None = None
     momentum: float = 0.9
     weight_decay: float | None = None
-    augmentation: Literal["auto", "none", "crop-flip"] = "auto"
+    augmentation: Literal["auto", "none", "crop-flip", "noise", "diffeo"] = "auto"
     weights: Literal["last", "best"] = "last"
     held_out: float = 0.1
     records: int = 0
@@ -116,6 +116,11 @@ class ImageConfig:
         _store(self, "displacement", require_real("displacement", self.displacement, above=0))
         for name, choices in _IMAGE_CHOICES.items():
             require_choice(name, getattr(self, name), choices)
+
+    @property
+    def variant(self) -> str:
+        """What tells the run's curve from that of the usual training."""
+        return f"trained on {self.augmentation}" if self.augmentation in ("noise", "diffeo") else ""
 
 
 @dataclass(frozen=True, slots=True)

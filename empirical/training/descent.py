@@ -14,7 +14,7 @@ from torch.nn import functional
 from empirical.nets.evaluation import evaluation
 from empirical.training.checkpoints import Checkpoint, optimizer_state, restore_optimizer
 from empirical.training.config import ImageConfig, config_hash
-from empirical.training.recipe import crop_and_flip, recipe
+from empirical.training.recipe import crop_and_flip, perturbed, recipe
 from empirical.training.run import Progress
 from theory.common.errors import InputError
 
@@ -123,7 +123,13 @@ class Descent:
         images = self.images[places]
         if self.recipe.augmented:
             images = crop_and_flip(images, self.generator)
-        inputs = (images.float() / 255).contiguous(memory_format=torch.channels_last)
+        numbers = images.float() / 255
+        if self.recipe.perturbation != "none":
+            config = self.config
+            numbers = perturbed(
+                numbers, self.recipe.perturbation, config.cutoff, config.displacement, self.generator
+            )
+        inputs = numbers.contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             return functional.cross_entropy(self.model(inputs), self.labels[places])
 

@@ -150,6 +150,7 @@ class _Measured:
             "source": "images",
             "task": self.name,
             "architecture": self.config.architecture,
+            "variant": self.config.variant,
             "train_size": self.config.train_size,
             "seed": self.config.seed,
             "stage": stage,

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from empirical.diffeo.fields import MaxEntropyDiffeo, deform
+from empirical.stability.probes import noise_like
 from empirical.training.config import ImageConfig
 
-__all__ = ["Recipe", "crop_and_flip", "recipe"]
+__all__ = ["Recipe", "crop_and_flip", "perturbed", "recipe"]
 
 _MARGIN = 4  # black pixels around an image, out of which a crop of its size is taken
 
@@ -34,6 +36,7 @@ class Recipe:
     augmented: bool
     epochs: int
     batches: int
+    perturbation: Literal["none", "noise", "diffeo"] = "none"
 
     @property
     def steps(self) -> int:
@@ -79,6 +82,7 @@ def recipe(config: ImageConfig, net: nn.Module, count: int) -> Recipe:
         config.augmentation == "crop-flip" or (config.augmentation == "auto" and config.dataset == "cifar10"),
         max(config.epochs, math.ceil(config.min_steps / batches)),
         batches,
+        config.augmentation if config.augmentation in ("noise", "diffeo") else "none",  # type: ignore[arg-type]
     )
 
 
@@ -94,3 +98,23 @@ def crop_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     cropped = windows[torch.arange(count, device=images.device), :, row, column]
     mirrored = (torch.rand(count, generator=generator) < 0.5).to(images.device)
     return torch.where(mirrored[:, None, None, None], cropped.flip(-1), cropped)
+
+
+def perturbed(
+    images: Tensor, kind: Literal["noise", "diffeo"], cutoff: int, displacement: float, generator: torch.Generator
+) -> Tensor:
+    """Each image deformed by a max-entropy diffeomorphism of its own, or with noise of the norm of such a deformation.
+
+    Shape (batch, channels, n, n), floating point; `generator` is the CPU's. With one state of it the noise has, image
+    by image, the norm of the very deformation that "diffeo" would make.
+    """
+    diffeo = MaxEntropyDiffeo(cutoff, displacement, generator=generator)
+    coefficients = diffeo.sample(len(images), images.shape[-1])
+    deformed = deform(images, coefficients.to(images.device))
+    if kind == "diffeo":
+        return deformed
+    difference = deformed - images
+    # A constant image is not moved, and then gets no noise.
+    moved = difference.flatten(1).norm(dim=1) > 0
+    noise = noise_like(difference, generator)
+    return images + torch.where(moved.view(-1, 1, 1, 1), noise, torch.zeros_like(noise))

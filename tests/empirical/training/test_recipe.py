@@ -15,7 +15,7 @@ import empirical.training.descent  # noqa: E402
 from empirical import ImageConfig, build, crop_and_flip, load_data, train  # noqa: E402
 from empirical.data.named_sets import training_subset  # noqa: E402
 from empirical.nets.evaluation import classification_error  # noqa: E402
-from empirical.training.recipe import recipe  # noqa: E402
+from empirical.training.recipe import perturbed, recipe  # noqa: E402
 from theory import InputError  # noqa: E402
 
 SMALL = ImageConfig(
@@ -223,3 +223,31 @@ def test_nothing_of_the_normalisation_is_learnt() -> None:
     names = {name for name, _ in run.model.named_parameters()}
     assert all(name.startswith("net.") for name in names)
     assert isinstance(run.model.get_submodule("net"), nn.Module)
+
+
+def test_training_noise_has_the_norm_of_the_deformations_that_training_would_make() -> None:
+    images = torch.rand(20, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    images[3] = 0.5  # a constant image, which no deformation moves
+    noisy, deformed = (
+        perturbed(images, kind, 3, 1.0, torch.Generator().manual_seed(1)) - images for kind in ("noise", "diffeo")
+    )
+    norms, expected = (difference.flatten(1).norm(dim=1) for difference in (noisy, deformed))
+    moved = torch.arange(20) != 3
+    torch.testing.assert_close(norms[moved], expected[moved], rtol=1e-4, atol=0)
+    assert float(norms[3]) < 1e-3
+    # The noise is not the deformation: they are nearly orthogonal.
+    cosine = (noisy * deformed).flatten(1).sum(1) / (norms * expected)
+    assert float(cosine[moved].abs().max()) < 0.3  # five standard deviations of 1 / 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("augmentation", ["noise", "diffeo"])
+def test_the_arms_of_the_intervention_are_told_apart_in_the_table(augmentation: str) -> None:
+    few = replace(SMALL, train_size=64, epochs=4, augmentation=augmentation)
+    first, again, plain = train(few), train(few), train(replace(few, augmentation="none"))
+    assert set(first.table["variant"]) == {f"trained on {augmentation}"}
+    assert set(plain.table["variant"]) == {""}
+    assert first.table["relative_stability"].tolist() == again.table["relative_stability"].tolist()
+    assert first.train_loss != plain.train_loss
+    assert first.recipe is not None
+    assert first.recipe.perturbation == augmentation
