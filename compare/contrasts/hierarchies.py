@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from compare.contrasts.error_curves import ErrorCurves, error_curves
+from compare.contrasts.intervention import Intervention, intervention
 from compare.curves.wording import format_estimate
 from compare.fits.hierarchy_law import HierarchyLaw, fit_hierarchy_law
 from compare.fits.sample_complexity import Crossing, crossings, ratio_of_crossings
@@ -38,6 +39,7 @@ class Hierarchies:
     laws: tuple[HierarchyLaw, ...]
     ratios: dict[str, tuple[tuple[str, Estimate], ...]]
     curves: tuple[ErrorCurves, ...]
+    intervention: Intervention | None
     table: pd.DataFrame
 
     def summary(self) -> dict[str, Any]:
@@ -49,6 +51,7 @@ class Hierarchies:
                 measure: {label: ratio.summary() for label, ratio in found} for measure, found in self.ratios.items()
             },
             "error_curves": [curve.summary() for curve in self.curves],
+            "intervention": None if self.intervention is None else self.intervention.summary(),
         }
 
     def lines(self) -> list[str]:
@@ -61,10 +64,10 @@ class Hierarchies:
             found += [f"  {label}: {format_estimate(ratio)} (n={ratio.n})" for label, ratio in ratios]
         for curve in self.curves:
             found += curve.lines()
-        return found
+        return found + ([] if self.intervention is None else self.intervention.lines())
 
     def plot(self) -> Figure:
-        """eps_t against P / [(s0 + 1)^2 n_c m^L], and against R_f."""
+        """eps_t against P / [(s0 + 1)^2 n_c m^L], and against R_f, with the arrows of an intervention."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(9, 3.8), layout="constrained")
@@ -82,6 +85,9 @@ class Hierarchies:
         output = next((curve for curve in self.curves if not curve.layer), None)
         if output is not None:
             output.plot(right)
+        if self.intervention is not None:
+            right.clear()
+            self.intervention.plot(right)
         return figure
 
 
@@ -130,7 +136,8 @@ def describe_hierarchies(table: pd.DataFrame) -> Hierarchies:
         for measure, threshold in SECOND_LAYER.items()
     }
     curves = [error_curves(valid, layer=layer) for layer in ("", "layer2") if _enough(valid, layer)]
-    return Hierarchies(tuple(found), tuple(laws), {k: v for k, v in ratios.items() if v}, tuple(curves), valid)
+    arms = intervention(valid, tuple(found)) if set(valid.loc[valid["stage"] == "trained", "variant"]) > {""} else None
+    return Hierarchies(tuple(found), tuple(laws), {k: v for k, v in ratios.items() if v}, tuple(curves), arms, valid)
 
 
 def _second(valid: pd.DataFrame, measure: str, threshold: float) -> Sequence[Crossing]:

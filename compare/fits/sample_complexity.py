@@ -162,16 +162,17 @@ def _solve(sizes: np.ndarray, values: np.ndarray, last_above: int, threshold: fl
 
 
 def ratio_of_crossings(
-    above: Sequence[Crossing], below: Sequence[Crossing], confidence: float = 0.95
+    above: Sequence[Crossing], below: Sequence[Crossing], confidence: float = 0.95, *, across_variants: bool = False
 ) -> list[tuple[str, Estimate]]:
     """P* of one quantity over P* of another, seed by seed, for each net and task: ``(label, ratio)``.
 
-    The geometric mean over the seeds in which both are known, with Student's t interval.
+    The geometric mean over the seeds in which both are known, with Student's t interval. `across_variants` also pairs
+    nets that were trained in different ways.
     """
+    same = ("source", "task", "architecture", *(() if across_variants else ("variant",)))
     found = []
     for first in above:
         for second in below:
-            same = ("source", "task", "architecture", "variant")
             if any(first.keys[name] != second.keys[name] for name in same):
                 continue
             other = dict(second.by_seed)

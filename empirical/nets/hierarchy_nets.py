@@ -94,7 +94,7 @@ class HierarchyNet(nn.Module):
     width : h
     outputs : n_c
 
-    Source: arXiv 2404.10727, appendix B.
+    Source: arXiv 2404.10727; the parameterisation is that of its authors' code.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class ScaleCNN(nn.Module):
     InputError
         If so many layers do not fit the line.
 
-    Source: arXiv 2210.01506, section 4; the parameterisation is that of its authors' code.
+    Source: arXiv 2210.01506; the parameterisation is that of its authors' code.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class ConstantLayer(nn.Module):
 
 
 class ConstantFilterCNN(nn.Sequential):
-    """The solved model of arXiv 2210.01506 (section 5): a CNN on a ring whose filters are constant, s / F, no bias.
+    """The solved model of arXiv 2210.01506: a CNN on a ring whose filters are constant, s / F, no bias.
 
     For inputs of one lit pixel, moved by one, and rectified noise, with numerators over avg ||f_k(x) - f_k(y)||^2, the
     layer k has D_k ~ 2^-k, G_k ~ 2^k, R_k ~ 4^-k at F = s = 2; D_k ~ 4^-k, R_k ~ 8^-k at F = 4, s = 2; D_k ~ k^-1,

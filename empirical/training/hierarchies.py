@@ -46,7 +46,7 @@ def train_hierarchy(
 
     D_k = avg ||f_k(T_l x) - f_k(x)||^2 / avg_{x,z} ||f_k(x) - f_k(z)||^2, T_l drawing the placements of level l anew;
     S_k likewise with P_l, which draws the synonyms of that level anew; G_k with noise whose norm is the root mean
-    square of that of T_l x - x; R_k = D_k / G_k (arXiv 2404.10727, section 4, for D and S). They are measured on the
+    square of that of T_l x - x; R_k = D_k / G_k (arXiv 2404.10727 has D and S). They are measured on the
     first `probe_size` test data; the test error is that of all of these.
 
     `log` is a CSV file in which the run can be watched: epoch, loss, seconds.

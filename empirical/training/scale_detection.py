@@ -40,7 +40,7 @@ def train_scale_detection(
     """Train a convolutional net to detect a scale; D, G and R of its output and its layers, before and after.
 
     D is to moves of the two pixels by one, G to noise of the same norm or the paper's rectified noise (arXiv
-    2210.01506, section 4). They are measured on the first `probe_size` test pairs.
+    2210.01506). They are measured on the first `probe_size` test pairs.
 
     Raises
     ------

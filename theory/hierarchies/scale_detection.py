@@ -34,7 +34,7 @@ class ScaleDetection:
     InputError
         On another task, numbers out of range, a gap with "block", or if a label has no pairs.
 
-    Source: arXiv 2210.01506, section 4.
+    Source: arXiv 2210.01506.
     """
 
     size: int = 128

@@ -67,7 +67,7 @@ class SparseHierarchy:
     InputError
         If a number is too small, m n_c > v^s or (with several levels) m v > v^s, or the input would be too large.
 
-    Source: Tomasini and Wyart, arXiv 2404.10727, section 2.
+    Source: Tomasini and Wyart, arXiv 2404.10727.
     """
 
     vocabulary: int = 6

@@ -34,7 +34,7 @@ class TwoPoints:
     InputError
         On another norm, numbers out of range, or if hardly any pairs have one of the labels.
 
-    Source: arXiv 2210.01506, the two-dimensional task of its figure 8.
+    Source: arXiv 2210.01506, the two-dimensional task of its authors' code.
     """
 
     size: int = 32
