@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from empirical.commands.measure import require_torch
-from empirical.training.config import ImageConfig, StripeConfig, image_side
+from empirical.training.config import Average, ImageConfig, StripeConfig, image_side
 from theory.common.errors import InputError
+from theory.common.options import choice, made, nested, options_of
 from theory.common.table import require_table_path, write_table
 from theory.common.terminal import Terminal
 
-__all__ = ["Train"]
+__all__ = ["SHARED", "Train"]
+
+#: Settings of nets on images and on the stripe alike: options once, with defaults that may depend on which it is.
+SHARED = ("train_size", "seed", "batch_size", "optimizer", "learning_rate", "average", "probe_size")
+Optimizer = Literal["auto", "sgd", "adam"]
+#: Momentum is read by SGD alone, which a recipe may choose or not.
+_IMAGES = options_of(ImageConfig, "dataset", "momentum", *SHARED)
+_STRIPE = options_of(StripeConfig, *SHARED)
 
 
 def _show(terminal: Terminal, title: str, table: pd.DataFrame) -> None:
@@ -53,62 +61,28 @@ class Train:
     - `relstab train --dataset stripe --hidden-layers 2 --width 256 --scale 0.01 --batch-size 64 --time-step 0.03`
     """
 
-    dataset: str = "digits"
+    dataset: str = ImageConfig().dataset
     """fashion-mnist, mnist, cifar10, svhn, digits, images:FOLDER, or stripe."""
-    architecture: str = "lenet"
-    """fully-connected, fc2, fc4, fc6, lenet, resnet-small, vgg-small, vgg-small-bn, alexnet, vgg11 ... vgg19-bn,
-    resnet18, resnet34, resnet50, efficientnet-b0, mobilenet-v2, densenet121, vit-small, convnext-small, or one's own,
-    package.module:function; the stripe's net has hidden-layers."""
     train_size: int = 512
     """P, number of training points."""
     seed: int = 0
     """Draws the training set, the initial net and the batches."""
-    image_size: int | None = None
-    """Resize the images to this side; by default only the digits, to 16."""
-    epochs: int = ImageConfig().epochs
-    """Passes over the training set, or more: see min-steps."""
-    min_steps: int = ImageConfig().min_steps
-    """Least number of steps, for small P."""
     batch_size: int | None = None
     """Points in a step, at most; 128 for images, all of them for the stripe."""
-    optimizer: str = "auto"
-    """auto, sgd or adam; auto is Adam for nets without convolutions, SGD with momentum 0.9 for all others, and plain
-    descent (sgd) on the stripe."""
+    optimizer: Annotated[Optimizer, choice(Optimizer)] = "auto"
+    """auto is Adam for nets without convolutions, SGD with momentum for all others, and plain descent (sgd) on the
+    stripe."""
     learning_rate: float | None = None
     """At the start; a cosine takes it to zero. By default 0.1 for SGD with batch norm, 0.01 without, 0.001 for Adam.
     On the stripe Adam's alone, and constant; see time-step."""
-    weight_decay: float | None = None
-    """Not on biases and norms; by default 5e-4 for SGD, 0 for Adam."""
-    augmentation: str = "auto"
-    """auto, none or crop-flip; auto crops and flips cifar10 alone."""
-    weights: str = "last"
-    """last, or best: of the epoch of least error on a held-out part of the training set."""
-    held_out: float = ImageConfig().held_out
-    """That part, if weights are the best."""
-    records: int = 0
-    """Measure at so many log-spaced epochs besides."""
-    precision: str = "float32"
-    """Of the products in training: float32 or bfloat16."""
-    cutoff: int = 3
-    """c of the diffeomorphisms."""
-    displacement: float = 1.0
-    """delta of the diffeomorphisms in pixels."""
-    average: str = "mean"
-    """Over images: mean, median or coordinate-median."""
-    dim: int = 30
-    """d of the stripe."""
-    width: int = 1000
-    """h of the stripe's net."""
-    hidden_layers: int = 1
-    """Of the stripe's net: 1, 2 or 3."""
-    scale: float = 1e-6
-    """alpha of the stripe's net."""
-    time_step: float = StripeConfig().time_step
-    """Step of the stripe's net under sgd; its learning rate is h times this."""
-    weight_change: float | None = None
-    """Largest part of a layer's weights in the stripe's net that an sgd step may change, 0.03 say; else no bound."""
-    check_steps: int | None = None
-    """Look at the stripe's unfit fraction after so many steps on batches, not only after an epoch."""
+    average: Annotated[Average, choice(Average)] = "mean"
+    """Over the probe images, or points."""
+    probe_size: int | None = None
+    """How many these are; 500 images, or 10000 points."""
+    images: Annotated[ImageConfig, *nested(_IMAGES)] = field(default_factory=_IMAGES)
+    """Nets on images."""
+    stripe: Annotated[StripeConfig, *nested(_STRIPE)] = field(default_factory=_STRIPE)
+    """Nets on the stripe."""
     data: Path | None = None
     """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
     download: bool = False
@@ -124,25 +98,25 @@ class Train:
 
     def config(self) -> ImageConfig | StripeConfig:
         """The run's configuration."""
-        kind: Any = StripeConfig if self.dataset == "stripe" else ImageConfig
-        own = {item.name for item in fields(kind)}
-        given = {item.name: getattr(self, item.name) for item in fields(self) if item.name in own}
-        shared = {"data", "download", "output", "json", "dataset", "device", "keep_weights"}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            unread = item.name not in own | shared or (item.name == "device" and kind is StripeConfig)
-            if unread and value != item.default:
-                raise InputError(item.name, value, f"is not read for {self.dataset}; leave it out")
-        if self.held_out != ImageConfig().held_out and self.weights != "best":
-            raise InputError("held_out", self.held_out, "is read with weights best only")
-        if given["batch_size"] is None:
-            del given["batch_size"]
-        if kind is StripeConfig and given["optimizer"] == "auto":
-            del given["optimizer"]
-        if kind is ImageConfig:
-            given["image_size"] = image_side(self.dataset, self.image_size)
-        config: ImageConfig | StripeConfig = kind(**given)
-        return config
+        on_stripe = self.dataset == "stripe"
+        if on_stripe and self.device != "cpu":
+            raise InputError("device", self.device, "is not read for stripe; leave it out")
+        unread = self.images if on_stripe else self.stripe
+        for item in fields(unread):
+            if getattr(unread, item.name) != item.default:
+                allowed = f"is not read for {self.dataset}; leave it out"
+                raise InputError(item.name, getattr(unread, item.name), allowed)
+        shared = {name: getattr(self, name) for name in SHARED}
+        # What is silent here is the configuration's own default.
+        given = {name: value for name, value in shared.items() if value is not None}
+        if on_stripe:
+            if given["optimizer"] == "auto":
+                del given["optimizer"]
+            return made(StripeConfig, self.stripe, **given)
+        if self.images.held_out != ImageConfig().held_out and self.images.weights != "best":
+            raise InputError("held_out", self.images.held_out, "is read with weights best only")
+        side = image_side(self.dataset, self.images.image_size)
+        return made(ImageConfig, self.images, **given, dataset=self.dataset, image_size=side)
 
     def run(self) -> dict[str, Any]:
         require_torch()
