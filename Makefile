@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast lint bench faults figures answer paper clean
+.PHONY: demo test test-fast test-floors test-pythons lint hooks bench faults figures answer paper clean
 
 # A stamp for each set of extras: installed again only when pyproject.toml changes.
 $(VENV)/.nets: pyproject.toml
@@ -34,6 +34,27 @@ test: lint
 test-fast: $(VENV)/.test
 	$(BIN)/pytest -n auto -m "not slow"
 
+# The lowest versions that pyproject.toml allows, of what it names itself; Python's lowest is 3.11.
+FLOORS ?= .venv-floors
+test-floors:
+	python3.11 -m venv $(FLOORS)
+	$(FLOORS)/bin/python -m pip install --quiet uv
+	$(FLOORS)/bin/uv pip install --quiet --python $(FLOORS)/bin/python --resolution lowest-direct --editable ".[test]"
+	$(FLOORS)/bin/python -m pytest -n auto -m "not slow"
+
+# The fast tests on each of these versions of Python that is here.
+PYTHONS ?= 3.11 3.12 3.13
+test-pythons:
+	set -e; for version in $(PYTHONS); do \
+	  if ! python$$version -c "" 2>/dev/null; then echo "no python$$version here: left out"; continue; fi; \
+	  $(MAKE) test-fast PYTHON=python$$version VENV=.venv-$$version; \
+	done
+
+# Before each commit: .pre-commit-config.yaml.
+hooks: $(VENV)/.test
+	@if command -v pre-commit >/dev/null; then pre-commit install; \
+	else echo "pre-commit is not installed: pip install pre-commit" >&2; exit 1; fi
+
 # Nothing else should run meanwhile. Some libraries are told by the environment to run as on an older processor.
 bench: $(VENV)/.test
 	env -u OPENBLAS_CORETYPE PYTHONPATH=.:tests/benchmarks $(BIN)/python tests/benchmarks/flow_benchmark.py
@@ -46,7 +67,7 @@ faults: $(VENV)/.test
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/fault_table.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-* build *.egg-info
 
 # The README's figure, from the committed tables.
 figures: $(VENV)/.nets

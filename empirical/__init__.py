@@ -123,6 +123,8 @@ _MOVED = {
     "stripe_nets": "nets.stripe_nets",
     "sweeps": "runs.sweeps",
     "theory_runs": "runs.theory_runs",
+    "user_images": "data.user_images",
+    "weights": "nets.weights",
 }
 
 __all__ = [

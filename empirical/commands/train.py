@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+import tyro
 
 from empirical.commands.measure import require_torch
-from empirical.training.config import ImageConfig, StripeConfig, image_side
+from empirical.training.config import Average, Config, ImageConfig, StripeConfig, image_side
+from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
 from theory.common.errors import InputError
+from theory.common.options import choice, made, nested, options_of
 from theory.common.table import require_table_path, write_table
 from theory.common.terminal import Terminal
 
-__all__ = ["Train"]
+__all__ = ["SHARED", "Train"]
+
+#: Settings of nets on images, stripes and hierarchies alike: options once, with defaults that may depend on which it is.
+SHARED = ("train_size", "seed", "batch_size", "optimizer", "learning_rate", "average", "probe_size")
+Optimizer = Literal["auto", "sgd", "adam"]
+#: Momentum is read by SGD alone, which a recipe may choose or not.
+_IMAGES = options_of(ImageConfig, "dataset", "momentum", *SHARED)
+_STRIPE = options_of(StripeConfig, *SHARED)
+_SRHM = options_of(HierarchyConfig, *SHARED)
+_SCALE_DETECTION = options_of(ScaleDetectionConfig, *SHARED)
 
 
 def _show(terminal: Terminal, title: str, table: pd.DataFrame) -> None:
@@ -25,25 +37,29 @@ def _show(terminal: Terminal, title: str, table: pd.DataFrame) -> None:
         value, low, high = (row[f"relative_stability{end}"] for end in ("", "_low", "_high"))
         return f"{value:.3g} [{low:.3g}, {high:.3g}]"
 
+    columns = {"D_f": "diffeo_stability", "G_f": "noise_stability", "S_f": "synonym_stability"}
+    shown = {symbol: name for symbol, name in columns.items() if table[name].notna().any()}
     terminal.table(
         title,
-        ["stage", "R_f", "D_f", "G_f", "test error"],
+        ["stage", "R_f", *shown, "test error"],
         [
             [
-                str(row["stage"]), interval(row),
-                f"{row['diffeo_stability']:.3g}", f"{row['noise_stability']:.3g}",
+                " ".join(filter(None, (row["stage"], row["layer"]))),
+                interval(row),
+                *(f"{row[name]:.3g}" for name in shown.values()),
                 "" if np.isnan(row["test_error"]) else f"{row['test_error']:.4f}",
             ]
             for row in table.to_dict("records")
         ],
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
 class Train:
     """Train one net and measure its relative stability.
 
-    A net on images is measured before and after training, one on the stripe at unfit fractions.
+    A net on images is measured before and after training, one on the stripe at unfit fractions, one on a random
+    hierarchy (srhm) or on scale detection also layer by layer.
 
     For example:
     - `relstab train --dataset digits --train-size 512`
@@ -51,64 +67,38 @@ class Train:
     - `relstab train --architecture resnet18 --dataset cifar10 --data DATA --device cuda --keep-weights net.safetensors`
     - `relstab train --dataset stripe --train-size 1024 --json`
     - `relstab train --dataset stripe --hidden-layers 2 --width 256 --scale 0.01 --batch-size 64 --time-step 0.03`
+    - `relstab train --dataset srhm --srhm.sparsity 2 --srhm.architecture lcn --train-size 4000`
+    - `relstab train --dataset scale-detection --scale-detection.task distance --train-size 1024`
     """
 
-    dataset: str = "digits"
-    """fashion-mnist, mnist, cifar10, svhn, digits, images:FOLDER, or stripe."""
-    architecture: str = "lenet"
-    """fully-connected, fc2, fc4, fc6, lenet, resnet-small, vgg-small, vgg-small-bn, alexnet, vgg11 ... vgg19-bn,
-    resnet18, resnet34, resnet50, efficientnet-b0, mobilenet-v2, densenet121, vit-small, convnext-small, or one's own,
-    package.module:function; the stripe's net has hidden-layers."""
+    dataset: str = ImageConfig().dataset
+    """fashion-mnist, mnist, cifar10, svhn, digits, images:FOLDER, stripe, srhm, or scale-detection."""
     train_size: int = 512
     """P, number of training points."""
     seed: int = 0
     """Draws the training set, the initial net and the batches."""
-    image_size: int | None = None
-    """Resize the images to this side; by default only the digits, to 16."""
-    epochs: int = ImageConfig().epochs
-    """Passes over the training set, or more: see min-steps."""
-    min_steps: int = ImageConfig().min_steps
-    """Least number of steps, for small P."""
     batch_size: int | None = None
     """Points in a step, at most; 128 for images, all of them for the stripe."""
-    optimizer: str = "auto"
-    """auto, sgd or adam; auto is Adam for nets without convolutions, SGD with momentum 0.9 for all others, and plain
-    descent (sgd) on the stripe."""
+    optimizer: Annotated[Optimizer, choice(Optimizer)] = "auto"
+    """auto is Adam for nets without convolutions, SGD with momentum for all others, and plain descent (sgd) on the
+    stripe."""
     learning_rate: float | None = None
     """At the start; a cosine takes it to zero. By default 0.1 for SGD with batch norm, 0.01 without, 0.001 for Adam.
     On the stripe Adam's alone, and constant; see time-step."""
-    weight_decay: float | None = None
-    """Not on biases and norms; by default 5e-4 for SGD, 0 for Adam."""
-    augmentation: str = "auto"
-    """auto, none or crop-flip; auto crops and flips cifar10 alone."""
-    weights: str = "last"
-    """last, or best: of the epoch of least error on a held-out part of the training set."""
-    held_out: float = ImageConfig().held_out
-    """That part, if weights are the best."""
-    records: int = 0
-    """Measure at so many log-spaced epochs besides."""
-    precision: str = "float32"
-    """Of the products in training: float32 or bfloat16."""
-    cutoff: int = 3
-    """c of the diffeomorphisms."""
-    displacement: float = 1.0
-    """delta of the diffeomorphisms in pixels."""
-    average: str = "mean"
-    """Over images: mean, median or coordinate-median."""
-    dim: int = 30
-    """d of the stripe."""
-    width: int = 1000
-    """h of the stripe's net."""
-    hidden_layers: int = 1
-    """Of the stripe's net: 1, 2 or 3."""
-    scale: float = 1e-6
-    """alpha of the stripe's net."""
-    time_step: float = StripeConfig().time_step
-    """Step of the stripe's net under sgd; its learning rate is h times this."""
-    weight_change: float | None = None
-    """Largest part of a layer's weights in the stripe's net that an sgd step may change, 0.03 say; else no bound."""
-    check_steps: int | None = None
-    """Look at the stripe's unfit fraction after so many steps on batches, not only after an epoch."""
+    average: Annotated[Average, choice(Average)] = "mean"
+    """Over the probe images, or points."""
+    probe_size: int | None = None
+    """How many these are; 500 images, or 10000 points."""
+    images: Annotated[ImageConfig, *nested(_IMAGES)] = field(default_factory=_IMAGES)
+    """Nets on images."""
+    stripe: Annotated[StripeConfig, *nested(_STRIPE)] = field(default_factory=_STRIPE)
+    """Nets on the stripe."""
+    srhm: Annotated[HierarchyConfig, tyro.conf.arg(constructor=_SRHM)] = field(default_factory=_SRHM)
+    """Nets on a Sparse Random Hierarchy."""
+    scale_detection: Annotated[ScaleDetectionConfig, tyro.conf.arg(constructor=_SCALE_DETECTION)] = field(
+        default_factory=_SCALE_DETECTION
+    )
+    """Nets that detect a scale."""
     data: Path | None = None
     """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
     download: bool = False
@@ -122,27 +112,37 @@ class Train:
     json: bool = False
     """Print JSON instead of a table."""
 
-    def config(self) -> ImageConfig | StripeConfig:
+    def config(self) -> Config:
         """The run's configuration."""
-        kind: Any = StripeConfig if self.dataset == "stripe" else ImageConfig
-        own = {item.name for item in fields(kind)}
-        given = {item.name: getattr(self, item.name) for item in fields(self) if item.name in own}
-        shared = {"data", "download", "output", "json", "dataset", "device", "keep_weights"}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            unread = item.name not in own | shared or (item.name == "device" and kind is StripeConfig)
-            if unread and value != item.default:
-                raise InputError(item.name, value, f"is not read for {self.dataset}; leave it out")
-        if self.held_out != ImageConfig().held_out and self.weights != "best":
-            raise InputError("held_out", self.held_out, "is read with weights best only")
-        if given["batch_size"] is None:
-            del given["batch_size"]
-        if kind is StripeConfig and given["optimizer"] == "auto":
+        groups: dict[str, tuple[type[Any], Any]] = {
+            "stripe": (StripeConfig, self.stripe),
+            "srhm": (HierarchyConfig, self.srhm),
+            "scale-detection": (ScaleDetectionConfig, self.scale_detection),
+        }
+        kind, own = groups.get(self.dataset, (ImageConfig, self.images))
+        solved = kind is not ImageConfig
+        if solved and self.device != "cpu":
+            raise InputError("device", self.device, f"is not read for {self.dataset}; leave it out")
+        for unread in (self.images, self.stripe, self.srhm, self.scale_detection):
+            for item in fields(unread) if unread is not own else ():
+                if getattr(unread, item.name) != item.default:
+                    allowed = f"is not read for {self.dataset}; leave it out"
+                    raise InputError(item.name, getattr(unread, item.name), allowed)
+        shared = {name: getattr(self, name) for name in SHARED}
+        # What is silent here is the configuration's own default.
+        given = {name: value for name, value in shared.items() if value is not None}
+        if solved and given["optimizer"] == "auto":
             del given["optimizer"]
-        if kind is ImageConfig:
-            given["image_size"] = image_side(self.dataset, self.image_size)
-        config: ImageConfig | StripeConfig = kind(**given)
-        return config
+        if "optimizer" in given and "optimizer" not in {item.name for item in fields(kind)}:
+            allowed = f"is not read for {self.dataset}, which has SGD; leave it out"
+            raise InputError("optimizer", self.optimizer, allowed)
+        if solved:
+            config: Config = made(kind, own, **given)
+            return config
+        if self.images.held_out != ImageConfig().held_out and self.images.weights != "best":
+            raise InputError("held_out", self.images.held_out, "is read with weights best only")
+        side = image_side(self.dataset, self.images.image_size)
+        return made(ImageConfig, self.images, **given, dataset=self.dataset, image_size=side)
 
     def run(self) -> dict[str, Any]:
         require_torch()
@@ -164,7 +164,7 @@ class Train:
         title = f"{first.task}, {first.architecture}, P = {first.train_size}, seed {first.seed}; {run.seconds:.1f} s"
         _show(terminal, title, run.table)
         if self.keep_weights is not None:
-            assert run.model is not None  # images and stripes have one
+            assert run.model is not None  # all that is trained here has one
             save_weights(run.model, self.keep_weights)
             terminal.line(f"wrote {self.keep_weights}")
         if self.output is not None:

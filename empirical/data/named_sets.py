@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from empirical.data.pictures import as_bytes, find_pictures, read_pictures
 from theory.common.errors import InputError, require_integer
 
 __all__ = [
@@ -93,43 +94,36 @@ def _digits(name: str, folder: Path | None, download: bool) -> ImageData:
 
 
 def _image_folder(name: str, folder: Path, download: bool) -> ImageData:
-    """torchvision's ImageFolder on NAME/train and NAME/test; every image of one size and square.
+    """Pictures of NAME/train and NAME/test, see `find_pictures`; every one of one size and square.
 
-    Its order is that of the classes, so that the first images, which serve as probes, would all be of one: they are put
-    into a fixed random order.
+    Their order is that of the classes, so that the first images, which serve as probes, would all be of one: they are
+    put into a fixed random order.
     """
-    from torchvision.datasets import ImageFolder
-
     root = folder / name.removeprefix("images:")
     parts = []
     for split in ("train", "test"):
         if not (root / split).is_dir():
             raise InputError("data", str(root), f"has no folder {split}/ with a folder of images for each class")
-        try:
-            files = ImageFolder(root / split)
-        except FileNotFoundError as error:
-            raise InputError("data", str(root / split), "holds no images in folders named by class") from error
-        first: tuple[int, ...] = ()
-        pixels = np.empty(0, np.uint8)
-        for index, (path, _) in enumerate(files.samples):
-            try:
-                image = np.asarray(files[index][0])
-            except OSError as error:
-                raise InputError("images", Path(path).name, "cannot be read as an image") from error
-            if index == 0:
-                first = image.shape
-                pixels = np.empty((len(files), *first), np.uint8)
-            if image.shape != first or first[0] != first[1]:
-                raise InputError("images", Path(path).name, f"is {image.shape[:2]}: all must be square and alike")
-            pixels[index] = image
-        order = mixed_order(len(files))
-        parts.append((_channels_first(pixels)[order], torch.as_tensor(files.targets)[order], tuple(files.classes)))
+        found = find_pictures(root / split)
+        if found.labels is None:
+            raise InputError("data", str(root / split), "holds no images in folders named by class")
+        pixels = as_bytes(read_pictures(found))
+        if pixels.shape[1] != pixels.shape[2]:
+            sides = " x ".join(map(str, pixels.shape[1:3]))
+            raise InputError("data", str(root / split), f"holds images of {sides} pixels: they must be square")
+        order = mixed_order(len(pixels)).numpy()
+        parts.append((pixels[order], np.array(found.labels)[order], found.classes))
     (train, train_labels, classes), (test, test_labels, others) = parts
     if classes != others:
         raise InputError("data", str(root), "train/ and test/ must hold the same classes")
-    if train.shape[1:] != test.shape[1:]:
+    if train.shape[1:3] != test.shape[1:3]:
         raise InputError("data", str(root), "train/ and test/ must hold images of one size")
-    return ImageData(name, train, train_labels, test, test_labels, classes)
+    if train.ndim != test.ndim:  # grey ones in one part, colour in the other
+        train, test = (part if part.ndim == 4 else np.repeat(part[..., None], 3, axis=-1) for part in (train, test))
+    return ImageData(
+        name, _channels_first(train), torch.as_tensor(train_labels), _channels_first(test),
+        torch.as_tensor(test_labels), classes,
+    )  # fmt: skip
 
 
 #: Registered readers: (name, data folder, download) -> ImageData.

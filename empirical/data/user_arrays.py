@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -42,8 +41,9 @@ def read_arrays(file: Path) -> tuple[np.ndarray, np.ndarray | None]:
             return _chosen(arrays, file)
     except InputError:
         raise
-    except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
-        # Damaged, or holding objects that only pickle could read.
+    except Exception as error:
+        # Damaged, which the archive's, the compression's and numpy's readers tell by errors of their own, or holding
+        # objects that only pickle could read.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError("data", str(file), f"cannot be read ({reason})") from error
 

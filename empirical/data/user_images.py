@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from empirical.data.framing import Framing
 from empirical.data.named_sets import mixed_order
+from empirical.data.pictures import find_pictures, holds_parts, read_pictures
 from empirical.data.user_arrays import as_images, as_labels, read_arrays
 from theory.common.errors import InputError
 
 __all__ = ["LabelledImages", "read_images"]
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 _TEST_PARTS = ("test", "val", "valid", "validation")  # of a folder that holds a data set's parts
 
 
@@ -41,7 +39,7 @@ class LabelledImages:
 
 
 def read_images(path: str | Path, framing: Framing | None = None, most: int | None = None) -> LabelledImages:
-    """Images of a folder (in its order of names; folders in it are classes, and then mixed) or of a file of arrays.
+    """Images of a folder (see `find_pictures`; those of classes are mixed) or of a file of arrays.
 
     A folder that holds test/ or val/ with folders of classes is a data set's: that part of it is read. An .npz file
     holds images and maybe labels by the names that are usual (`images` and `labels`, x and y, x_test and y_test, ...),
@@ -71,56 +69,22 @@ def read_images(path: str | Path, framing: Framing | None = None, most: int | No
 
 
 def _test_part(folder: Path) -> Path:
-    """The folder itself, or the part of it that is to be measured on."""
+    """The folder itself, or, of a data set's parts, the one that is to be measured on."""
     for name in _TEST_PARTS:
         part = folder / name
-        if part.is_dir() and any(_files(inside) for inside in part.iterdir() if inside.is_dir()):
+        if part.is_dir() and any(inside.is_dir() for inside in part.iterdir()) and holds_parts(folder):
             return part
     return folder
 
 
 def _from_folder(folder: Path, framing: Framing, most: int | None) -> LabelledImages:
-    inside = [item for item in folder.iterdir() if item.is_dir() and not item.name.startswith((".", "__"))]
-    classes = tuple(sorted(item.name for item in inside if _files(item)))
-    files = [(file, label) for label, name in enumerate(classes) for file in _files(folder / name)]
-    labelled = bool(files)
-    if labelled:  # class by class, the first images, which serve as probes, would be of one
-        files = [files[place] for place in mixed_order(len(files)).tolist()]
-    else:
-        files = [(file, 0) for file in _files(folder)]
-    if not files:
-        raise InputError("data", str(folder), "holds no images")
-    total = len(files)
-    files = files[:most]
-    pictures: list[np.ndarray] = []
-    for file, _ in files:
-        try:
-            with Image.open(file) as opened:
-                pictures.append(_pixels(opened, framing))
-        except OSError as error:
-            raise InputError("data", file.name, "cannot be read as an image") from error
-        if pictures[-1].shape != pictures[0].shape:
-            shapes = f"is {pictures[-1].shape}, the first {pictures[0].shape}"
-            raise InputError("data", file.name, f"{shapes}: all must be alike; an image size makes them so")
-    images = _square(as_images(np.stack(pictures), str(folder)), str(folder))
-    labels = torch.tensor([label for _, label in files]) if labelled else None
-    return LabelledImages(folder.name, images, labels, classes, total)
-
-
-def _pixels(picture: Image.Image, framing: Framing) -> np.ndarray:
-    """Grey as (n, n), colour as (n, n, 3), bytes; sixteen bits of grey as numbers in [0, 1]."""
-    if picture.mode.startswith("I;16"):
-        grey = torch.as_tensor(np.asarray(picture).astype(np.float32) / 65535)
-        return framing(grey[None])[0].numpy()
-    if picture.mode in ("I", "F"):
-        raise OSError("its grey has no known white")
-    if picture.mode in ("1", "LA"):
-        picture = picture.convert("L")
-    return np.asarray(framing(picture if picture.mode in ("L", "RGB") else picture.convert("RGB")))
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+    found = find_pictures(folder)
+    total = len(found.files)
+    if found.labels is not None:  # class by class, the first images, which serve as probes, would be of one
+        found = found.reordered(mixed_order(total).tolist())
+    images = _square(as_images(read_pictures(found, framing, most), str(folder)), str(folder))
+    labels = None if found.labels is None else torch.tensor(found.labels[:most])
+    return LabelledImages(folder.name, images, labels, found.classes, total)
 
 
 def _from_arrays(file: Path, framing: Framing, most: int | None) -> LabelledImages:

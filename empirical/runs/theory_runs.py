@@ -8,45 +8,35 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from empirical.training.run import Run, RunOptions
-from theory.common.errors import MAXIMUM_SEED, InputError, require_choice, require_integer
+from theory.common.errors import MAXIMUM_SEED, InputError, require_integer
 from theory.common.table import curve_table
-from theory.kernels import BACKENDS, get_kernel
+from theory.kernels import Backend, get_kernel
 from theory.model.configuration import FlowConfig
 from theory.model.tasks import Cylinder, Stripe, Task
 
 __all__ = ["TheoryConfig", "check", "run"]
 
-_FLOW = FlowConfig()
-
-
 @dataclass(frozen=True, slots=True)
-class TheoryConfig:
+class TheoryConfig(FlowConfig):
     """One trajectory of the simple model's gradient flow (`theory.simulate`), measured at unfit fractions.
 
-    `informative_dim` 1 is the stripe, 2 and more the cylinder; `neuron_seed` None draws the neurons from the seed; the
-    other fields are those of `theory.FlowConfig`, whose limits they have.
+    The settings of `theory.FlowConfig`, and what else decides the numbers.
     """
 
     kind: ClassVar[str] = "theory"
 
     dim: int = 30
+    """d, dimension of the points."""
     informative_dim: int = 1
+    """d_par, directions that the label depends on: 1 is the stripe, 2 and more the cylinder."""
     train_size: int = 1024
+    """P, number of training points."""
     seed: int = 0
+    """Draws the points and, without a neuron_seed, the neurons."""
     neuron_seed: int | None = None
-    backend: str = "auto"
-    width: int = _FLOW.width
-    scale: float = _FLOW.scale
-    loss: str = _FLOW.loss
-    dtype: str = _FLOW.dtype
-    integrator: str = _FLOW.integrator
-    weight_change: float = _FLOW.weight_change
-    output_change: float = _FLOW.output_change
-    skip: bool = _FLOW.skip
-    unfit_fractions: tuple[float, ...] = _FLOW.unfit_fractions
-    max_steps: int = _FLOW.max_steps
-    test_size: int = _FLOW.test_size
-    noise_norms: tuple[float, ...] = _FLOW.noise_norms
+    """Draws the initial neurons; by default every seed draws its own."""
+    backend: Backend = "auto"
+    """Kernel; cupy needs a CUDA device, auto is numba."""
 
     def __post_init__(self) -> None:
         for name, minimum in (("dim", 1), ("informative_dim", 1), ("train_size", 1), ("seed", 0)):
@@ -54,12 +44,9 @@ class TheoryConfig:
         if self.neuron_seed is not None:
             neuron_seed = require_integer("neuron_seed", self.neuron_seed, 0, MAXIMUM_SEED)
             object.__setattr__(self, "neuron_seed", neuron_seed)
-        require_choice("backend", self.backend, ("auto", *BACKENDS))
-        flow = self.flow
-        for item in fields(FlowConfig):  # as converted there: 1 and 1.0 must have one hash
-            object.__setattr__(self, item.name, getattr(flow, item.name))
+        FlowConfig.__post_init__(self)
         _ = self.task  # refuses its dimensions
-        if flow.lazy and self.neuron_seed is not None:
+        if self.lazy and self.neuron_seed is not None:
             raise InputError("neuron_seed", self.neuron_seed, "must be None in the lazy limit, of infinitely many")
 
     @property

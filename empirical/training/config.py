@@ -8,7 +8,9 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal, Protocol
 
-from theory.common.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
+from theory.common.choices import require_choices
+from theory.common.errors import MAXIMUM_SEED, InputError, require_integer, require_real
+from theory.model.losses import Loss
 
 __all__ = ["DIGITS_SIZE", "Config", "ImageConfig", "StripeConfig", "config_hash", "config_to_dict", "image_side"]
 
@@ -36,14 +38,7 @@ DIGITS_SIZE = 16
 
 #: Of fields that runs in stores were made without: at their defaults they are left out of the hash.
 _LATER = {"later": True}
-_AVERAGES = ("mean", "median", "coordinate-median")
-_IMAGE_CHOICES = {
-    "optimizer": ("auto", "sgd", "adam"),
-    "augmentation": ("auto", "none", "crop-flip", "noise", "diffeo"),
-    "weights": ("last", "best"),
-    "precision": ("float32", "bfloat16"),
-    "average": _AVERAGES,
-}
+Average = Literal["mean", "median", "coordinate-median"]
 
 
 def image_side(dataset: str, given: int | None) -> int | None:
@@ -67,36 +62,57 @@ class ImageConfig:
     """One net trained on images, then measured; `empirical.training.recipe` says what the defaults come to for a net.
 
     The net is trained for `epochs` passes over the training set, or for `min_steps` steps if that is more: at small P
-    an epoch is a step or two. `learning_rate` and `weight_decay` None take what is usual with the optimizer. With
-    `records` > 0 the net is also measured at so many log-spaced epochs. `weights` "best" keeps the epoch of least error
-    on a part, `held_out`, of the P training points, which is then not trained on; the test set chooses nothing.
-    `precision` is that of the training's products.
+    an epoch is a step or two. The test set chooses nothing.
     """
 
     kind: ClassVar[str] = "image"
 
     dataset: str = "digits"
+    """fashion-mnist, mnist, cifar10, svhn, digits or images:FOLDER."""
     architecture: str = "lenet"
+    """fully-connected, fc2, fc4, fc6, lenet, resnet-small, vgg-small, vgg-small-bn, alexnet, vgg11 ... vgg19-bn,
+    resnet18, resnet34, resnet50, efficientnet-b0, mobilenet-v2, densenet121, vit-small, convnext-small, or one's own,
+    package.module:function."""
     train_size: int = 1024
+    """P, number of training images."""
     seed: int = 0
+    """Draws the training set, the initial net and the batches."""
     image_size: int | None = None
+    """Resize the images to this side; by default only the digits, to 16, and these by commands and files alone."""
     epochs: int = 250
+    """Passes over the training set, or more: see min-steps."""
     min_steps: int = 1000
+    """Least number of steps, for small P."""
     batch_size: int = 128
+    """Images in a step, at most."""
     optimizer: Literal["auto", "sgd", "adam"] = "auto"
+    """auto is Adam for nets without convolutions, SGD for all others."""
     learning_rate: float | None = None
+    """At the start; a cosine takes it to zero. By default 0.1 for SGD with batch norm, 0.01 without, 0.001 for Adam."""
     momentum: float = 0.9
+    """Of SGD."""
     weight_decay: float | None = None
+    """Not on biases and norms; by default 5e-4 for SGD, 0 for Adam."""
     augmentation: Literal["auto", "none", "crop-flip", "noise", "diffeo"] = "auto"
+    """auto crops and flips cifar10 alone; diffeo deforms as the measurement does, noise has the norm of that."""
     weights: Literal["last", "best"] = "last"
+    """Those of the last epoch, or of the best: of least error on a held-out part of the P points, not trained on."""
     held_out: float = 0.1
+    """That part, if weights are the best."""
     records: int = 0
+    """Measure at so many log-spaced epochs besides."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the products in training."""
     cutoff: int = 3
+    """c of the diffeomorphisms."""
     displacement: float = 1.0
-    average: Literal["mean", "median", "coordinate-median"] = "mean"
+    """delta of the diffeomorphisms in pixels."""
+    average: Average = "mean"
+    """Over the probe images."""
     probe_size: int = 500
+    """Test images that R_f is measured on."""
     probe_seed: int = 0
+    """Draws the diffeomorphisms and the noise, the same for all nets and stages."""
 
     def __post_init__(self) -> None:
         _store_integers(
@@ -114,8 +130,7 @@ class ImageConfig:
         if self.weights == "best" and self.train_size < 2:
             raise InputError("train_size", self.train_size, "must be at least 2 for a part of it to be held out")
         _store(self, "displacement", require_real("displacement", self.displacement, above=0))
-        for name, choices in _IMAGE_CHOICES.items():
-            require_choice(name, getattr(self, name), choices)
+        require_choices(self)
 
     @property
     def variant(self) -> str:
@@ -128,36 +143,51 @@ class StripeConfig:
     """A fully connected net trained on the stripe by gradient descent, SGD or Adam, then measured.
 
     Its parameterisation, loss and initial law are the theory's (`theory.FlowConfig`), those of more than one of the
-    `hidden_layers` `empirical.StripeNet`'s; the training is plain torch. `batch_size` None is full-batch descent.
+    `hidden_layers` `empirical.StripeNet`'s; the training is plain torch.
 
-    The steps of "sgd" are `time_step` long in the flow's time units: the learning rate is h times this.
-    `weight_change` makes those shorter that would change a layer's weights by more than this part of their norm
-    (`StripeNet.largest_step`), so that the descent stays near the flow while weights grow. "adam" moves each parameter
-    by about `learning_rate`, 0.001 if None, and those of inner matrices by 1 / sqrt(h) of it.
-
-    With batches the unfit fraction is looked at after every epoch, and at least every `check_steps` steps.
+    `weight_change` makes those steps of "sgd" shorter that would change a layer's weights by more than this part of
+    their norm (`StripeNet.largest_step`), so that the descent stays near the flow while weights grow. "adam" moves each
+    parameter by about `learning_rate`, and those of inner matrices by 1 / sqrt(h) of it.
     """
 
     kind: ClassVar[str] = "stripe"
 
     dim: int = 30
+    """d, dimension of the points."""
     train_size: int = 1024
+    """P, number of training points."""
     seed: int = 0
+    """Draws the points, the initial net and the batches."""
     width: int = 1000
+    """h, neurons of each hidden layer."""
     scale: float = 1e-6
-    loss: Literal["hinge", "softhinge", "squaredhinge"] = "softhinge"
+    """alpha; towards 0 the net learns features, towards infinity it is lazy."""
+    loss: Loss = "softhinge"
+    """l(y F); softhinge is a softplus of sharpness 20."""
     time_step: float = 0.1
+    """Step of sgd in the flow's time; the learning rate is h times this."""
     batch_size: int | None = None
+    """Points in a step; by default all of them."""
     unfit_fractions: tuple[float, ...] = (0.9, 0.7, 0.5, 0.3)
+    """q, falling: the net is measured when this fraction of points has yet to reach the margin, y F = 1."""
     max_steps: int = 100_000
+    """Steps after which it is given up, with a warning."""
     noise_norm: float = 0.1
+    """Norm of the noise that R_f is measured with."""
     probe_size: int = 10_000
-    average: Literal["mean", "median", "coordinate-median"] = "mean"
+    """Points that R_f is measured on."""
+    average: Average = "mean"
+    """Over the probe points."""
     hidden_layers: int = field(default=1, metadata=_LATER)
+    """1, 2 or 3."""
     optimizer: Literal["sgd", "adam"] = field(default="sgd", metadata=_LATER)
+    """sgd is plain descent."""
     learning_rate: float | None = field(default=None, metadata=_LATER)
+    """Of adam alone, constant; by default 0.001."""
     weight_change: float | None = field(default=None, metadata=_LATER)
+    """Largest part of a layer's weights that an sgd step may change, 0.03 say; by default there is no bound."""
     check_steps: int | None = field(default=None, metadata=_LATER)
+    """Look at the unfit fraction after so many steps on batches, not only after an epoch."""
 
     def __post_init__(self) -> None:
         _store_integers(self, dim=2, train_size=1, seed=0, width=1, max_steps=1, probe_size=2)
@@ -167,11 +197,10 @@ class StripeConfig:
             _store(self, name, require_real(name, getattr(self, name), above=0))
         if self.scale > 100:
             raise InputError("scale", self.scale, "must be at most 100: in float32, f - f_0 rounds off beyond")
+        require_choices(self)
         if self.average != "mean" and self.probe_size > 2000:
             allowed = "compares all pairs of probes: take mean, or a probe_size of at most 2000"
             raise InputError("average", self.average, allowed)
-        require_choice("loss", self.loss, ("hinge", "softhinge", "squaredhinge"))
-        require_choice("average", self.average, _AVERAGES)
         fractions = tuple(require_real("unfit_fractions", fraction) for fraction in self.unfit_fractions)
         for fraction in fractions:
             if not 0 <= fraction < 1:
@@ -191,7 +220,6 @@ class StripeConfig:
     def _check_the_steps(self) -> None:
         """What says how the net is trained, and that all of it is read."""
         _store(self, "hidden_layers", require_integer("hidden_layers", self.hidden_layers, 1, 3))
-        require_choice("optimizer", self.optimizer, ("sgd", "adam"))
         if self.learning_rate is not None:
             _store(self, "learning_rate", require_real("learning_rate", self.learning_rate, above=0))
             if self.optimizer != "adam":

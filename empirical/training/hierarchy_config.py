@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from empirical.nets.rings import require_ring
-from theory.common.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
+from empirical.training.config import Average
+from theory.common.choices import require_choices
+from theory.common.errors import MAXIMUM_SEED, InputError, require_integer, require_real
 from theory.hierarchies import ScaleDetection, SparseHierarchy
 
-__all__ = ["HIERARCHY_AUGMENTATIONS", "HierarchyConfig", "ScaleDetectionConfig"]
+__all__ = ["HierarchyConfig", "ScaleDetectionConfig"]
 
-HIERARCHY_AUGMENTATIONS = ("none", "noise", "placements", "synonyms")
 #: Sparsity from which steps are shorter: at 0.1 the loss stays above 1.
 _SPARSE = 4
 
@@ -95,7 +96,7 @@ class HierarchyConfig:
     """Test data, or as many as are left."""
     level: int = 1
     """From the leaves: that whose placements and synonyms the measurement draws anew."""
-    average: Literal["mean", "median", "coordinate-median"] = "mean"
+    average: Average = "mean"
     """Over the probes, of the output's stabilities; those of layers are means."""
     probe_size: int = 500
     """Test data that the stabilities are measured on."""
@@ -105,10 +106,10 @@ class HierarchyConfig:
     """Of the bootstrap over probes; 0 gives no intervals."""
 
     def __post_init__(self) -> None:
+        require_choices(self)
         _store_integers(
             self, train_size=1, seed=0, width=1, epochs=1, test_size=2, probe_size=2, probe_seed=0, resamples=0
         )
-        require_choice("architecture", self.architecture, ("cnn", "lcn", "fcn"))
         task = self.problem
         task.require_train_size(self.train_size)
         object.__setattr__(self, "level", require_integer("level", self.level, 1, task.levels))
@@ -118,9 +119,6 @@ class HierarchyConfig:
             _store_integers(self, batch_size=1)
         _store_reals(self, stop_loss=None)
         object.__setattr__(self, "momentum", require_real("momentum", self.momentum, minimum=0, maximum=1))
-        require_choice("schedule", self.schedule, ("constant", "linear"))
-        require_choice("augmentation", self.augmentation, HIERARCHY_AUGMENTATIONS)
-        require_choice("average", self.average, ("mean", "median", "coordinate-median"))
         if task.sparsity == 0 and task.synonyms == 1:
             raise InputError("synonyms", 1, "with sparsity 0 leaves nothing that a net could become stable to")
         if task.sparsity == 0 and self.augmentation in ("noise", "placements"):
@@ -211,7 +209,7 @@ class ScaleDetectionConfig:
     """Test pairs, or as many as are left."""
     noise: Literal["gaussian", "rectified"] = "gaussian"
     """Of the norm of the moves, or the paper's relu of it."""
-    average: Literal["mean", "median", "coordinate-median"] = "mean"
+    average: Average = "mean"
     """Over the probes, of the output's stabilities; those of layers are means."""
     probe_size: int = 500
     """Test pairs that the stabilities are measured on."""
@@ -221,6 +219,7 @@ class ScaleDetectionConfig:
     """Of the bootstrap over probes; 0 gives no intervals."""
 
     def __post_init__(self) -> None:
+        require_choices(self)
         _store_integers(
             self, train_size=1, seed=0, filter_size=1, stride=1, width=1, batch_size=1, epochs=1, test_size=2,
             probe_size=2, probe_seed=0, resamples=0,
@@ -230,8 +229,6 @@ class ScaleDetectionConfig:
         self.problem.require_train_size(self.train_size)
         require_ring(self.size, self.depth, self.filter_size, self.stride)
         _store_reals(self, learning_rate=0.0, stop_loss=None)
-        require_choice("noise", self.noise, ("gaussian", "rectified"))
-        require_choice("average", self.average, ("mean", "median", "coordinate-median"))
 
     @property
     def problem(self) -> ScaleDetection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +14,9 @@ import tyro
 from theory.common.errors import MAXIMUM_SEED, InputError, require_integer
 from theory.common.estimate import Estimate, geometric_mean, mean
 from theory.common.files import require_writable_parent, write_whole
+from theory.common.options import command_line, made, nested, options_of
 from theory.common.table import curve_table, require_table_path, write_table
-from theory.common.terminal import Terminal, command_line
+from theory.common.terminal import Terminal
 from theory.jobs.executors import Executor, run_jobs
 from theory.jobs.work import one_thread
 from theory.model.configuration import SINGLE_PRECISION_SCALE, FlowConfig
@@ -25,7 +26,8 @@ from theory.prediction.predicted import Prediction
 
 __all__ = ["Predict", "predictions"]
 
-_FLOW = FlowConfig()
+#: Without what has no meaning for the population.
+_FLOW = options_of(FlowConfig, "dtype", "skip", "test_size", "noise_norms")
 
 
 def predictions(
@@ -84,22 +86,8 @@ class Predict:
     """Number of seeds; each brings the neurons that `theory simulate` draws for it."""
     seed: int = 0
     """The first seed."""
-    width: int = _FLOW.width
-    """h, number of neurons."""
-    scale: float = _FLOW.scale
-    """alpha; towards 0 the net learns features, towards infinity it is lazy."""
-    loss: str = _FLOW.loss
-    """hinge, softhinge or squaredhinge."""
-    unfit_fractions: tuple[float, ...] = _FLOW.unfit_fractions
-    """q, falling: the state is recorded when this fraction of the population has yet to reach the margin."""
-    integrator: str = _FLOW.integrator
-    """euler, exponential, or auto: euler for the hinge, exponential else."""
-    weight_change: float = _FLOW.weight_change
-    """Largest relative change of the parameters in a step."""
-    output_change: float = _FLOW.output_change
-    """Largest change of F in a step."""
-    max_steps: int = _FLOW.max_steps
-    """Steps after which a prediction is given up, with a warning."""
+    flow: Annotated[FlowConfig, *nested(_FLOW)] = field(default_factory=_FLOW)
+    """The net, the loss and the integrator; points are those of the population."""
     cells: int = 300
     """Cells into which the informative direction is divided."""
     workers: int = 1
@@ -118,10 +106,9 @@ class Predict:
         require_integer("seed", self.seed, 0, MAXIMUM_SEED + 1 - self.seeds)
         if not self.train_sizes:
             raise InputError("train_sizes", (), "must hold at least one")
-        names = {item.name for item in fields(FlowConfig)} & {item.name for item in fields(self)}
         # The neurons are drawn in single precision, as simulate draws them, but where simulate may not.
-        precision: dict[str, Any] = {"dtype": "float64"} if self.scale > SINGLE_PRECISION_SCALE else {}
-        config = FlowConfig(**{name: getattr(self, name) for name in names}, **precision)
+        precision: dict[str, Any] = {"dtype": "float64"} if self.flow.scale > SINGLE_PRECISION_SCALE else {}
+        config = made(FlowConfig, self.flow, **precision)
         if self.output is not None:
             require_table_path("output", self.output)
         if self.plot is not None:
@@ -153,8 +140,8 @@ class Predict:
 
     def _show(self, terminal: Terminal, task: Stripe, config: FlowConfig, results: list[Prediction]) -> None:
         terminal.table(
-            f"{task.name}, one hidden layer of {self.width}, alpha = {self.scale:g}, {self.loss}; predicted from the "
-            "neurons of n seeds",
+            f"{task.name}, one hidden layer of {config.width}, alpha = {config.scale:g}, {config.loss}; "
+            "predicted from the neurons of n seeds",
             ["q", "n", "P R_f", "Lambda / sqrt P", "R_f at P = inf", "Lambda"],
             [
                 [f"{q:g}", str(len(values)), *(geometric_mean(values[:, k]).short for k in range(4))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,16 +13,18 @@ import tyro
 
 from theory.common.errors import require_integer
 from theory.common.estimate import Estimate, geometric_mean, mean
+from theory.common.options import choice, command_line, made, nested, options_of
 from theory.common.table import require_table_path, write_table
-from theory.common.terminal import Terminal, command_line
+from theory.common.terminal import Terminal
 from theory.jobs.executors import chosen_executor
+from theory.kernels import Backend
 from theory.model.configuration import FlowConfig
 from theory.model.tasks import Cylinder, Stripe
 from theory.runs.store import Finished
 
 __all__ = ["Simulate"]
 
-_FLOW = FlowConfig()
+_FLOW = options_of(FlowConfig)
 
 
 @dataclass(frozen=True)
@@ -50,32 +52,10 @@ class Simulate:
     """The first seed."""
     neuron_seed: int | None = None
     """Draws the initial neurons; by default every seed draws its own."""
-    width: int = _FLOW.width
-    """h, number of neurons."""
-    scale: float = _FLOW.scale
-    """alpha; towards 0 the net learns features, towards infinity it is lazy; inf is that limit, at infinite width."""
-    loss: str = _FLOW.loss
-    """hinge, softhinge or squaredhinge."""
-    unfit_fractions: tuple[float, ...] = _FLOW.unfit_fractions
-    """q, falling: the state is recorded when this fraction of points has yet to reach the margin."""
-    dtype: str = _FLOW.dtype
-    """float32 or float64."""
-    integrator: str = _FLOW.integrator
-    """euler, exponential, or auto: euler for the hinge, exponential else."""
-    weight_change: float = _FLOW.weight_change
-    """Largest relative change of the parameters in a step."""
-    output_change: float = _FLOW.output_change
-    """Largest change of F at any training point in a step."""
-    skip: bool = _FLOW.skip
-    """Points that provably cannot matter are left out, unless told not to."""
-    max_steps: int = _FLOW.max_steps
-    """Steps after which a trajectory is given up, with a warning."""
-    test_size: int = _FLOW.test_size
-    """Fresh points on which R_f and the test error are measured."""
-    noise_norms: tuple[float, ...] = _FLOW.noise_norms
-    """Norms of noise at which R_f is measured besides the limit of small noise."""
-    backend: str = "auto"
-    """Kernel: numpy, numba, cupy (needs a CUDA device) or auto, which is numba."""
+    flow: Annotated[FlowConfig, *nested(_FLOW)] = field(default_factory=_FLOW)
+    """The net, the loss and the integrator."""
+    backend: Annotated[Backend, choice(Backend)] = "auto"
+    """Kernel; cupy needs a CUDA device, auto is numba."""
     workers: int = 1
     """Processes that share the trajectories."""
     ray: str | None = None
@@ -95,7 +75,7 @@ class Simulate:
         task = Stripe(self.dim) if self.informative_dim == 1 else Cylinder(self.dim, self.informative_dim)
         require_integer("seeds", self.seeds, 1)
         require_integer("seed", self.seed, 0)
-        config = FlowConfig(**{item.name: getattr(self, item.name) for item in fields(FlowConfig)})
+        config = made(FlowConfig, self.flow)
         if self.output is not None:
             require_table_path("output", self.output)
         with terminal.progress("theory") as report:
@@ -111,8 +91,8 @@ class Simulate:
             )  # fmt: skip
         rows = _by_size_and_stage(table)
         terminal.table(
-            f"{task.name}, one hidden layer of {'infinitely many' if config.lazy else self.width}, "
-            f"alpha = {self.scale:g}, {self.loss}; "
+            f"{task.name}, one hidden layer of {'infinitely many' if config.lazy else config.width}, "
+            f"alpha = {config.scale:g}, {config.loss}; "
             "geometric means over n seeds",
             ["P", "q", "noise", "n", "R_f", "Lambda", "test error"],
             [

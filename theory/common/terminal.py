@@ -5,34 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
-from typing import Any
 
 from rich.console import Console, ConsoleRenderable
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-__all__ = ["Report", "Terminal", "command_line", "duration"]
+__all__ = ["Report", "Terminal", "duration"]
 
 #: Called with the part done, in [0, 1], and a word on what was done last.
 Report = Callable[[float, str], None]
-
-
-def command_line(name: str, command: Any, left_out: tuple[str, ...]) -> str:
-    """The command line that makes what a command made, without the options that change nothing in it."""
-    words = [f"relstab {name}"]
-    for item in fields(command):
-        value = getattr(command, item.name)
-        if item.name in left_out or value == item.default:
-            continue
-        option = item.name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{'' if value else 'no-'}{option}")
-            continue
-        words.append(f"--{option}")
-        words += map(str, value if isinstance(value, tuple) else (value,))
-    return " ".join(words)
 
 
 def duration(seconds: float) -> str:

@@ -24,14 +24,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
+from theory.common.choices import choices
 from theory.common.errors import require_choice
 from theory.model.network import Network
 
-__all__ = ["BACKENDS", "BatchField", "Field", "Kernel", "get_batch_kernel", "get_kernel"]
+__all__ = ["Backend", "BatchField", "Field", "Kernel", "get_batch_kernel", "get_kernel"]
 
 
 class Field(Protocol):
@@ -51,8 +52,8 @@ class BatchField(Protocol):
 Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray, float, str], Field]
 BatchKernel = Callable[[Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], float, str], BatchField]
 
+Backend = Literal["auto", "numpy", "numba", "cupy"]
 _FIELDS = {"numpy": "NumpyField", "numba": "NumbaField", "cupy": "CupyField"}
-BACKENDS = tuple(_FIELDS)
 
 
 def get_kernel(backend: str = "auto") -> Kernel:
@@ -63,7 +64,7 @@ def get_kernel(backend: str = "auto") -> Kernel:
     InputError
         On an unknown name, and on ``cupy`` where CuPy or a device is missing.
     """
-    require_choice("backend", backend, ("auto", *BACKENDS))
+    require_choice("backend", backend, choices(Backend))
     name = "numba" if backend == "auto" else backend
     module = import_module(f"theory.kernels.{name}_kernel")
     if name == "cupy":

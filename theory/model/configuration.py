@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from theory.common.errors import InputError, require_choice, require_integer, require_real
-from theory.model.losses import LOSSES
+from theory.common.choices import require_choices
+from theory.common.errors import InputError, require_integer, require_real
+from theory.model.losses import Loss
 
-__all__ = ["INTEGRATORS", "SINGLE_PRECISION_SCALE", "FlowConfig", "model_variant"]
+__all__ = ["SINGLE_PRECISION_SCALE", "Dtype", "FlowConfig", "Integrator", "model_variant"]
 
+Dtype = Literal["float32", "float64"]
 #: ``auto`` is exponential where the pull A(z) is continuous, euler for the hinge, whose curvature is a delta.
-INTEGRATORS = ("auto", "euler", "exponential")
+Integrator = Literal["auto", "euler", "exponential"]
 #: alpha above which float32 cannot tell f from f_0: their difference is of order 1 / alpha.
 SINGLE_PRECISION_SCALE = 100.0
 
@@ -23,49 +25,51 @@ SINGLE_PRECISION_SCALE = 100.0
 class FlowConfig:
     """The net, the loss and the integrator of one trajectory.
 
-    Attributes
-    ----------
-    width : h, number of neurons
-    scale : alpha; alpha -> 0 is the feature regime, alpha -> infinity the lazy one, which `inf` is, with the width
-        infinite, too (`theory.flow.lazy`; no backend, width, skip, integrator nor weight_change there)
-    loss : hinge, softhinge (softplus of sharpness 20) or squaredhinge, see `theory.model.losses`
-    dtype : float32 or float64, the precision of parameters and kernels; observables are always float64
-    integrator : euler, exponential, or auto (euler for the hinge, exponential else), see `theory.flow.stepper`
-    weight_change : largest relative change of the parameters' norm in a step
-    output_change : largest change of F at any training point in a step, as far as the loss sees it. Losses turn
-        over a range 1 / 20 in F, so Euler steps of 0.1 overshoot there and can throw a trajectory off for good:
-        R_f at P = 256 ... 1024 then differs by factors. At 0.02, halving moves R_f by far less than one seed
-        from the next
-    skip : whether points that provably cannot matter are left out, see `theory.flow.skipping`; the same records
-        to rounding, sooner
-    unfit_fractions : falling fractions q of points with y F < 1 at which the state is recorded; the
-        trajectory ends at the last of them
-    max_steps : accepted steps after which the trajectory is given up, with a warning
-    test_size : fresh points on which R_f and the test error are measured
-    noise_norms : norms of noise at which R_f is measured besides the limit of small noise; none by default
+    alpha -> 0 is the feature regime, alpha -> infinity the lazy one, which an infinite scale is, with the width
+    infinite, too (`theory.flow.lazy`; no backend, width, skip, integrator nor weight_change there). Parameters and
+    kernels have the precision `dtype`; observables are always float64.
+
+    Losses turn over a range 1 / 20 in F, so that Euler steps of 0.1 overshoot there and can throw a trajectory off for
+    good: R_f at P = 256 ... 1024 then differs by factors. At an `output_change` of 0.02, halving moves R_f by far less
+    than one seed from the next.
+
+    Raises
+    ------
+    InputError
+        With the setting's name, if it is not allowed.
     """
 
     width: int = 1000
+    """h, number of neurons."""
     scale: float = 1e-6
-    loss: str = "softhinge"
-    dtype: str = "float32"
-    integrator: str = "auto"
+    """alpha; towards 0 the net learns features, towards infinity it is lazy; inf is that limit, at infinite width."""
+    loss: Loss = "softhinge"
+    """l(y F); softhinge is a softplus of sharpness 20."""
+    dtype: Dtype = "float32"
+    """Precision of the parameters and kernels."""
+    integrator: Integrator = "auto"
+    """Steps of the flow; auto is euler for the hinge, exponential else."""
     weight_change: float = 0.03
+    """Largest relative change of the parameters in a step."""
     output_change: float = 0.02
+    """Largest change of F at any training point in a step."""
     skip: bool = True
+    """Points that provably cannot matter are left out, unless told not to; the records are the same to rounding."""
     unfit_fractions: tuple[float, ...] = (0.9, 0.7, 0.5, 0.3, 0.1)
+    """q, falling: the state is recorded when this fraction of points has yet to reach the margin, y F = 1."""
     max_steps: int = 100_000
+    """Steps after which it is given up, with a warning."""
     test_size: int = 10_000
+    """Fresh points on which R_f and the test error are measured."""
     noise_norms: tuple[float, ...] = ()
+    """Norms of noise at which R_f is measured besides the limit of small noise."""
 
     def __post_init__(self) -> None:
         for name in ("width", "max_steps", "test_size"):
             object.__setattr__(self, name, require_integer(name, getattr(self, name), 1))
         limit = isinstance(self.scale, (float, np.floating)) and self.scale == math.inf
         object.__setattr__(self, "scale", math.inf if limit else require_real("scale", self.scale, above=0))
-        require_choice("loss", self.loss, LOSSES)
-        require_choice("dtype", self.dtype, ("float32", "float64"))
-        require_choice("integrator", self.integrator, INTEGRATORS)
+        require_choices(self)
         if self.dtype == "float32" and SINGLE_PRECISION_SCALE < self.scale < math.inf:
             allowed = f"must be float64 for a scale above {SINGLE_PRECISION_SCALE:g}: f - f_0 rounds off"
             raise InputError("dtype", self.dtype, allowed)

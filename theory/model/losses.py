@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-__all__ = ["LOSSES", "SHARPNESS", "loss_value", "pull", "reach"]
+__all__ = ["LOSSES", "SHARPNESS", "Loss", "loss_value", "pull", "reach"]
 
 #: Sharpness of the softplus hinge, l(z) = softplus(20 (1 - z)) / 20.
 SHARPNESS = 20.0
+Loss = Literal["hinge", "softhinge", "squaredhinge"]
 #: Names, in the order of the codes that compiled kernels use.
-LOSSES = ("hinge", "softhinge", "squaredhinge")
+LOSSES = get_args(Loss)
 
 
 def reach(loss: str, dtype: DTypeLike) -> float:

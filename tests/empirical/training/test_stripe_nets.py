@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tyro
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -244,12 +245,17 @@ def test_depths_and_optimizers_share_a_table_and_learning_rates_do_not() -> None
         sweep(grids)
 
 
+def configured(options: str) -> object:
+    """What `relstab train` makes of its options."""
+    return tyro.cli(Train, args=options.split(), config=(tyro.conf.FlagCreatePairsOff,)).config()
+
+
 def test_the_command_reads_them() -> None:
-    given = Train("stripe", hidden_layers=3, optimizer="adam", learning_rate=0.01, batch_size=32, check_steps=4)
+    given = "--hidden-layers 3 --optimizer adam --learning-rate 0.01 --batch-size 32 --check-steps 4"
     wanted = StripeConfig(
         train_size=512, hidden_layers=3, optimizer="adam", learning_rate=0.01, batch_size=32, check_steps=4
     )
-    assert given.config() == wanted
-    assert Train("stripe", weight_change=0.03).config() == StripeConfig(train_size=512, weight_change=0.03)
+    assert configured(f"--dataset stripe {given}") == wanted
+    assert configured("--dataset stripe --weight-change 0.03") == StripeConfig(train_size=512, weight_change=0.03)
     with pytest.raises(InputError, match="hidden_layers = 2: is not read for digits"):
-        Train("digits", hidden_layers=2).config()
+        configured("--hidden-layers 2")
