@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from compare.contrasts.collapse import collapse_panel
     from compare.contrasts.comparison import Comparison, Contrast, contrast
     from compare.contrasts.correlations import Correlation, Correlations, correlations
+    from compare.contrasts.error_curves import ErrorCurves, error_curves
+    from compare.contrasts.hierarchies import Hierarchies, describe_hierarchies
+    from compare.contrasts.intervention import Intervention, intervention
     from compare.contrasts.ratio import Ratio, measured_over_theory
     from compare.contrasts.scales import Parting, Scale, Scales, effective_scales
     from compare.contrasts.swap_test import SwapTest
@@ -29,14 +32,36 @@ if TYPE_CHECKING:
     from compare.fits.error_law import ErrorLaw, clustered_error_law
     from compare.fits.fitted_law import LawFit, LawParameter, Residual
     from compare.fits.goodness import Goodness
+    from compare.fits.hierarchy_law import HierarchyLaw, fit_hierarchy_law
     from compare.fits.law_choice import LawChoice, LawChoices, choose_law, choose_laws
     from compare.fits.law_fits import fit_law
     from compare.fits.laws import Law, TheoryCurve
     from compare.fits.power_law import PowerLawFit
+    from compare.fits.sample_complexity import Crossing, crossings
     from compare.fits.table_fits import Fits, fit_all, fit_error_law, fit_power_law
     from compare.report.page import DeformedGrid, write_report
 
 _HOMES = {
+    "contrasts.hierarchies": (
+        "Hierarchies",
+        "describe_hierarchies",
+    ),
+    "contrasts.intervention": (
+        "Intervention",
+        "intervention",
+    ),
+    "contrasts.error_curves": (
+        "ErrorCurves",
+        "error_curves",
+    ),
+    "fits.hierarchy_law": (
+        "HierarchyLaw",
+        "fit_hierarchy_law",
+    ),
+    "fits.sample_complexity": (
+        "Crossing",
+        "crossings",
+    ),
     "contrasts.collapse": ("collapse_panel",),
     "contrasts.comparison": (
         "Comparison",
@@ -123,10 +148,15 @@ __all__ = [
     "Contrast",
     "Correlation",
     "Correlations",
+    "Crossing",
     "DeformedGrid",
+    "ErrorCurves",
     "ErrorLaw",
     "Fits",
     "Goodness",
+    "Hierarchies",
+    "HierarchyLaw",
+    "Intervention",
     "Law",
     "LawChoice",
     "LawChoices",
@@ -147,11 +177,16 @@ __all__ = [
     "collapse_panel",
     "contrast",
     "correlations",
+    "crossings",
+    "describe_hierarchies",
     "effective_scales",
+    "error_curves",
     "fit_all",
     "fit_error_law",
+    "fit_hierarchy_law",
     "fit_law",
     "fit_power_law",
+    "intervention",
     "load_reference",
     "measured_over_theory",
     "series",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         warp,
     )
     from empirical.nets.architectures import ARCHITECTURES, build
+    from empirical.nets.hierarchy_nets import ConstantFilterCNN, HierarchyNet, ScaleCNN
     from empirical.nets.stripe_nets import OneHiddenLayer, StripeNet
     from empirical.runs.experiments import Experiment, read_experiments
     from empirical.runs.kinds import train
@@ -40,13 +41,23 @@ if TYPE_CHECKING:
     from empirical.stability.layers import LayerStability, measure_layers
     from empirical.stability.measure import Stability, measure_probes, measure_stability
     from empirical.stability.metric import RelativeStability
-    from empirical.stability.probes import Probes, draw_probes
+    from empirical.stability.probes import Probes, draw_probes, transform_probes
     from empirical.stability.ranges import measure_range, paper_temperatures
     from empirical.training.config import ImageConfig, StripeConfig
+    from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
     from empirical.training.recipe import Recipe, crop_and_flip
     from empirical.training.run import Run
 
 _HOMES = {
+    "training.hierarchy_config": (
+        "HierarchyConfig",
+        "ScaleDetectionConfig",
+    ),
+    "nets.hierarchy_nets": (
+        "ConstantFilterCNN",
+        "HierarchyNet",
+        "ScaleCNN",
+    ),
     "data.named_sets": (
         "DATASETS",
         "ImageData",
@@ -93,6 +104,7 @@ _HOMES = {
     "stability.probes": (
         "Probes",
         "draw_probes",
+        "transform_probes",
     ),
     "stability.ranges": (
         "measure_range",
@@ -130,7 +142,10 @@ _MOVED = {
 __all__ = [
     "ARCHITECTURES",
     "DATASETS",
+    "ConstantFilterCNN",
     "Experiment",
+    "HierarchyConfig",
+    "HierarchyNet",
     "ImageConfig",
     "ImageData",
     "LayerStability",
@@ -142,6 +157,8 @@ __all__ = [
     "RelativeStability",
     "Run",
     "RunStore",
+    "ScaleCNN",
+    "ScaleDetectionConfig",
     "Stability",
     "StripeConfig",
     "StripeNet",
@@ -163,6 +180,7 @@ __all__ = [
     "sample_coefficients",
     "sweep",
     "train",
+    "transform_probes",
     "warp",
 ]
 

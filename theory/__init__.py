@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from theory.ensemble.diffeomorphisms import MaxEntropyEnsemble
     from theory.flow.simulation import simulate, simulate_many
     from theory.flow.trajectory import Record, Trajectory
+    from theory.hierarchies.scale_detection import ScaleDetection
+    from theory.hierarchies.sparse_hierarchy import Derivations, SparseHierarchy
+    from theory.hierarchies.two_points import TwoPoints
     from theory.jobs.executors import InProcess, Processes, RayCluster
     from theory.model.configuration import FlowConfig
     from theory.model.network import Network
@@ -36,6 +39,12 @@ if TYPE_CHECKING:
     from theory.runs.curves import curve
 
 _HOMES = {
+    "hierarchies.two_points": ("TwoPoints",),
+    "hierarchies.scale_detection": ("ScaleDetection",),
+    "hierarchies.sparse_hierarchy": (
+        "Derivations",
+        "SparseHierarchy",
+    ),
     "common.errors": ("InputError",),
     "common.estimate": ("Estimate",),
     "common.table": (
@@ -100,6 +109,7 @@ _MOVED = {
 
 __all__ = [
     "Cylinder",
+    "Derivations",
     "Estimate",
     "FixedPoint",
     "FlowConfig",
@@ -113,9 +123,12 @@ __all__ = [
     "Processes",
     "RayCluster",
     "Record",
+    "ScaleDetection",
+    "SparseHierarchy",
     "Stripe",
     "Task",
     "Trajectory",
+    "TwoPoints",
     "check_fields",
     "check_sampler",
     "curve",

@@ -1,4 +1,4 @@
-"""The commands `relstab compare`, `report` and `demo`."""
+"""The commands `relstab compare`, `hierarchies`, `report` and `demo`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import tyro
 
 from compare.commands.compare import read_tables
 from compare.contrasts.hierarchies import describe_hierarchies
-from compare.report.figures import require_figure_path, save
 from theory.common.terminal import Terminal
 
 __all__ = ["CompareHierarchies"]
@@ -38,6 +37,8 @@ class CompareHierarchies:
 
     def run(self) -> dict[str, Any]:
         """Do it: print lines unless `json`, and return a JSON-ready dictionary."""
+        from compare.report.figures import require_figure_path, save  # matplotlib takes a second to import
+
         if self.figure is not None:
             require_figure_path(self.figure)
         found = describe_hierarchies(read_tables(self.files))

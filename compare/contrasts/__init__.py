@@ -1,1 +1,1 @@
-"""The simple model against measured nets: exponents, ratios, scales, correlations, the verdict."""
+"""The simple model against measured nets: exponents, ratios, scales, correlations, the verdict; hierarchies."""

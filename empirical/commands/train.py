@@ -20,7 +20,7 @@ from theory.common.terminal import Terminal
 
 __all__ = ["SHARED", "Train"]
 
-#: Settings of nets on images, stripes and hierarchies alike: options once, with defaults that may depend on which it is.
+#: Settings of all nets alike: options once, with defaults that may depend on what is learnt.
 SHARED = ("train_size", "seed", "batch_size", "optimizer", "learning_rate", "average", "probe_size")
 Optimizer = Literal["auto", "sgd", "adam"]
 #: Momentum is read by SGD alone, which a recipe may choose or not.

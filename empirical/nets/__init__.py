@@ -1,1 +1,1 @@
-"""The nets that are trained and measured: architectures by name, stripe nets, weights, nets of one's own."""
+"""The nets that are trained and measured: by name, of stripes and hierarchies, of one's own; their weights."""

@@ -82,7 +82,7 @@ def recipe(config: ImageConfig, net: nn.Module, count: int) -> Recipe:
         config.augmentation == "crop-flip" or (config.augmentation == "auto" and config.dataset == "cifar10"),
         max(config.epochs, math.ceil(config.min_steps / batches)),
         batches,
-        config.augmentation if config.augmentation in ("noise", "diffeo") else "none",  # type: ignore[arg-type]
+        config.augmentation if config.augmentation in ("noise", "diffeo") else "none",
     )
 
 

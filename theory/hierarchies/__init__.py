@@ -1,4 +1,4 @@
-"""Classification tasks whose invariances are built in: sparse hierarchies of rules, and the detection of a scale.
+"""Tasks whose invariances are built in: sparse hierarchies of random rules, and the detection of a scale.
 
 Pure NumPy: what a datum is, how many there are, how one is moved without a change of its label. Nets that learn them
 are in `empirical`.

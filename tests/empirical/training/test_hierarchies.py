@@ -10,10 +10,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from empirical import read_experiments, sweep  # noqa: E402
 from empirical.training.hierarchies import train_hierarchy  # noqa: E402
 from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig  # noqa: E402
 from empirical.training.scale_detection import train_scale_detection  # noqa: E402
+from relstab import main  # noqa: E402
 from theory.common.errors import InputError  # noqa: E402
+from theory.common.table import read_table  # noqa: E402
 
 SMALL = HierarchyConfig(vocabulary=4, train_size=600, width=64, probe_size=200, resamples=50)
 LINE = ScaleDetectionConfig(size=32, scale=8, train_size=60, width=48, probe_size=60, resamples=50)
@@ -178,3 +181,46 @@ def test_what_is_usual_depends_on_the_net_and_the_task():
     assert ScaleDetectionConfig().depth == 7
     assert ScaleDetectionConfig(filter_size=3, stride=1).depth == 5
     assert math.isclose(HierarchyConfig(train_size=10).momentum, 0.9)
+
+
+def test_the_command_trains_both_kinds(tmp_path, capsys):
+    """`relstab train`: its own options by kind, what is not read refused, one line for bad input."""
+    table = tmp_path / "curve.csv"
+    quick = ["--srhm.vocabulary", "4", "--srhm.width", "16", "--srhm.epochs", "150", "--train-size", "60"]
+    assert main(["train", "--dataset", "srhm", *quick, "--output", str(table)]) == 0
+    shown = capsys.readouterr().out
+    assert "S_f" in shown
+    assert "trained layer2" in shown
+    assert read_table(table)["synonym_stability"].notna().all()
+    for wrong, said in (
+        (["--dataset", "srhm", "--optimizer", "adam"], "optimizer = adam: is not read for srhm"),
+        (["--dataset", "scale-detection", "--srhm.sparsity", "2"], "sparsity = 2: is not read for scale-detection"),
+        (["--dataset", "scale-detection", "--train-size", "5000"], "train_size = 5000: must be at most 3966"),
+        (["--dataset", "srhm", "--srhm.classes", "40"], "classes = 40: times m = 6 synonyms must be at most v^s = 36"),
+    ):
+        assert main(["train", *wrong]) == 2
+        told = capsys.readouterr().err
+        assert said in told
+        assert told.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_sweep_of_both_kinds_is_one_table_and_says_what_did_not_converge(tmp_path):
+    file = tmp_path / "both.toml"
+    file.write_text(
+        '[[experiment]]\nkind = "srhm"\ntrain_sizes = [60, 120]\nseeds = [0]\narchitectures = ["cnn", "lcn"]\n'
+        "vocabulary = 4\nwidth = 16\nepochs = 2\n"
+        '[[experiment]]\nkind = "scale-detection"\ntrain_sizes = [40]\nseeds = [0]\nsize = 32\nscale = 8\nwidth = 16\n'
+    )
+    with pytest.warns(RuntimeWarning) as told:
+        table = sweep(read_experiments(file), tmp_path / "store")
+    assert "srhm-v4-s0=1, lcn-h16, P = 120, seed 0: not converged" in {str(one.message) for one in told}
+    assert len(told) == 4
+    assert set(table["source"]) == {"hierarchy-net", "scale-net"}
+    assert set(table["architecture"]) == {"cnn-h16", "lcn-h16", "cnn5-h16"}
+    with pytest.warns(RuntimeWarning):
+        again = sweep(read_experiments(file), tmp_path / "store")
+    assert table.equals(again)  # from the store
+    file.write_text('[[experiment]]\nkind = "srhm"\ntrain_sizes = [9999]\nvocabulary = 4\nsparsity = 0\n')
+    with pytest.raises(InputError, match="both.toml, line 3: train_size = 9999: must be at most 254"):
+        read_experiments(file)

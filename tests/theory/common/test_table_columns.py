@@ -63,8 +63,9 @@ def test_rows_that_differ_in_one_column_of_the_key_are_two(column: str) -> None:
 @pytest.mark.parametrize("column", [name for name in COLUMNS if name not in KEY])
 def test_rows_of_one_key_are_refused_whatever_else_differs(column: str) -> None:
     full = ROW | {"cutoff": 3, "displacement": 1.0}
+    other = COLUMNS[column].minimum if COLUMNS[column].kind == "integer" else 0.5
     with pytest.raises(InputError, match="two rows are the same$"):
-        curve_table([full, full | {column: 0.5}])
+        curve_table([full, full | {column: other}])
 
 
 def test_columns_are_typed_and_in_order_and_the_given_table_is_left_alone() -> None:
