@@ -197,4 +197,4 @@ def test_a_public_name_is_listed_imported_for_types_and_looked_up(package: str) 
         for alias in line.names
     ]
     looked_up = [name for names in tables["_HOMES"].values() for name in names]
-    assert sorted(looked_up) == sorted(for_types) == tables["__all__"]
+    assert sorted(looked_up) == sorted(for_types) == sorted(tables["__all__"])
