@@ -10,6 +10,7 @@ import tyro
 
 from compare.commands.compare import read_tables
 from compare.contrasts.hierarchies import describe_hierarchies
+from compare.contrasts.layer_profiles import layer_profiles
 from theory.common.terminal import Terminal
 
 __all__ = ["CompareHierarchies"]
@@ -24,12 +25,14 @@ class CompareHierarchies:
 
     For example:
     - `relstab hierarchies paper/data/srhm_curves.csv paper/data/srhm_nets.csv`
-    - `relstab hierarchies paper/data/scale_detection.csv --json`
+    - `relstab hierarchies paper/data/scale_detection.csv --layers 2048`
     - `relstab hierarchies paper/data/srhm_curves.csv --figure srhm.png`
     """
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Curve tables that `relstab sweep` wrote of kinds srhm or scale-detection."""
+    layers: int | None = None
+    """Also D, G and R layer by layer, before and after training, of the nets at this P."""
     figure: Path | None = None
     """Figure to write, .png, .svg or .pdf: the error against P over its scale, and against R_f."""
     json: bool = False
@@ -41,11 +44,18 @@ class CompareHierarchies:
 
         if self.figure is not None:
             require_figure_path(self.figure)
-        found = describe_hierarchies(read_tables(self.files))
+        table = read_tables(self.files)
+        found = describe_hierarchies(table)
+        profiles = [] if self.layers is None else layer_profiles(table, train_size=self.layers)
         terminal = Terminal(self.json)
-        for line in found.lines():
+        for line in [*found.lines(), *(line for profile in profiles for line in profile.lines())]:
             terminal.line(line)
         if self.figure is not None:
             save(found.plot(), self.figure)
             terminal.line(f"wrote {self.figure}")
-        return {"command": "hierarchies", "files": [str(path) for path in self.files], **found.summary()}
+        return {
+            "command": "hierarchies",
+            "files": [str(path) for path in self.files],
+            **found.summary(),
+            "layers": [profile.summary() for profile in profiles],
+        }
