@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from theory.kernels.threads import set_threads
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread_each() -> None:
     """Tests run side by side, one process a core: threads of each would only wait for the others'."""
-    import numba
-
-    numba.set_num_threads(1)
+    set_threads(1)
     try:
         import torch
     except ImportError:

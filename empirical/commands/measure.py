@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import tyro
 
+from empirical.commands.net_and_images import NetAndImages
 from theory.common.errors import MAXIMUM_SEED, InputError, require_choice, require_integer, require_real
 from theory.common.files import require_writable_parent
-from theory.common.table import curve_table, require_table_path, write_table
 from theory.common.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -25,21 +26,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Measure", "require_torch"]
 
-_IMAGES = 500
 _DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 
 def require_torch() -> None:
     """InputError that says what to install where torch or torchvision is missing."""
-    try:
-        import torchvision  # noqa: F401
-    except ImportError as error:
-        missing = error.name or "torch"
-        raise InputError(missing, "not installed", "this command needs pip install 'relstab[nets]'") from error
+    for name in ("torch", "torchvision"):
+        try:
+            there = find_spec(name) is not None  # without loading them, which takes seconds
+        except ImportError:
+            there = False
+        if not there:
+            raise InputError(name, "not installed", "this command needs pip install 'relstab[nets]'")
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measure(NetAndImages):
     """Measure D_f, G_f and R_f of your own net on your own images.
 
     Also its test error if the images have labels. They reach the net in [0, 1], or as (x - mean) / std if these are
@@ -53,38 +55,6 @@ class Measure:
     - `relstab measure --model my_nets:make --data images.npz --displacements 0.5 1 --layers`
     """
 
-    model: str
-    """package.module:factory; the name of one of relstab's architectures (relstab nets lists them); timm:NAME,
-    torchvision:NAME; hf:FOLDER, as transformers saves nets; or a file, .onnx, .pt2 (torch.export) or TorchScript. Of a
-    factory's parameters those named channels, size (of the images) and classes are given, if the data tell."""
-    data: str
-    """A folder of images (folders in it are classes; test/ or val/ is taken if there), an .npz file with images and
-    maybe labels, an .npy file, or a data set."""
-    model_args: tuple[str, ...] = ()
-    """Keyword arguments of the factory or the library: depth=20 act=relu."""
-    output_key: str | None = None
-    """Which of a net's outputs is measured, by name or place, if it has several and none is called logits."""
-    weights: Path | None = None
-    """State dict: .safetensors, or torch's format holding tensors alone. Without, the net as it is made. Those that
-    relstab train and sweep keep hold the normalisation too."""
-    weights_key: str | None = None
-    """Key in the file of weights under which the state dict stands, or its place in a list."""
-    not_strict: bool = False
-    """Load what fits, and say which keys did not."""
-    data_folder: Path | None = None
-    """Folder of the named data sets; the environment variable RELSTAB_DATA otherwise."""
-    image_size: int | None = None
-    """Resize the images' shorter side to this."""
-    crop: int | None = None
-    """Side of the square that is kept at the centre; all by default."""
-    images: int | None = None
-    """Probe images, the first of the data: 500 by default."""
-    test_images: int | None = None
-    """Images that the test error is over, the first of the data; 0 leaves it out. All by default."""
-    mean: tuple[float, ...] = ()
-    """Of each channel, subtracted; with std."""
-    std: tuple[float, ...] = ()
-    """Of each channel, divided by; with mean."""
     cutoffs: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--cutoff"])] = (3,)
     """c of the diffeomorphisms."""
     displacements: Annotated[tuple[float, ...] | None, tyro.conf.arg(aliases=["--displacement"])] = None
@@ -108,10 +78,6 @@ class Measure:
     """Also every layer's D, G and R, by means, at the first cutoff and displacement."""
     layers_output: Path | None = None
     """Table of the layers to write, .csv; with layers."""
-    dtype: str = "float32"
-    """Numbers that the net computes with: float32, float64, float16 or bfloat16."""
-    seed: int = 0
-    """Draws the net's start, diffeomorphisms and noise."""
     device: str = "cpu"
     """cpu, cuda, ..."""
     train_size: int | None = None
@@ -188,6 +154,8 @@ class Measure:
                 write_layers(found, self.layers_output, self.model, data.name)
                 terminal.line(f"wrote {self.layers_output}")
         if self.output is not None:
+            from theory.common.table import curve_table, write_table
+
             write_table(curve_table([self._row(data, s, error) for s in results]), self.output)
             terminal.line(f"wrote {self.output}")
         terminal.line(self._next())
@@ -202,11 +170,6 @@ class Measure:
             "stability": [{**s.summary(), "law_error": law_error(data.name, s)} for s in results],
             "layers": [{"name": one.name, "kind": one.kind, **one.stability.summary()} for one in found],
         }
-
-    @property
-    def probe_images(self) -> int:
-        """How many images are asked for."""
-        return _IMAGES if self.images is None else self.images
 
     def _check(self) -> None:
         require_integer("images", self.probe_images, 2)
@@ -239,6 +202,8 @@ class Measure:
         if self.output is not None:
             if self.train_size is None:
                 raise InputError("train_size", None, "must be given with output: the table is one of R_f against P")
+            from theory.common.table import require_table_path  # pandas loads with it
+
             require_table_path("output", self.output)
 
     def _usual_batch_norm(self, model: nn.Module) -> str:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from empirical.stability.layers import LayerStability
 from empirical.stability.measure import Stability
 from theory.common.files import write_whole
@@ -57,6 +55,8 @@ def write_layers(found: Sequence[LayerStability], path: Path, model: str, data: 
         {"place": place, "layer": one.name, "kind": one.kind, **one.stability.row()}
         for place, one in enumerate(found, 1)
     ]
+    import pandas as pd
+
     title = f"# layers of {model} on {data}: relstab measure --layers\n"
     text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g")
     write_whole(path, lambda aside: aside.write_text(title + text))

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from empirical.commands.net_and_images import NetAndImages
 from empirical.data.named_sets import DATASETS, load_data
 from empirical.data.user_images import LabelledImages, read_images
 from empirical.nets.evaluation import evaluation
 from empirical.nets.named_nets import LIBRARIES, make_net
+from empirical.nets.normalised import Normalised
 from empirical.nets.outputs import Logits, logits_of
 from empirical.nets.preprocessing import Preprocessing
 from empirical.nets.user_code import failing, keyword_arguments
 from empirical.nets.weights import load_weights, normalisation, read_weights
 from empirical.training.config import image_side
-from empirical.training.images import Normalised
 from theory.common.errors import InputError
-
-if TYPE_CHECKING:
-    from empirical.commands.measure import Measure
 
 __all__ = ["MeasuredNet", "is_library", "read_data"]
 
@@ -34,7 +32,7 @@ def is_library(model: str) -> bool:
     return model.partition(":")[0] in LIBRARIES
 
 
-def read_data(command: Measure, preprocessing: Preprocessing) -> LabelledImages:
+def read_data(command: NetAndImages, preprocessing: Preprocessing) -> LabelledImages:
     """The test images of a data set by name, or those of a folder or a file; at most as many as are asked for.
 
     Grey ones are repeated where a library's net takes colours.
@@ -80,7 +78,7 @@ class MeasuredNet:
 
     @classmethod
     def of(
-        cls, command: Measure, data: LabelledImages, preprocessing: Preprocessing, device: torch.device,
+        cls, command: NetAndImages, data: LabelledImages, preprocessing: Preprocessing, device: torch.device,
         dtype: torch.dtype,
     ) -> MeasuredNet:  # fmt: skip
         """Make it, load its weights, put its normalisation before it, and try it on two images."""
@@ -101,7 +99,7 @@ class MeasuredNet:
         return cls(model, int(logits[0].numel()), shape if len(shape) > 1 else None)
 
 
-def _made(command: Measure, data: LabelledImages, preprocessing: Preprocessing) -> nn.Module:
+def _made(command: NetAndImages, data: LabelledImages, preprocessing: Preprocessing) -> nn.Module:
     weights, key = command.weights, command.weights_key
     channels, size = data.pixels.shape[1], data.pixels.shape[-1]
     state: dict[str, Any] | None = None if weights is None else read_weights(weights, key)

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from empirical.diffeo.interpolation import INTERPOLATIONS, Interpolation, warp
-from empirical.diffeo.warp_kernel import deform_arrays
 from theory.common.errors import InputError, require_choice, require_integer
 from theory.ensemble.diffeomorphisms import Calibration, MaxEntropyEnsemble
 
@@ -170,6 +169,10 @@ def deform(images: Tensor, coefficients: Tensor, interpolation: Interpolation = 
     """
     size = (int(images.shape[-2]), int(images.shape[-1]))
     if interpolation == "bilinear" and _fusible(images, coefficients):
+        from empirical.diffeo.warp_kernel import (
+            deform_arrays,  # numba loads here: it is slow to, and no other way needs it
+        )
+
         arrays = images.contiguous().numpy(), coefficients.to(images.dtype).contiguous().numpy()
         return torch.from_numpy(deform_arrays(*arrays, torch.get_num_threads()))
     together = max(1, _PIXELS // (size[0] * size[1]))

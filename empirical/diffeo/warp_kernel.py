@@ -8,16 +8,19 @@ torch's way where one is asked for.
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
+
+from theory.kernels.compiled import compiled
+from theory.kernels.threads import share
 
 __all__ = ["deform_arrays"]
 
+_PARTS = 4  # for each thread: one that is held up keeps few images
 
-@numba.njit(inline="always")
+
+@compiled(inline="always")
 def _read(pixels: np.ndarray, place: Any, right: Any, below: Any, a: Any, c: Any) -> Any:
     """Between the pixel at `place` and those to the right of it and below."""
     upper, lower = pixels[place], pixels[place + below]
@@ -26,7 +29,7 @@ def _read(pixels: np.ndarray, place: Any, right: Any, below: Any, a: Any, c: Any
     return upper + c * (lower - upper)
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"})
+@compiled(fastmath={"contract", "nsz", "arcp"})
 def _deform(
     images: np.ndarray,
     coefficients: np.ndarray,
@@ -102,23 +105,15 @@ def _deform(
 
 
 def deform_arrays(images: np.ndarray, coefficients: np.ndarray, threads: int) -> np.ndarray:
-    """`empirical.diffeo.fields.deform`, bilinear, of contiguous arrays of one floating type.
-
-    Threads are Python's, with the interpreter's lock released: numba's own would make the process unsafe to fork, which
-    is how data loaders start their workers.
-    """
+    """`empirical.diffeo.fields.deform`, bilinear, of contiguous arrays of one floating type."""
     height, width = images.shape[-2:]
     along, down = (_sines(n, coefficients.shape[-1], images.dtype) for n in (width, height))
     result = np.empty_like(images)
     count = len(images)
-    parts = max(1, min(threads, count))
+    parts = 1 if threads == 1 else min(_PARTS * threads, count)
     edges = [count * part // parts for part in range(parts + 1)]
     arguments = (images, coefficients, along, down, result)
-    if parts == 1:
-        _deform(*arguments, 0, count)
-        return result
-    with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(lambda part: _deform(*arguments, edges[part], edges[part + 1]), range(parts)))
+    share(lambda part: _deform(*arguments, edges[part], edges[part + 1]), parts, threads)
     return result
 
 

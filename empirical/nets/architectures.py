@@ -6,8 +6,7 @@ returns logits (batch, classes). A user's own is named by where it is, package.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -18,6 +17,7 @@ from torchvision.models.resnet import BasicBlock
 from torchvision.models.vgg import make_layers
 
 from empirical.nets.evaluation import evaluation
+from empirical.nets.seeding import seeded
 from empirical.nets.torchvision_nets import TORCHVISION_NETS
 from empirical.nets.user_code import failing, load_function
 from theory.common.errors import InputError
@@ -111,21 +111,6 @@ ARCHITECTURES: dict[str, Callable[[int, int, int], nn.Module]] = {
     **{f"vgg-small{'-bn' * normed}": partial(_vgg_small, normed) for normed in (False, True)},
     **TORCHVISION_NETS,
 }
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Torch's default generators, the CPU's and that of `device`, seeded inside, and put back as they were after.
-
-    Modules initialise themselves from the default generator; this makes that explicit without a trace.
-    """
-    others = [device] if device is not None and device.type == "cuda" else []
-    with torch.random.fork_rng(devices=others):
-        torch.default_generator.manual_seed(seed)
-        for other in others:
-            with torch.cuda.device(other):
-                torch.cuda.manual_seed(seed)
-        yield
 
 
 def require_architecture(name: str) -> Callable[[int, int, int], nn.Module]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,23 +15,77 @@ from torch import Tensor, nn
 
 from theory.common.errors import InputError, require_choice, require_integer
 
-__all__ = ["BATCH_NORMS", "BatchNorm", "classification_error", "evaluation", "still", "with_statistics"]
+__all__ = [
+    "BATCH_NORMS", "BatchNorm", "classification_error", "evaluation", "is_sealed", "original", "still",
+    "with_statistics",
+]  # fmt: skip
 
 BatchNorm = Literal["running", "clean", "own"]
 BATCH_NORMS: tuple[BatchNorm, ...] = ("running", "clean", "own")
 
 
+#: Modules that are measured now: each with the mode that it had before and how many measure it.
+_held: dict[int, _Held] = {}
+_lock = threading.Lock()
+
+
+@dataclass(slots=True)
+class _Held:
+    module: nn.Module
+    mode: bool | None
+    count: int = 0
+
+
 @contextmanager
 def evaluation(model: nn.Module) -> Iterator[nn.Module]:
-    """The model in eval mode and without gradients; each submodule's mode is put back after."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    """The model in eval mode and without gradients; each submodule's mode is put back after.
+
+    Threads may measure one model at a time: it is in eval mode until the last of them is done. Modules that are in
+    eval mode for good, as frozen TorchScript and exported programs are, stay as they are.
+    """
+    modules = list(model.modules())
+    with _lock:
+        for module in modules:
+            held = _held.setdefault(id(module), _Held(module, getattr(module, "training", None)))
+            held.count += 1
+        try:
+            model.eval()
+        except NotImplementedError:  # of an exported program within
+            for module in modules:
+                if getattr(module, "training", None) and not is_sealed(module):
+                    module.training = False
     try:
         with torch.no_grad():
             yield model
     finally:
-        for module, mode in modes:
-            module.training = mode
+        with _lock:
+            for module in modules:
+                held = _held[id(module)]
+                held.count -= 1
+                if not held.count:
+                    del _held[id(module)]
+                    if held.mode is not None and module.training != held.mode:
+                        module.training = held.mode
+
+
+def is_sealed(module: nn.Module) -> bool:
+    """Whether the module's layers cannot be reached or changed: TorchScript, or an exported program's."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return True
+    # Exported programs refuse to change their mode: their module has a `train` of its own.
+    own = getattr(module.train, "__func__", None) is not nn.Module.train
+    return isinstance(module, torch.fx.GraphModule) and own
+
+
+def original(model: nn.Module) -> nn.Module:
+    """The module that torch.compile, DataParallel or DistributedDataParallel wraps, if one does."""
+    while True:
+        if isinstance(getattr(model, "_orig_mod", None), nn.Module):
+            model = model._orig_mod  # type: ignore[assignment]
+        elif isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            model = model.module
+        else:
+            return model
 
 
 @contextmanager
@@ -44,6 +100,9 @@ def still(
     require_integer("batch_size", batch_size, 1)
     require_choice("batch_norm", batch_norm, BATCH_NORMS)
     if not isinstance(model, nn.Module):
+        if not callable(model) or isinstance(model, torch.export.ExportedProgram):
+            allowed = "must be a module or a function of images; of an exported program, program.module()"
+            raise InputError("model", type(model).__name__, allowed)
         with torch.no_grad():
             yield lambda batch: _forward(model, batch, batch_size)
         return
@@ -55,6 +114,10 @@ def with_statistics(model: nn.Module, images: Tensor, batch_norm: BatchNorm) -> 
     """The model itself, or a copy whose batch norm takes the statistics of `images`, or of each batch by itself."""
     if batch_norm == "running":
         return model
+    model = original(model)
+    if any(is_sealed(module) for module in model.modules()):
+        allowed = "must be running: the layers of TorchScript and of exported programs cannot be reached"
+        raise InputError("batch_norm", batch_norm, allowed)
     model = copy.deepcopy(model).eval()
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if batch_norm == "own":
@@ -95,5 +158,7 @@ def _forward(model: Callable[[Tensor], Tensor], images: Tensor, batch_size: int)
         if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(batch):
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise InputError("model output", shape, f"must be a tensor of shape ({len(batch)}, outputs)")
+        if output.is_complex():
+            raise InputError("model output", output.dtype, "must be real numbers")
         parts.append(output.detach().to("cpu", torch.float64))
     return torch.cat(parts).numpy()

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from empirical.nets.architectures import ARCHITECTURES, build, seeded
 from empirical.nets.exported_nets import EXPORTED, exported_net
 from empirical.nets.public_nets import public_net
+from empirical.nets.seeding import seeded
 from empirical.nets.user_code import asked_for, failing, load_function
 from theory.common.errors import InputError
 
@@ -60,6 +60,8 @@ def make_net(
 def _of_ours(
     name: str, channels: int, size: int, classes: int | None, arguments: Mapping[str, Any], seed: int
 ) -> nn.Module:
+    from empirical.nets.architectures import ARCHITECTURES, build  # torchvision takes a second to load
+
     if name not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         forms = "timm:NAME, torchvision:NAME, hf:FOLDER, a file (.onnx, .pt2, TorchScript)"

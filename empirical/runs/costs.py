@@ -14,9 +14,9 @@ from torch import nn
 from empirical.data.named_sets import ImageData, load_data
 from empirical.nets.architectures import build
 from empirical.nets.evaluation import evaluation
+from empirical.nets.normalised import Normalised
 from empirical.training.config import ImageConfig
 from empirical.training.descent import Descent
-from empirical.training.images import Normalised
 from empirical.training.recipe import recipe
 from theory.common.terminal import Report
 

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
@@ -29,6 +28,7 @@ from empirical.training.run import Run, RunOptions
 from theory.common.errors import Incomplete, InputError, require_integer, require_real
 from theory.common.table import curve_table, validate_table
 from theory.jobs.executors import Executor, Processes, RayCluster, as_executor, run_jobs
+from theory.kernels.threads import get_threads, set_threads
 
 __all__ = [
     "Experiment", "RunStore", "SweepIncomplete", "SweepProgress", "SweepState", "SweepWatch",
@@ -86,19 +86,18 @@ def names_apart(configs: Iterable[Config]) -> dict[Config, str]:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """CPU threads set to `count` inside, numba's as far as there are; sums of torch and of matrix libraries depend on
-    how they are divided, and clusters set these in the environment.
+    """CPU threads set to `count` inside; sums of torch and of matrix libraries depend on how they are divided, and
+    clusters set these in the environment.
     """
-    before, numbas = torch.get_num_threads(), numba.get_num_threads()
-    most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    before, kernels = torch.get_num_threads(), get_threads()
     torch.set_num_threads(count)
-    numba.set_num_threads(min(count, most))
+    set_threads(count)
     try:
         with threadpool_limits(count, "blas"):
             yield
     finally:
         torch.set_num_threads(before)
-        numba.set_num_threads(numbas)
+        set_threads(kernels)
 
 
 @dataclass(frozen=True, slots=True)

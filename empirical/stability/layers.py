@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from empirical.nets.evaluation import BATCH_NORMS, BatchNorm, evaluation, with_statistics
+from empirical.nets.evaluation import BATCH_NORMS, BatchNorm, evaluation, is_sealed, original, with_statistics
+from empirical.stability.layer_outputs import Layer, eager, find_layers, hooked, rows
 from empirical.stability.measure import Stability
 from empirical.stability.probes import Probes
 from theory.common.errors import InputError, require_choice, require_integer, require_real
@@ -52,15 +53,17 @@ def measure_layers(
     ----------
     model : in eval mode meanwhile
     probes : images with their deformations and noise, see `draw_probes`
-    layers : names as `model.named_modules()` gives them; by default every module without children that is reached once
+    layers : names as `model.named_modules()` gives them; by default every module that calls no other and is reached
+        once. Of outputs that are tuples or dictionaries the first tensor counts, and its axis of images may be any.
+        What is left out is told in a warning
     batch_norm : see `measure_stability`; ``own`` takes all images in one batch
     rng : of the bootstrap
 
     Raises
     ------
     InputError
-        If a layer is not the model's, is never or repeatedly reached, or puts out no tensor of one row an image; and
-        if an output is not finite.
+        If a layer is not the model's, is never or repeatedly reached, or puts out no tensor of one row an image; if the
+        model is TorchScript or an exported program; and if an output is not finite.
     """
     require_integer("batch_size", batch_size, 1)
     require_integer("resamples", resamples, 0)
@@ -70,98 +73,55 @@ def measure_layers(
     if not isinstance(rng, np.random.Generator):
         rng = np.random.default_rng(require_integer("rng", rng, 0))
     require_choice("batch_norm", batch_norm, BATCH_NORMS)
+    model = original(model)
+    if any(is_sealed(module) for module in model.modules()):
+        raise InputError("model", type(model).__name__, "has layers that cannot be reached: TorchScript, or exported")
     model = with_statistics(model, probes.clean, batch_norm)
     if batch_norm == "own":
         batch_size = len(probes.clean)
     modules = dict(model.named_modules())
-    if layers is not None:
-        for name in layers:
-            if name not in modules or not name:
-                known = ", ".join([key for key in modules if key][:8])
-                raise InputError("layers", name, f"must be names of the model's modules: {known}, ...")
-    wanted = list(layers) if layers is not None else [n for n, m in modules.items() if n and not any(m.children())]
     with evaluation(model):
-        sizes = _sizes(model, {name: modules[name] for name in wanted}, probes.clean[:2], required=layers is not None)
+        found = find_layers(model, probes.clean[:3], layers)
         counts = len(probes.clean)
         weights = _bootstrap_weights(counts, resamples, rng)
         results = []
-        for group in _groups(sizes, memory // (4 * 3 * counts)):
-            outputs = _collect(model, {name: modules[name] for name in group}, probes, batch_size)
-            for name in group:
-                values = _summed(name, *outputs.pop(name))
+        for group in _groups(found, memory // (4 * 3 * counts)):
+            outputs = _collect(model, modules, group, probes, batch_size)
+            for layer in group:
+                values = _summed(layer.name, *outputs.pop(layer.name))
                 estimates = _estimates(*values, weights, confidence)
-                kind = type(modules[name]).__name__
-                results.append(LayerStability(name, kind, Stability.of(probes, estimates, "mean")))
+                kind = type(modules[layer.name]).__name__
+                results.append(LayerStability(layer.name, kind, Stability.of(probes, estimates, "mean")))
     return results
 
 
-def _sizes(model: nn.Module, modules: dict[str, nn.Module], images: Tensor, required: bool) -> dict[str, int]:
-    """Numbers in each module's output for one image, in the order in which they are reached."""
-    reached: dict[str, int] = {}
-    twice: set[str] = set()
-
-    def look(name: str, output: Any) -> None:
-        if name in reached:
-            twice.add(name)
-        if isinstance(output, Tensor) and output.ndim > 1 and len(output) == len(images):
-            reached[name] = output[0].numel()
-        elif required:
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise InputError("layers", name, f"must put out a tensor with one row an image, not {shape}")
-
-    with _hooked(modules, look):
-        model(images)
-    never = [name for name in modules if name not in reached]
-    if required and (never or twice):
-        word = "is never reached" if never else "is reached more than once"
-        raise InputError("layers", (never or sorted(twice))[0], f"{word} by the forward pass")
-    # One that is used several times, an activation say, has no output of its own.
-    return {name: size for name, size in reached.items() if name not in twice}
-
-
-class _hooked:
-    """Forward hooks that hand every output to `look`, removed at the end."""
-
-    def __init__(self, modules: dict[str, nn.Module], look: Any) -> None:
-        self.modules, self.look = modules, look
-
-    def __enter__(self) -> None:
-        self.handles = [
-            module.register_forward_hook(lambda module, inputs, output, name=name: self.look(name, output))
-            for name, module in self.modules.items()
-        ]
-
-    def __exit__(self, *error: object) -> None:
-        for handle in self.handles:
-            handle.remove()
-
-
-def _groups(sizes: dict[str, int], most: int) -> Iterator[list[str]]:
-    """Names in order, so many together that their sizes sum to at most `most`, or one alone."""
-    group: list[str] = []
+def _groups(layers: Sequence[Layer], most: int) -> Iterator[list[Layer]]:
+    """In order, so many together that their sizes sum to at most `most`, or one alone."""
+    group: list[Layer] = []
     held = 0
-    for name, size in sizes.items():
-        if group and held + size > most:
+    for layer in layers:
+        if group and held + layer.size > most:
             yield group
             group, held = [], 0
-        group.append(name)
-        held += size
+        group.append(layer)
+        held += layer.size
     if group:
         yield group
 
 
 def _collect(
-    model: nn.Module, modules: dict[str, nn.Module], probes: Probes, batch_size: int
+    model: nn.Module, modules: dict[str, nn.Module], layers: Sequence[Layer], probes: Probes, batch_size: int
 ) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
     """Outputs at clean, deformed and noisy images, flattened, in single precision on the CPU."""
-    kept: dict[str, list[list[Tensor]]] = {name: [[], [], []] for name in modules}
+    kept: dict[str, list[list[Tensor]]] = {layer.name: [[], [], []] for layer in layers}
+    axes = {layer.name: layer.axis for layer in layers}
     for place, images in enumerate((probes.clean, probes.deformed, probes.noisy)):
         for batch in images.split(batch_size):
 
-            def keep(name: str, output: Tensor, place: int = place) -> None:
-                kept[name][place].append(output.detach().flatten(1).to("cpu", torch.float32, copy=True))
+            def keep(name: str, output: Any, place: int = place) -> None:
+                kept[name][place].append(rows(output, axes[name]).to("cpu", torch.float32, copy=True))
 
-            with _hooked(modules, keep):
+            with eager(), hooked({name: modules[name] for name in axes}, keep):
                 model(batch)
     return {name: (torch.cat(a), torch.cat(b), torch.cat(c)) for name, (a, b, c) in kept.items()}
 

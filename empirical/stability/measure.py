@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from scipy import stats
 from torch import Tensor, nn
 
 from empirical.diffeo.fields import Folding, Interpolation
 from empirical.nets.evaluation import BatchNorm, still
+from empirical.stability.averages import AVERAGES, Average, Outputs, averages, bootstrap_weights
 from empirical.stability.probes import Probes, draw_probes
 from theory.common.errors import InputError, require_choice, require_integer, require_real
 from theory.common.estimate import Estimate
@@ -33,19 +33,6 @@ __all__ = [
     "measure_probes",
     "measure_stability",
 ]
-
-Average = Literal["mean", "median", "coordinate-median"]
-AVERAGES: tuple[Average, ...] = ("mean", "median", "coordinate-median")
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """A function's outputs on the same images: clean, deformed, and with noise; float64, shape (images, K)."""
-
-    clean: np.ndarray
-    deformed: np.ndarray
-    noisy: np.ndarray
-
 
 @dataclass(frozen=True, slots=True)
 class Stability:
@@ -110,46 +97,6 @@ class Stability:
         return f"Stability(D_f={self.diffeo}, G_f={self.noise}, R_f={self.relative}, average={self.average!r})"
 
 
-def _lower_median(values: np.ndarray, axis: int) -> np.ndarray:
-    """torch's median: of an even number of values the lower of the middle two."""
-    middle = (values.shape[axis] - 1) // 2
-    return np.take(np.partition(values, middle, axis=axis), middle, axis=axis)
-
-
-def _statistics(outputs: Outputs, index: np.ndarray, average: Average) -> tuple[float, float]:
-    """(D_f, G_f) on the images `index` (with repetitions, in a bootstrap sample)."""
-    clean = outputs.clean[index]
-    count = len(index)
-    deformed = (outputs.deformed[index] - clean) ** 2
-    noisy = (outputs.noisy[index] - clean) ** 2
-    if average == "mean":
-        # Over distinct pairs: avg ||f(x) - f(z)||^2 = 2 n / (n - 1) (avg ||f||^2 - ||avg f||^2).
-        spread = 2 * count / (count - 1) * ((clean - clean.mean(0)) ** 2).sum(1).mean()
-        return deformed.sum(1).mean() / spread, noisy.sum(1).mean() / spread
-    centred = clean - clean.mean(0)  # a large common offset would cancel badly
-    norms = (centred**2).sum(1)
-    distances = np.maximum(norms[:, None] + norms[None, :] - 2 * centred @ centred.T, 0)
-    if average == "median":
-        spread = np.median(distances[np.triu_indices(count, 1)])
-        return np.median(deformed.sum(1)) / spread, np.median(noisy.sum(1)) / spread
-    # The authors' published average: pairs include the zero diagonal.
-    np.fill_diagonal(distances, 0)
-    spread = _lower_median(distances.ravel(), 0)
-    return _lower_median(deformed, 0).sum() / spread, _lower_median(noisy, 0).sum() / spread
-
-
-def _means(outputs: Outputs, samples: np.ndarray) -> np.ndarray:
-    """`_statistics` by means for many samples at once, shape (2, samples): products with how often each image is in."""
-    count = len(outputs.clean)
-    places = samples + count * np.arange(len(samples))[:, None]
-    weights = np.bincount(places.ravel(), minlength=count * len(samples)).reshape(-1, count) / samples.shape[1]
-    clean = outputs.clean - outputs.clean.mean(0)
-    moved = [((other - outputs.clean) ** 2).sum(1) for other in (outputs.deformed, outputs.noisy)]
-    variance = weights @ (clean**2).sum(1) - ((weights @ clean) ** 2).sum(1)
-    spread = 2 * samples.shape[1] / (samples.shape[1] - 1) * variance
-    return np.stack([weights @ values for values in moved]) / spread
-
-
 def measure_outputs(
     outputs: Outputs,
     *,
@@ -180,34 +127,19 @@ def measure_outputs(
         if not np.isfinite(values).all():
             bad = int((~np.isfinite(values)).any(1).sum())
             raise InputError(f"model output {name}", f"not finite for {bad} of {count} images", "must be finite")
-    everything = np.arange(count)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        diffeo, noise = _statistics(outputs, everything, average)
+    drawn = averages(outputs, bootstrap_weights(count, resamples, rng), average)
+    diffeo, noise = drawn[:, 0]
     if not np.isfinite(diffeo):
         raise InputError("model output f(x)", "the same for all images", "must differ between images")
     if noise == 0:
         raise InputError("model output", "f(x + eta) = f(x)", "noise must move it: R_f = D_f / 0")
-    ratios = (diffeo, noise, diffeo / noise)
-    intervals = np.full((2, 3), np.nan)
-    if resamples:
-
-        def statistic(indices: np.ndarray, axis: int = -1) -> np.ndarray:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                samples = np.atleast_2d(indices)
-                if average == "mean":
-                    drawn = _means(outputs, samples)
-                else:
-                    drawn = np.array([_statistics(outputs, index, average) for index in samples]).T
-                return np.stack((drawn[0], drawn[1], drawn[0] / drawn[1])).reshape(3, *indices.shape[:-1])
-
-        bootstrap = stats.bootstrap(
-            (everything,), statistic, vectorized=True, method="percentile", rng=rng,
-            n_resamples=resamples, confidence_level=confidence, batch=100,
-        )  # fmt: skip
-        intervals = np.stack(bootstrap.confidence_interval)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.concatenate([drawn, drawn[:1] / drawn[1:]])
+        tail = (1 - confidence) / 2
+        intervals = np.quantile(ratios[:, 1:], [tail, 1 - tail], axis=1) if resamples else np.full((2, 3), np.nan)
     estimates = [
         Estimate(float(value), float(low), float(high), count, confidence)
-        for value, low, high in zip(ratios, *intervals, strict=True)
+        for value, low, high in zip(ratios[:, 0], *intervals, strict=True)
     ]
     return estimates[0], estimates[1], estimates[2]
 

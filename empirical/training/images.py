@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from empirical.data.named_sets import ImageData, fingerprint, load_data, training_subset
 from empirical.diffeo.fields import MaxEntropyDiffeo
-from empirical.nets.architectures import build, require_architecture, seeded
+from empirical.nets.architectures import build, require_architecture
 from empirical.nets.evaluation import classification_error, with_statistics
+from empirical.nets.normalised import Normalised
+from empirical.nets.seeding import seeded
 from empirical.nets.torchvision_nets import require_size
 from empirical.stability.measure import measure_probes
 from empirical.stability.probes import draw_probes
@@ -34,22 +36,6 @@ from theory.common.table import curve_table
 __all__ = ["Normalised", "check", "run"]
 
 _SETTLING = 500  # training images that batch norm's statistics are taken from, along training
-
-
-class Normalised(nn.Module):
-    """A net behind a fixed normalisation of its input channels, (x - mean) / std."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, net: nn.Module, mean: Tensor, std: Tensor) -> None:
-        super().__init__()
-        self.net = net
-        self.register_buffer("mean", mean.view(-1, 1, 1))
-        self.register_buffer("std", std.view(-1, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.net((images - self.mean) / self.std)
 
 
 def check(config: ImageConfig, options: RunOptions) -> str:

@@ -21,13 +21,13 @@ import torch
 
 from empirical.data.named_sets import load_data
 from empirical.nets.architectures import build
+from empirical.nets.normalised import Normalised
 from empirical.nets.weights import load_weights
 from empirical.runs.experiments import read_experiments
 from empirical.runs.store import RunStore
 from empirical.runs.sweeps import all_configs
 from empirical.stability.ranges import measure_range
 from empirical.training.config import ImageConfig
-from empirical.training.images import Normalised
 from theory import InputError
 from theory.common.files import write_whole
 

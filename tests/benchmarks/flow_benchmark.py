@@ -25,11 +25,11 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch_flow import AutogradField, TorchField
@@ -38,6 +38,7 @@ from theory import FlowConfig, Stripe
 from theory.common.terminal import Terminal
 from theory.flow import simulation as flow
 from theory.kernels import get_kernel
+from theory.kernels.threads import set_threads
 from theory.model.network import Network
 
 SHAPE = (8192, 1000, 30)
@@ -73,7 +74,7 @@ FIELDS: dict[str, Callable[..., Any]] = {
 def contestant(name: str, threads: int, repetitions: int) -> list[float]:
     """In a process of its own: times of one evaluation, or of torch's product of matrices."""
     torch.set_num_threads(threads)
-    numba.set_num_threads(threads)
+    set_threads(threads)
     if name == "sgemm":
         square = torch.randn(1024, 1024)
         return timed(lambda: square @ square, repetitions)
@@ -137,7 +138,7 @@ def whole(
 ) -> tuple[float, int, np.ndarray]:
     """In a process of its own: seconds, evaluations and R_f of one trajectory."""
     torch.set_num_threads(threads)
-    numba.set_num_threads(threads)
+    set_threads(threads)
     flow.get_kernel = lambda backend: kernel
     config = FlowConfig(integrator=integrator, skip=skip, loss=loss)
     flow.simulate(Stripe(), 64, replace(config, width=20, unfit_fractions=(0.5,)), seed=0)  # compiles
@@ -199,10 +200,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON file for the numbers")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    numba.set_num_threads(options.threads)
+    set_threads(options.threads)
     terminal = Terminal()
     terminal.line(f"{platform.machine()}, {options.threads} threads, torch {torch.__version__}, "
-                  f"numpy {np.__version__}, numba {numba.__version__}")  # fmt: skip
+                  f"numpy {np.__version__}, numba {version('numba')}")  # fmt: skip
     found: dict[str, Any] = {"gradient": gradient(terminal, options.threads, options.repetitions)}
     terminal.line()
     found["growth"] = growth(terminal, options.repetitions)

@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from empirical import ImageConfig, MaxEntropyDiffeo, Stability, build, measure_range
+from empirical.nets.normalised import Normalised
 from empirical.training.descent import Descent
-from empirical.training.images import Normalised
 from theory.common.terminal import Terminal
 
 __all__ = ["OneByOne", "ours_epoch", "ours_range", "plain_epoch", "plain_range"]

@@ -18,7 +18,7 @@ from theory.common.options import command_line, made, nested, options_of
 from theory.common.table import curve_table, require_table_path, write_table
 from theory.common.terminal import Terminal
 from theory.jobs.executors import Executor, run_jobs
-from theory.jobs.work import one_thread
+from theory.kernels.threads import one_thread
 from theory.model.configuration import SINGLE_PRECISION_SCALE, FlowConfig
 from theory.model.tasks import Stripe, Task
 from theory.prediction.fixed_points import fixed_points

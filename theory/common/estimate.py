@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 __all__ = ["Estimate", "exponential", "geometric_mean", "mean"]
 
@@ -66,6 +65,8 @@ def mean(samples: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Est
     centre = float(x.mean())
     if x.size < 2:
         return Estimate(centre, n=x.size, confidence=confidence)
+    from scipy import stats  # slow to load, and a number alone needs none of it
+
     half = stats.t.ppf((1 + confidence) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size)
     return Estimate(centre, centre - half, centre + half, x.size, confidence)
 

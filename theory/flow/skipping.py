@@ -14,107 +14,12 @@ which is how the net learns features.
 
 from __future__ import annotations
 
-import math
-
-import numba
 import numpy as np
 
+from theory.kernels.skipping_kernel import lower_slack, rounding_bound
 from theory.model.network import Network, lifted
 
-__all__ = ["Sleepers", "lower_slack", "rounding_bound"]
-
-
-@numba.njit(parallel=True, fastmath=True, cache=True)
-def _form(before, after, dim, padded):  # type: ignore[no-untyped-def]
-    """M, shape (D, D), and sum_i c_i, of two nets (weight, bias, output). Parts of the neurons have their own sums."""
-    weight, bias, output = before
-    moved_weight, moved_bias, moved_output = after
-    parts, width = 8, len(bias)
-    forms = np.zeros((parts, padded, padded), weight.dtype)
-    totals = np.zeros(parts)
-    for part in numba.prange(parts):
-        form = forms[part]
-        first, second = np.zeros(padded, weight.dtype), np.zeros(padded, weight.dtype)
-        for n in range(part * width // parts, (part + 1) * width // parts):
-            gain, change = moved_output[n], moved_output[n] - output[n]
-            first[dim], second[dim] = gain * (moved_bias[n] - bias[n]), change * bias[n]
-            for k in range(dim):
-                first[k] = gain * (moved_weight[n, k] - weight[n, k])
-                second[k] = change * weight[n, k]
-            one = two = 0.0
-            for k in range(dim + 1):
-                one += first[k] * first[k]
-                two += second[k] * second[k]
-            one, two = math.sqrt(one), math.sqrt(two)
-            totals[part] += one + two
-            # A vector of length 0 adds nothing; the tiny number keeps 0 / 0 away.
-            one_over = weight.dtype.type(1 / (one + 1e-30))
-            two_over = weight.dtype.type(1 / (two + 1e-30))
-            for k in range(dim + 1):
-                a, b = one_over * first[k], two_over * second[k]
-                row = form[k]
-                for j in range(padded):
-                    row[j] += a * first[j] + b * second[j]
-    return forms.sum(0), totals.sum()
-
-
-@numba.njit(parallel=True, fastmath=True, cache=True)
-def _lower(slack, lifted, form, factor):  # type: ignore[no-untyped-def]
-    """Takes factor sqrt(x~^T M x~) off each positive slack, down to 0 at the least."""
-    dim = lifted.shape[1]
-    for p in numba.prange(len(slack)):
-        if slack[p] > 0:
-            x = lifted[p]
-            square = lifted.dtype.type(0)
-            for k in range(dim):
-                row = form[k]
-                product = lifted.dtype.type(0)
-                for j in range(dim):
-                    product += row[j] * x[j]
-                square += x[k] * product
-            left = slack[p] - factor * math.sqrt(max(square, 0))
-            slack[p] = left if left > 0 else 0
-
-
-def lower_slack(slack: np.ndarray, before: Network, after: Network, points: np.ndarray, scale: float) -> None:
-    """Take the bound of |F' - F| off every positive slack, shape (P,), float64, in place; at the least 0 is left.
-
-    points: x~, see `theory.model.network.lifted`.
-    """
-    dtype, dim = points.dtype, points.shape[1]
-    first, second = ((net.weight, net.bias, net.output) for net in (before, after))
-    form, total = _form(first, second, before.dim, dim)
-    trace = float(np.trace(form))
-    if not (math.isfinite(total) and math.isfinite(trace)):
-        slack[:] = 0
-        return
-    # Rounding may make the quadratic form too small: of a sum of N terms by N eps of the trace at most.
-    eps = float(np.finfo(dtype).eps)
-    form += np.diag(np.full(dim, dtype.type((before.width / 4 + dim) * eps * trace)))
-    factor = scale / before.width * math.sqrt(total) * (1 + 1e-3)
-    _lower(slack, points, form, factor)
-
-
-@numba.njit(fastmath=True, cache=True)
-def _strength(weight, bias, output):  # type: ignore[no-untyped-def]
-    """sum_n |beta_n| |u_n|."""
-    total = 0.0
-    for n in range(len(bias)):
-        square = bias[n] * bias[n]
-        for k in range(weight.shape[1]):
-            square += weight[n, k] * weight[n, k]
-        total += abs(output[n]) * math.sqrt(square)
-    return total
-
-
-def rounding_bound(network: Network, dtype: np.dtype, scale: float) -> float:
-    """Upper bound of the rounding of F over |x~|: (h + d + 2) eps (alpha / h) sum_n |beta_n| |u_n|.
-
-    The bound of a sum of N terms computed in any order, (N - 1) eps sum |terms|, for both sums of the net.
-    """
-    terms = float(_strength(network.weight, network.bias, network.output))
-    return (network.width + network.dim + 2) * float(np.finfo(dtype).eps) * scale / network.width * terms
-
+__all__ = ["Sleepers"]
 
 #: Part of the points that must be idle before any may sleep: to know that they may costs something, too.
 _WORTH_WHILE = 0.1

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Executor", "Work", "WorkerDied", "attempt", "one_thread"]
+__all__ = ["Executor", "Work", "WorkerDied", "attempt"]
 
 
 class WorkerDied(RuntimeError):
@@ -51,10 +51,3 @@ def attempt(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         return function(*arguments)
     except Exception as error:
         return error
-
-
-def one_thread() -> None:
-    """In a worker: one thread, the other workers have the other cores. Results do not depend on it."""
-    import numba
-
-    numba.set_num_threads(1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numba
+import math
+
 import numpy as np
 
+from theory.kernels.compiled import compiled
+from theory.kernels.threads import share
 from theory.model.network import lifted
 
 __all__ = ["predictor_and_slope", "pulled", "tangent_kernel"]
@@ -59,17 +62,24 @@ def predictor_and_slope(x: np.ndarray, points: np.ndarray, weights: np.ndarray) 
     return values, slopes
 
 
-@numba.njit(parallel=True, cache=True)
-def pulled(kernel, force):  # type: ignore[no-untyped-def]
+@compiled()
+def _pulled(kernel, force, part, first):  # type: ignore[no-untyped-def]
+    """Adds sum_j force_j kernel[j, first:] to a part of the columns."""
+    for j in range(len(force)):
+        if force[j] != 0:
+            row = kernel[j, first : first + len(part)]
+            f = force[j]
+            for i in range(len(part)):
+                part[i] += f * row[i]
+
+
+def pulled(kernel: np.ndarray, force: np.ndarray) -> np.ndarray:
     """sum_j force_j kernel[j], shape (P,), over the rows whose force is not 0; each entry is one sum, in order."""
-    size = len(force)
-    total = np.zeros(size, kernel.dtype)
-    for block in numba.prange((size + _BLOCK - 1) // _BLOCK):
-        part = total[block * _BLOCK : min((block + 1) * _BLOCK, size)]
-        for j in range(size):
-            if force[j] != 0:
-                row = kernel[j, block * _BLOCK : min((block + 1) * _BLOCK, size)]
-                f = force[j]
-                for i in range(len(part)):
-                    part[i] += f * row[i]
+    total = np.zeros(len(force), kernel.dtype)
+
+    def block(index: int) -> None:
+        first = index * _BLOCK
+        _pulled(kernel, force, total[first : first + _BLOCK], first)
+
+    share(block, math.ceil(len(force) / _BLOCK))
     return total

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from theory.kernels.compiled import compiled
+from theory.kernels.threads import share
 from theory.model.losses import LOSSES, SHARPNESS, reach
 from theory.model.network import Network, lifted
 
@@ -33,7 +34,7 @@ _CHUNK = 128  # points in a chunk, at least
 _CHUNKS = 32  # chunks, at most
 
 
-@numba.njit(inline="always")
+@compiled(inline="always")
 def _pull(loss: int, z: float, end: float) -> float:
     """A = -l'(z) for the loss of this code, see `theory.model.losses.pull`."""
     gap = 1.0 - z
@@ -46,7 +47,7 @@ def _pull(loss: int, z: float, end: float) -> float:
     return gap
 
 
-@numba.njit(inline="always")
+@compiled(inline="always")
 def _rows(x, p, padded):  # type: ignore[no-untyped-def]
     """Four consecutive rows of the flat x."""
     start = p * padded
@@ -58,7 +59,7 @@ def _rows(x, p, padded):  # type: ignore[no-untyped-def]
     )
 
 
-@numba.njit(fastmath=True)
+@compiled(fastmath=True)
 def _preactivations(x, weight, z, padded):  # type: ignore[no-untyped-def]
     """z[p, n] = sum_k x[p, k] weight[k, n] for one strip; all three flat."""
     for p in range(0, _BLOCK, 4):
@@ -83,7 +84,7 @@ def _preactivations(x, weight, z, padded):  # type: ignore[no-untyped-def]
                 tile[n + 3 * _STRIP] += x30 * w0 + x31 * w1 + x32 * w2 + x33 * w3
 
 
-@numba.njit(fastmath=True)
+@compiled(fastmath=True)
 def _weight_sums(x, g, sums, padded):  # type: ignore[no-untyped-def]
     """sums[k, n] += sum_p x[p, k] g[p, n] for one strip; all three flat."""
     for k in range(0, padded, 4):
@@ -106,7 +107,7 @@ def _weight_sums(x, g, sums, padded):  # type: ignore[no-untyped-def]
                 tile[n + 3 * _STRIP] += x03 * g0 + x13 * g1 + x23 * g2 + x33 * g3
 
 
-@numba.njit(fastmath=True)
+@compiled(fastmath=True)
 def _outputs(z, output, f):  # type: ignore[no-untyped-def]
     """f[p] += sum_n output[n] relu(z[p, n]) for one strip."""
     zero = z.dtype.type(0)
@@ -118,7 +119,7 @@ def _outputs(z, output, f):  # type: ignore[no-untyped-def]
         f[p] += total
 
 
-@numba.njit(fastmath=True)
+@compiled(fastmath=True)
 def _activity(z, force, output_sums):  # type: ignore[no-untyped-def]
     """Adds force relu(z) to the output's sums, and turns z into force 1[z > 0]."""
     zero = z.dtype.type(0)
@@ -130,7 +131,7 @@ def _activity(z, force, output_sums):  # type: ignore[no-untyped-def]
             row[n] = pulled if row[n] > zero else zero
 
 
-@numba.njit
+@compiled()
 def _pack(weight, bias, output, packed, packed_output, strip):  # type: ignore[no-untyped-def]
     """One strip of neurons: coordinates first, neurons last; those beyond the last have no weight."""
     width, dim = weight.shape
@@ -146,7 +147,7 @@ def _pack(weight, bias, output, packed, packed_output, strip):  # type: ignore[n
         packed_output[strip, n] = output[first + n]
 
 
-@numba.njit(fastmath=True)
+@compiled(fastmath=True)
 def _collect(sums, output_sums, chunks, strip, output, total, velocity):  # type: ignore[no-untyped-def]
     """Adds the chunks' sums of one strip in their order, and writes the strip's velocity."""
     velocity_weight, velocity_bias, velocity_output = velocity
@@ -169,59 +170,67 @@ def _collect(sums, output_sums, chunks, strip, output, total, velocity):  # type
         velocity_output[first + n] = beta_sum
 
 
-@numba.njit(parallel=True, cache=True)
-def _fused(points, x, y, baseline, scale, loss, end, weight, bias, output, work, predictor, velocity):  # type: ignore[no-untyped-def]
-    """Fills F at these points, and the velocity that they exert.
+@compiled()
+def _pack_all(weight, bias, output, packed, packed_output):  # type: ignore[no-untyped-def]
+    for strip in range(packed.shape[0]):
+        _pack(weight, bias, output, packed, packed_output, strip)
+
+
+@compiled()
+def _fused(chunk, points, x, y, baseline, scale, loss, end, width, work, predictor):  # type: ignore[no-untyped-def]
+    """Fills F at the points of one chunk, and the chunk's sums.
 
     x (P, D) holds x / sqrt d, 1 and zeros up to D, a multiple of 4. work: packed (strips, D * strip) and its
     outputs (strips, strip); sums (chunks, strips, D * strip) and (chunks, strips, strip).
     """
     packed, packed_output, sums, output_sums = work
-    width = len(bias)
     padded = x.shape[1]
     strips = packed.shape[0]
     chunks = sums.shape[0]
     blocks = (len(points) + _BLOCK - 1) // _BLOCK
-    for strip in numba.prange(strips):
-        _pack(weight, bias, output, packed, packed_output, strip)
-    for chunk in numba.prange(chunks):
-        z = np.empty((strips, _BLOCK * _STRIP), x.dtype)
-        local = np.zeros(_BLOCK * padded, x.dtype)
-        f = np.empty(_BLOCK, x.dtype)
-        force = np.empty(_BLOCK, x.dtype)
-        sums[chunk] = 0
-        output_sums[chunk] = 0
-        # Strided: points without force come last, and their blocks are cheap.
-        for block in range(chunk, blocks, chunks):
-            start = block * _BLOCK
-            count = min(_BLOCK, len(points) - start)
-            for p in range(_BLOCK):
-                f[p] = 0
-                force[p] = 0
-                # A short last block is filled up with points that no force acts on.
-                if p < count:
-                    row = x[points[start + p]]
-                    for k in range(padded):
-                        local[p * padded + k] = row[k]
-                else:
-                    for k in range(padded):
-                        local[p * padded + k] = 0
+    z = np.empty((strips, _BLOCK * _STRIP), x.dtype)
+    local = np.zeros(_BLOCK * padded, x.dtype)
+    f = np.empty(_BLOCK, x.dtype)
+    force = np.empty(_BLOCK, x.dtype)
+    sums[chunk] = 0
+    output_sums[chunk] = 0
+    # Strided: points without force come last, and their blocks are cheap.
+    for block in range(chunk, blocks, chunks):
+        start = block * _BLOCK
+        count = min(_BLOCK, len(points) - start)
+        for p in range(_BLOCK):
+            f[p] = 0
+            force[p] = 0
+            # A short last block is filled up with points that no force acts on.
+            if p < count:
+                row = x[points[start + p]]
+                for k in range(padded):
+                    local[p * padded + k] = row[k]
+            else:
+                for k in range(padded):
+                    local[p * padded + k] = 0
+        for strip in range(strips):
+            _preactivations(local, packed[strip], z[strip], padded)
+            _outputs(z[strip], packed_output[strip], f)
+        pulled = False
+        for p in range(count):
+            point = points[start + p]
+            value = scale * (f[p] / width - baseline[point])
+            predictor[start + p] = value
+            force[p] = y[point] * _pull(loss, y[point] * value, end) / len(x)
+            pulled |= force[p] != 0
+        if pulled:
             for strip in range(strips):
-                _preactivations(local, packed[strip], z[strip], padded)
-                _outputs(z[strip], packed_output[strip], f)
-            pulled = False
-            for p in range(count):
-                point = points[start + p]
-                value = scale * (f[p] / width - baseline[point])
-                predictor[start + p] = value
-                force[p] = y[point] * _pull(loss, y[point] * value, end) / len(x)
-                pulled |= force[p] != 0
-            if pulled:
-                for strip in range(strips):
-                    _activity(z[strip], force, output_sums[chunk, strip])
-                    _weight_sums(local, z[strip], sums[chunk, strip], padded)
-    for strip in numba.prange(strips):
-        total = np.empty(packed.shape[1], x.dtype)
+                _activity(z[strip], force, output_sums[chunk, strip])
+                _weight_sums(local, z[strip], sums[chunk, strip], padded)
+
+
+@compiled()
+def _collect_some(first, last, chunks, output, work, velocity):  # type: ignore[no-untyped-def]
+    """Strips first ... last - 1."""
+    packed, _, sums, output_sums = work
+    total = np.empty(packed.shape[1], packed.dtype)
+    for strip in range(first, last):
         _collect(sums, output_sums, chunks, strip, output, total, velocity)
 
 
@@ -253,9 +262,16 @@ class NumbaField:
         chunks = min(max(len(points) // _CHUNK, 1), _CHUNKS)
         predictor = np.empty(len(points), self._x.dtype)
         velocity = tuple(np.empty_like(part) for part in (network.weight, network.bias, network.output))
-        _fused(
-            points, self._x, self._y, self._baseline, self._scale, self._loss, self._end,
-            network.weight, network.bias, network.output, self._workspace(network.width, chunks),
-            predictor, velocity,
-        )  # fmt: skip
+        work = self._workspace(network.width, chunks)
+        _pack_all(network.weight, network.bias, network.output, *work[:2])
+        bound = (self._x, self._y, self._baseline, self._scale, self._loss, self._end)
+        share(lambda chunk: _fused(chunk, points, *bound, network.width, work, predictor), chunks)
+        strips = len(work[0])
+        parts = min(strips, chunks)  # sums of few chunks are added sooner than a thread wakes
+        share(
+            lambda part: _collect_some(
+                part * strips // parts, (part + 1) * strips // parts, chunks, network.output, work, velocity
+            ),
+            parts,
+        )
         return predictor, Network(*velocity)

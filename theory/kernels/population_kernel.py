@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from theory.kernels.compiled import compiled
+from theory.kernels.threads import share
 
 __all__ = ["activations", "cell_averages"]
 
@@ -22,47 +24,31 @@ _SQRT_HALF = math.sqrt(0.5)
 _DENSITY = 1 / math.sqrt(2 * math.pi)
 
 
-@numba.njit(parallel=True, cache=True)
-def activations(w, r, b, beta, edges, root):  # type: ignore[no-untyped-def]
-    """(Phi, a, sum_n beta_n a_n) at the edges: shapes (h, K + 1), (h, K + 1), (K + 1,); root = sqrt(d)."""
-    neurons, places = len(w), len(edges)
-    chance = np.empty((neurons, places))
-    mean = np.empty((neurons, places))
-    parts = np.zeros((_BLOCKS, places))
-    size = (neurons + _BLOCKS - 1) // _BLOCKS
-    for block in numba.prange(_BLOCKS):
-        for n in range(block * size, min((block + 1) * size, neurons)):
-            for k in range(places):
-                m = w[n] * edges[k] + root * b[n]
-                if m > _FAR * r[n]:
-                    chance[n, k] = 1.0
-                    mean[n, k] = m / root
-                elif m < -_FAR * r[n]:
-                    chance[n, k] = 0.0
-                    mean[n, k] = 0.0
-                else:
-                    u = m / r[n]
-                    chance[n, k] = 0.5 * math.erfc(-u * _SQRT_HALF)
-                    mean[n, k] = (m * chance[n, k] + r[n] * _DENSITY * math.exp(-0.5 * u * u)) / root
-                parts[block, k] += beta[n] * mean[n, k]
-    total = np.zeros(places)
-    for block in range(_BLOCKS):
-        total += parts[block]
-    return chance, mean, total
+@compiled()
+def _activations(w, r, b, beta, edges, root, chance, mean, total):  # type: ignore[no-untyped-def]
+    """Of some neurons; adds their share of the sum to `total`."""
+    for n in range(len(w)):
+        for k in range(len(edges)):
+            m = w[n] * edges[k] + root * b[n]
+            if m > _FAR * r[n]:
+                chance[n, k] = 1.0
+                mean[n, k] = m / root
+            elif m < -_FAR * r[n]:
+                chance[n, k] = 0.0
+                mean[n, k] = 0.0
+            else:
+                u = m / r[n]
+                chance[n, k] = 0.5 * math.erfc(-u * _SQRT_HALF)
+                mean[n, k] = (m * chance[n, k] + r[n] * _DENSITY * math.exp(-0.5 * u * u)) / root
+            total[k] += beta[n] * mean[n, k]
 
 
-@numba.njit(parallel=True, cache=True)
-def cell_averages(w, r, b, chance, mean, edges, centre, force, root):  # type: ignore[no-untyped-def]
-    """(Phi averaged over the cells, shape (h, K); sums over cells of force times x Phi, phi / r, Phi, a, shape (h, 4)).
-
-    `force` is c = rho y A dx of each cell.
-    """
-    neurons, cells = len(w), len(centre)
-    active = np.empty((neurons, cells))
-    sums = np.zeros((neurons, 4))
-    for n in numba.prange(neurons):
+@compiled()
+def _cell_averages(w, r, b, chance, mean, edges, centre, force, root, active, sums):  # type: ignore[no-untyped-def]
+    """Of some neurons."""
+    for n in range(len(w)):
         along = across = whole = output = 0.0
-        for k in range(cells):
+        for k in range(len(centre)):
             change = w[n] * (edges[k + 1] - edges[k])
             if abs(change) < _SOFT * r[n]:
                 u = (w[n] * 0.5 * (edges[k] + edges[k + 1]) + root * b[n]) / r[n]
@@ -77,4 +63,46 @@ def cell_averages(w, r, b, chance, mean, edges, centre, force, root):  # type: i
             whole += force[k] * part
             output += force[k] * 0.5 * (mean[n, k] + mean[n, k + 1])
         sums[n, 0], sums[n, 1], sums[n, 2], sums[n, 3] = along, across, whole, output
+
+
+def activations(
+    w: np.ndarray, r: np.ndarray, b: np.ndarray, beta: np.ndarray, edges: np.ndarray, root: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(Phi, a, sum_n beta_n a_n) at the edges: shapes (h, K + 1), (h, K + 1), (K + 1,); root = sqrt(d)."""
+    chance, mean = np.empty((len(w), len(edges))), np.empty((len(w), len(edges)))
+    parts = np.zeros((_BLOCKS, len(edges)))
+
+    def block(index: int) -> None:
+        some = _block(index, len(w))
+        _activations(w[some], r[some], b[some], beta[some], edges, root, chance[some], mean[some], parts[index])
+
+    share(block, _BLOCKS)
+    total = np.zeros(len(edges))
+    for part in parts:
+        total += part
+    return chance, mean, total
+
+
+def cell_averages(
+    w: np.ndarray, r: np.ndarray, b: np.ndarray, chance: np.ndarray, mean: np.ndarray, edges: np.ndarray,
+    centre: np.ndarray, force: np.ndarray, root: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """(Phi averaged over the cells, shape (h, K); sums over cells of force times x Phi, phi / r, Phi, a, shape (h, 4)).
+
+    `force` is c = rho y A dx of each cell.
+    """
+    active, sums = np.empty((len(w), len(centre))), np.empty((len(w), 4))
+
+    def block(index: int) -> None:
+        some = _block(index, len(w))
+        _cell_averages(
+            w[some], r[some], b[some], chance[some], mean[some], edges, centre, force, root, active[some], sums[some]
+        )
+
+    share(block, _BLOCKS)
     return active, sums
+
+
+def _block(index: int, neurons: int) -> slice:
+    size = math.ceil(neurons / _BLOCKS)
+    return slice(index * size, (index + 1) * size)

@@ -12,8 +12,8 @@ from theory.common.errors import MAXIMUM_SEED, InputError, require_integer
 from theory.common.table import curve_table
 from theory.flow.simulation import simulate_many
 from theory.jobs.executors import Executor, as_executor, run_jobs
-from theory.jobs.work import one_thread
 from theory.kernels import get_kernel
+from theory.kernels.threads import one_thread
 from theory.model.configuration import FlowConfig
 from theory.model.tasks import Task
 from theory.runs.store import CurveStore, Finished

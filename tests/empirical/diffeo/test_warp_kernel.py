@@ -73,7 +73,7 @@ def test_when_torch_s_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(1)
         return deform_arrays(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(empirical.diffeo.fields, "deform_arrays", counted)
+    monkeypatch.setattr(empirical.diffeo.warp_kernel, "deform_arrays", counted)
     images, coefficients = case(3, 1, 16, 16, 3, 1.0, torch.float64)
     deform(images, coefficients)
     assert len(calls) == 1

@@ -89,7 +89,8 @@ class Twice(nn.Module):
 
 def test_layers_without_an_output_of_their_own_are_left_out_or_refused() -> None:
     probes = draw_probes(IMAGES)
-    assert [one.name for one in measure_layers(Twice(), probes)] == ["last"]
+    with pytest.warns(UserWarning, match=r"layers left out: relu \(reached more than once\); unused \(never reached\)"):
+        assert [one.name for one in measure_layers(Twice(), probes)] == ["last"]
     for name, message in (
         ("relu", "layers = relu: is reached more than once"),
         ("unused", "layers = unused: is never reached"),
@@ -140,7 +141,8 @@ def test_batch_norm_at_initialisation() -> None:
     found = {}
     for batch_norm in ("running", "clean", "own"):
         whole = measure_probes(model, probes, batch_norm=batch_norm, resamples=0)
-        last = measure_layers(model, probes, batch_norm=batch_norm, resamples=0, batch_size=60)[-1]
+        with pytest.warns(UserWarning, match=r"3.relu, 4.relu, 5.relu \(reached more than once\)"):
+            last = measure_layers(model, probes, batch_norm=batch_norm, resamples=0, batch_size=60)[-1]
         assert last.stability.relative.value == pytest.approx(whole.relative.value, rel=1e-3)
         found[batch_norm] = whole.relative.value
     assert len(set(found.values())) == 3

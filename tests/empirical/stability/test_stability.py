@@ -13,7 +13,8 @@ from scipy import stats  # noqa: E402
 from torch import nn  # noqa: E402
 
 from empirical import MaxEntropyDiffeo, build, measure_stability  # noqa: E402
-from empirical.stability.measure import AVERAGES, Outputs, _means, _statistics, measure_outputs  # noqa: E402
+from empirical.stability.averages import averages, bootstrap_weights  # noqa: E402
+from empirical.stability.measure import AVERAGES, Outputs, measure_outputs  # noqa: E402
 from empirical.stability.probes import noise_like  # noqa: E402
 from theory import InputError  # noqa: E402
 
@@ -219,11 +220,51 @@ def test_summary_and_row_hold_the_numbers() -> None:
     assert "R_f=" in repr(found)
 
 
-def test_the_means_of_many_samples_are_those_of_each() -> None:
-    """The bootstrap's matrix products against the plain formula, image by image, outputs far from zero."""
+def plain(outputs: Outputs, average: str) -> np.ndarray:
+    """(D_f, G_f) as `brute_force`, of arrays of all pairs."""
+    clean, count = outputs.clean, len(outputs.clean)
+    moved = [(x - clean) ** 2 for x in (outputs.deformed, outputs.noisy)]
+    pairs = ((clean[:, None] - clean[None]) ** 2).sum(2)
+    distinct = pairs[np.triu_indices(count, 1)]
+    if average == "mean":
+        return np.array([m.sum(1).mean() for m in moved]) / distinct.mean()
+    if average == "median":
+        return np.array([np.median(m.sum(1)) for m in moved]) / np.median(distinct)
+    lower = [np.sort(m, axis=0)[(count - 1) // 2].sum() for m in moved]
+    return np.array(lower) / np.sort(pairs.ravel())[(count**2 - 1) // 2]
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")  # a sample of few different images has a median distance of zero
+@pytest.mark.parametrize("average", AVERAGES)
+def test_all_samples_at_once_are_each_by_itself(average: str) -> None:
+    """Weights of sorted values against the formula on the drawn images themselves; outputs far from zero, with ties."""
     rng = np.random.default_rng(0)
-    clean = 1e4 + rng.standard_normal((30, 4))
-    outputs = Outputs(clean, clean + rng.standard_normal((30, 4)), clean + rng.standard_normal((30, 4)))
-    samples = rng.integers(0, 30, (50, 30))
-    expected = np.array([_statistics(outputs, sample, "mean") for sample in samples]).T
-    np.testing.assert_allclose(_means(outputs, samples), expected, rtol=1e-9)
+    for count in (7, 30):
+        clean = 1e3 + rng.standard_normal((count, 4))
+        clean[1] = clean[0]
+        outputs = Outputs(clean, clean + rng.standard_normal((count, 4)), clean + rng.standard_normal((count, 4)))
+        samples = np.concatenate([np.arange(count)[None], np.random.default_rng(5).integers(0, count, (200, count))])
+        weights = bootstrap_weights(count, 200, np.random.default_rng(5))
+        expected = np.array([
+            plain(Outputs(*(x[sample] for x in (outputs.clean, outputs.deformed, outputs.noisy))), average)
+            for sample in samples
+        ]).T  # fmt: skip
+        np.testing.assert_allclose(averages(outputs, weights, average), expected, rtol=1e-7)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("average", AVERAGES)
+def test_intervals_are_those_of_scipys_bootstrap(average: str) -> None:
+    rng = np.random.default_rng(3)
+    clean = rng.standard_normal((20, 3))
+    outputs = Outputs(clean, clean + rng.standard_normal((20, 3)), clean + rng.standard_normal((20, 3)))
+    parts = (outputs.clean, outputs.deformed, outputs.noisy)
+
+    def ratio(sample: np.ndarray) -> float:
+        diffeo, noise = plain(Outputs(*(part[sample] for part in parts)), average)
+        return float(diffeo / noise)
+
+    found = measure_outputs(outputs, average=average, rng=np.random.default_rng(8), resamples=300)[2]  # type: ignore[arg-type]
+    theirs = stats.bootstrap(
+        (np.arange(20),), ratio, vectorized=False, method="percentile", rng=np.random.default_rng(8), n_resamples=300
+    ).confidence_interval
+    np.testing.assert_allclose([found.low, found.high], theirs, rtol=1e-9)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from theory import FlowConfig, Network, Stripe, simulate
 from theory.flow import simulation as flow
 from theory.flow import skipping
-from theory.flow.skipping import lower_slack, rounding_bound
 from theory.kernels import get_kernel
+from theory.kernels.skipping_kernel import lower_slack, rounding_bound
 from theory.model.losses import pull, reach
 
 

@@ -1,0 +1,44 @@
+"""Order statistics of resampled values, without resampling them: values sorted once, each with a weight a sample.
+
+A bootstrap sample holds value k as often as a weight says, so its value at a rank is found by adding up weights along
+the sorted values until the rank is reached. What is sorted is the same for all samples.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+__all__ = ["at_ranks", "pairs_at_ranks"]
+
+
+@numba.njit(nogil=True, cache=True)
+def at_ranks(values: np.ndarray, order: np.ndarray, weights: np.ndarray, rank: int, result: np.ndarray) -> None:
+    """Of every sample, the value at `rank`, counted from 0.
+
+    `order` sorts `values`, shape (n,); weights : shape (samples, n), whole; result : shape (samples,).
+    """
+    for sample in range(len(weights)):
+        seen, place = 0, -1
+        while seen <= rank:
+            place += 1
+            seen += weights[sample, order[place]]
+        result[sample] = values[order[place]]
+
+
+@numba.njit(nogil=True, cache=True)
+def pairs_at_ranks(
+    values: np.ndarray, left: np.ndarray, right: np.ndarray, weights: np.ndarray, times: int, zeros: np.ndarray,
+    rank: int, result: np.ndarray,
+) -> None:  # fmt: skip
+    """The same of values of pairs, sorted; a pair counts `times` the product of its two members' weights.
+
+    values, left, right : shape (pairs,); zeros : how many zeros come before all of them, shape (samples,).
+    """
+    for sample in range(len(weights)):
+        own = weights[sample]
+        seen, place = zeros[sample], -1
+        while seen <= rank:
+            place += 1
+            seen += times * own[left[place]] * own[right[place]]
+        result[sample] = values[place] if place >= 0 else 0.0
