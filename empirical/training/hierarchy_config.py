@@ -14,7 +14,7 @@ from theory.hierarchies import ScaleDetection, SparseHierarchy
 
 __all__ = ["HierarchyConfig", "ScaleDetectionConfig"]
 
-#: Sparsity from which steps are shorter: at 0.1 the loss stays above 1.
+#: Sparsity from which steps are shorter, as they are with three levels: at 0.1 the loss stays above 1 in many runs.
 _SPARSE = 4
 
 
@@ -37,7 +37,7 @@ class HierarchyConfig:
     """One net of L layers trained on a Sparse Random Hierarchy (`theory.SparseHierarchy`), then measured.
 
     Cross-entropy, SGD with momentum; `learning_rate` is in units of the width h: a step is h times as long
-    (`HierarchyNet`). None is 0.1, and 0.03 from s0 = 4. `batch_size` None is
+    (`HierarchyNet`). None is 0.1, and 0.03 from s0 = 4 or L = 3. `batch_size` None is
     max(4 n_c, min(128, P / 50)). Training ends when the mean loss of an epoch is at most `stop_loss`, or after `epochs`
     epochs: then the run warns that it did not converge. `stop_loss` 0 trains for all epochs. `schedule` linear takes
     the step to zero over these.
@@ -79,7 +79,7 @@ class HierarchyConfig:
     width: int = 256
     """h, channels or units of each layer."""
     learning_rate: float | None = None
-    """Over h, constant but for the schedule; by default 0.1, and 0.03 from s0 = 4."""
+    """Over h, constant but for the schedule; by default 0.1, and 0.03 from s0 = 4 or L = 3."""
     momentum: float = 0.9
     """Of SGD."""
     batch_size: int | None = None
@@ -137,7 +137,7 @@ class HierarchyConfig:
         """The learning rate over h: as given, or what is usual for the net and the task."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return 0.03 if self.sparsity >= _SPARSE else 0.1
+        return 0.03 if self.sparsity >= _SPARSE or self.levels > 2 else 0.1
 
     @property
     def batch(self) -> int:

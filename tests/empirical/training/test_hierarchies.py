@@ -176,7 +176,7 @@ def test_what_is_usual_depends_on_the_net_and_the_task():
     assert HierarchyConfig(vocabulary=6, train_size=1000).batch == 24  # 4 n_c
     assert HierarchyConfig(vocabulary=6, train_size=3000).batch == 60  # P / 50
     assert HierarchyConfig(vocabulary=6, train_size=30_000).batch == 128
-    assert (HierarchyConfig().step, HierarchyConfig(sparsity=4).step) == (0.1, 0.03)
+    assert [HierarchyConfig(**one).step for one in ({}, {"sparsity": 4}, {"levels": 3})] == [0.1, 0.03, 0.03]
     assert HierarchyConfig(sparsity=4, learning_rate=0.05).step == 0.05
     assert ScaleDetectionConfig().depth == 7
     assert ScaleDetectionConfig(filter_size=3, stride=1).depth == 5
