@@ -106,7 +106,7 @@ THEORY = HEAD.replace("image", "theory")
         ("experiment = 3", "file = .*holds no"),
         ("[[experiment", "file = .*is not TOML"),
         ('[[experiment]]\nkind = "picture"\ntrain_sizes = [1]', "kind = picture: must be one of image, stripe, theory"),
-        ("[[experiment]]\ntrain_sizes = [1]", "kind = None: must be one of image, stripe, theory, srhm, scale-detection$"),
+        ("[[experiment]]\ntrain_sizes = [1]", "kind = None: must be one of image, stripe, theory, srhm, scale-detect"),
         ('[[experiment]]\nkind = "image"', "train_sizes = None: an experiment must name at least one$"),
         ('[[experiment]]\nkind = "image"\ntrain_sizes = []', "train_sizes = .*must name at least one$"),
         ('[[experiment]]\nkind = "image"\ntrain_sizes = [0]', "train_sizes = 0: must be a whole number, at least 1$"),
