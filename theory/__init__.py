@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from theory.model.configuration import FlowConfig
     from theory.model.network import Network
     from theory.model.tasks import Cylinder, Stripe, Task
+    from theory.prediction.conditional import SamplePrediction
     from theory.prediction.fixed_points import FixedPoint, fixed_points
     from theory.prediction.predicted import PredictedRecord, Prediction
     from theory.prediction.solution import predict
@@ -70,6 +71,7 @@ _HOMES = {
         "Stripe",
         "Task",
     ),
+    "prediction.conditional": ("SamplePrediction",),
     "prediction.fixed_points": (
         "FixedPoint",
         "fixed_points",
@@ -113,6 +115,7 @@ __all__ = [
     "Processes",
     "RayCluster",
     "Record",
+    "SamplePrediction",
     "Stripe",
     "Task",
     "Trajectory",
