@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from theory.kernels.compiled import compiled
 
 __all__ = ["cloud_activations", "cloud_forces"]
 
@@ -20,7 +21,7 @@ _SQRT_HALF = math.sqrt(0.5)
 _DENSITY = 1 / math.sqrt(2 * math.pi)
 
 
-@numba.njit(cache=True)
+@compiled()
 def cloud_activations(level, variance, root):  # type: ignore[no-untyped-def]
     """(Phi, phi / sigma, a), each of shape (h, K), from m and sigma^2 of the same shape; root = sqrt(d)."""
     neurons, clouds = level.shape
@@ -44,7 +45,7 @@ def cloud_activations(level, variance, root):  # type: ignore[no-untyped-def]
     return chance, density, mean
 
 
-@numba.njit(cache=True)
+@compiled()
 def cloud_forces(level, variance, chance, density, turned, force, felt):  # type: ignore[no-untyped-def]
     """(B, E), each of shape (h, K), with t = w . C G of shape (h, K), c = mass y A and q = mass kappa of shape (K,).
 

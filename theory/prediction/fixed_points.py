@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import gammainc, ndtr
-from scipy.stats import beta as beta_law
+from scipy.special import betaincinv, gammainc, ndtr
 
 from theory.common.errors import InputError
 from theory.model.tasks import Cylinder, Stripe, Task
@@ -122,7 +121,7 @@ def _ring(task: Stripe | Cylinder, kink: float, side: float) -> float:
     nodes, weights = np.polynomial.legendre.leggauss(400)
     # (1 + c) / 2 of two directions of d_par dimensions follows beta((d_par - 1) / 2, (d_par - 1) / 2).
     shape = (task.informative_dim - 1) / 2
-    cosine = 2 * beta_law.ppf((nodes + 1) / 2, shape, shape) - 1
+    cosine = 2 * betaincinv(shape, shape, (nodes + 1) / 2) - 1
     both = _both_active(kink, side, cosine)
     return float(weights @ both**2 / (weights @ (cosine * both)))
 
