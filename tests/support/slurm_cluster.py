@@ -1,4 +1,4 @@
-"""A real Slurm of this machine alone: munged, slurmctld and two slurmd's, in a folder that is thrown away afterwards."""
+"""A real Slurm of this machine alone: munged, slurmctld and two slurmd's, all in one folder."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _steps(log: Path) -> list[int]:
             continue
         with contextlib.suppress(OSError):
             if (folder / "comm").read_text().strip() == "slurmstepd" and any(
-                str(log) == os.readlink(link) for link in (folder / "fd").iterdir()
+                link.readlink() == log for link in (folder / "fd").iterdir()
             ):
                 found += [*_descendants(int(folder.name)), int(folder.name)]
     return found
@@ -167,7 +167,8 @@ def slurm_cluster(folder: Path) -> Iterator[SlurmCluster]:
     subprocess.run(
         [
             str(_program("munged")), f"--key-file={key}", f"--socket={folder}/munge.socket", "--num-threads=2",
-            f"--pid-file={folder}/munged.pid", f"--log-file={folder}/munged.log", f"--seed-file={folder}/seed", "--force",
+            f"--pid-file={folder}/munged.pid", f"--log-file={folder}/munged.log", f"--seed-file={folder}/seed",
+            "--force",
         ],
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Sweeps on a Slurm cluster: one array job whose tasks share a store, and nothing that stays on the login node.
 
-Every task is an ordinary sweep that takes from the store what nobody is at, and ends when there is nothing left to take.
-So there is no coordinator: tasks may start late, be killed, be requeued, or be joined by others started by hand.
+Every task is an ordinary sweep that takes from the store what nobody is at, and ends when nothing is left to take. So
+there is no coordinator: tasks may start late, be killed, be requeued, or be joined by others started by hand.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ __all__ = ["Slurm", "Submitted", "ended", "requeue_this_task", "submit"]
 
 #: Slurm's own forms: minutes, minutes:seconds, hours:minutes:seconds, days-hours, and with minutes and seconds.
 _TIME = re.compile(r"\d+(:\d{1,2}){0,2}|\d+-\d{1,2}(:\d{1,2}){0,2}")
+_ALIVE = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT")
 _PATIENCE = 30.0  # seconds for Slurm's commands to answer
 
 
@@ -124,7 +125,7 @@ def ended(holder: Holder) -> bool:
     done = _call("squeue", "--noheader", f"--jobs={holder.job}", "--format=%T")
     if done.returncode:
         return "Invalid job id" in done.stderr
-    return done.stdout.strip() in ("", "PENDING", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED")
+    return done.stdout.strip() not in _ALIVE
 
 
 def _array_limit() -> int | None:

@@ -32,7 +32,7 @@ def asked_to_stop() -> bool:
 
 
 def tell_to_stop(process: int | None) -> None:
-    """Pass it on to a worker that was started with `stop_politely(signals=STOP)`; one that has ended needs no telling."""
+    """Pass it on to a worker inside `stop_politely(signals=STOP)`; one that has ended needs no telling."""
     if process is not None:
         with suppress(ProcessLookupError):
             os.kill(process, STOP[0])

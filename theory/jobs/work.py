@@ -44,7 +44,7 @@ class Executor(Protocol):
     """A place where jobs run. Whichever it is, a job's result is the same."""
 
     def distribute(self, work: Work) -> None:
-        """Do all that waits; return when nothing waits and nothing runs, or nothing runs and this process is to stop."""
+        """Do all that waits; return when nothing runs, and nothing waits or this process is asked to stop."""
 
 
 def attempt(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -112,7 +112,7 @@ def test_a_claim_that_says_nothing_expires(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_many_want_it_and_one_has_it(tmp_path: Path) -> None:
-    """Six processes on machines that do not see each other's system locks, after a holder was killed: one takes over."""
+    """Six processes whose system locks do not see each other, after a holder was killed: one takes over."""
     process, told = other("first", tmp_path / "run", kind="local")
     assert told == "mine"
     kill(process)

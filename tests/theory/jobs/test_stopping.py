@@ -1,4 +1,4 @@
-"""A sweep that is asked to stop: what runs keeps its state and ends, what waits is not begun, nothing counts as failed."""
+"""A sweep that is asked to stop: what runs keeps its state, what waits is not begun, and nothing counts as failed."""
 
 from __future__ import annotations
 
