@@ -1,9 +1,9 @@
 """Locks on folders that several machines may share: one holder at a time, and nothing stays locked when it dies.
 
-A lock is two files. `NAME` is locked by the system (`flock`): it is free at once when its process ends, however it ends.
-But a cluster's file system may keep such locks to each machine (Lustre mounted with `localflock`), without a word. So
-the holder also makes `NAME.held`, which only one can make wherever it runs (`O_CREAT | O_EXCL`). It names the host, process
-and job, and its time is renewed as long as the holder lives. Whoever finds it
+A lock is two files. `NAME` is locked by the system (`flock`): it is free at once when its process ends, however that
+ends. But a cluster's file system may keep such locks to each machine (Lustre mounted with `localflock`), without a
+word. So the holder also makes `NAME.held`, which only one can make wherever it runs (`O_CREAT | O_EXCL`). It names the
+host, process and job, and its time is renewed as long as the holder lives. Whoever finds it
 
 - waits, or goes on to something else, while the holder is alive;
 - takes it over if its process was on this machine, where the system would still hold `NAME` for it;
