@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from theory.flow.simulation import simulate, simulate_many
     from theory.flow.trajectory import Record, Trajectory
     from theory.jobs.executors import InProcess, Processes, RayCluster
+    from theory.jobs.slurm import Slurm
     from theory.model.configuration import FlowConfig
     from theory.model.network import Network
     from theory.model.tasks import Cylinder, Stripe, Task
@@ -64,6 +65,7 @@ _HOMES = {
         "Processes",
         "RayCluster",
     ),
+    "jobs.slurm": ("Slurm",),
     "model.configuration": ("FlowConfig",),
     "model.network": ("Network",),
     "model.tasks": (
@@ -116,6 +118,7 @@ __all__ = [
     "RayCluster",
     "Record",
     "SamplePrediction",
+    "Slurm",
     "Stripe",
     "Task",
     "Trajectory",

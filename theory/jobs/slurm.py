@@ -19,7 +19,7 @@ from theory.common.errors import InputError, require_integer
 from theory.common.files import make_folder, write_whole
 from theory.common.locks import Holder
 
-__all__ = ["Slurm", "Submitted", "ended", "requeue_this_task", "submit"]
+__all__ = ["Slurm", "Submitted", "ended", "job_has_ended", "requeue_this_task", "require_slurm", "submit"]
 
 #: Slurm's own forms: minutes, minutes:seconds, hours:minutes:seconds, days-hours, and with minutes and seconds.
 _TIME = re.compile(r"\d+(:\d{1,2}){0,2}|\d+-\d{1,2}(:\d{1,2}){0,2}")
@@ -116,6 +116,14 @@ def requeue_this_task() -> bool:
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     name = f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
     return name is not None and _call("scontrol", "requeue", name).returncode == 0
+
+
+def job_has_ended(job: str) -> bool:
+    """Whether nothing of a job waits or runs any more; False while Slurm does not answer."""
+    done = _call("squeue", "--noheader", f"--jobs={job}", "--format=%T")
+    if done.returncode:
+        return "Invalid job id" in done.stderr
+    return all(state not in (*_ALIVE, "PENDING", "CONFIGURING", "REQUEUED") for state in done.stdout.split())
 
 
 def ended(holder: Holder) -> bool:
