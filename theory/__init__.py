@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from theory.hierarchies.sparse_hierarchy import Derivations, SparseHierarchy
     from theory.hierarchies.two_points import TwoPoints
     from theory.jobs.executors import InProcess, Processes, RayCluster
+    from theory.jobs.slurm import Slurm
     from theory.model.configuration import FlowConfig
     from theory.model.network import Network
     from theory.model.tasks import Cylinder, Stripe, Task
+    from theory.prediction.conditional import SamplePrediction
     from theory.prediction.fixed_points import FixedPoint, fixed_points
     from theory.prediction.predicted import PredictedRecord, Prediction
     from theory.prediction.solution import predict
@@ -72,6 +74,7 @@ _HOMES = {
         "Processes",
         "RayCluster",
     ),
+    "jobs.slurm": ("Slurm",),
     "model.configuration": ("FlowConfig",),
     "model.network": ("Network",),
     "model.tasks": (
@@ -79,6 +82,7 @@ _HOMES = {
         "Stripe",
         "Task",
     ),
+    "prediction.conditional": ("SamplePrediction",),
     "prediction.fixed_points": (
         "FixedPoint",
         "fixed_points",
@@ -123,7 +127,9 @@ __all__ = [
     "Processes",
     "RayCluster",
     "Record",
+    "SamplePrediction",
     "ScaleDetection",
+    "Slurm",
     "SparseHierarchy",
     "Stripe",
     "Task",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import signal
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -16,11 +18,14 @@ import tyro
 from empirical.commands.measure import require_torch
 from empirical.runs.experiments import Experiment, read_experiments
 from empirical.runs.kinds import estimated_seconds, kind_of
+from empirical.runs.slurm_sweep import require_seen
 from empirical.training.config import Config, config_hash
 from theory.common.errors import InputError, require_integer, require_real
 from theory.common.table import require_table_path, write_table
 from theory.common.terminal import Terminal, duration
 from theory.jobs.executors import chosen_executor
+from theory.jobs.slurm import Slurm, requeue_this_task
+from theory.jobs.stopping import Stopped, stop_politely
 
 if TYPE_CHECKING:
     from empirical.runs.store import Failure, RunState, RunStore
@@ -57,6 +62,7 @@ class Sweep:
     - `relstab sweep experiment.toml --data DATA --store runs --workers 2 --output curve.csv`
     - `relstab sweep experiment.toml --ray local`
     - `relstab sweep experiment.toml --ray auto --device cuda --gpus-per-run 0.25 --store /shared/runs`
+    - `relstab sweep experiment.toml --store /shared/runs --slurm --jobs 8 --workers 4 --time 4:00:00`
     - `relstab sweep experiment.toml --dry-run`
     - `relstab sweep experiment.toml --store runs --status`
     - `relstab sweep experiment.toml --store runs --export so_far.parquet`
@@ -77,6 +83,17 @@ class Sweep:
     one of this machine. Workers above 1 bounds the runs at a time. The store must be a folder that all machines see."""
     gpus_per_run: float = 0.0
     """GPUs that a run takes on the cluster; 0.25 lets four runs share one."""
+    slurm: bool = False
+    """Submit an array job to Slurm and end; each task takes from the store what is free, workers runs at a time."""
+    jobs: int | None = None
+    """With slurm: tasks of the array, one by default."""
+    time: str | None = None
+    """With slurm: limit of a task, such as 4:00:00. Near it, a task keeps its runs' states and is queued again."""
+    sbatch: str | None = None
+    """With slurm: any other options of sbatch, in one text: "--partition=gpu --gres=gpu:1"."""
+    take_free: bool = False
+    """Do what nobody is at, write no table, and keep the runs' states at a signal (USR1, TERM): what a task of Slurm
+    does. On any other scheduler, start such a line as often as you like."""
     data: Path | None = None
     """Folder of the data sets; the environment variable RELSTAB_DATA otherwise."""
     download: bool = False
@@ -92,14 +109,18 @@ class Sweep:
     status: bool = False
     """Train nothing: say what is done, running, failed, cut and waiting."""
     dry_run: bool = False
-    """Train nothing: say how many runs there are to do, and what they would take by a few timed steps."""
+    """Train nothing: say how many runs there are to do, and what they would take by a few timed steps. With slurm:
+    show the batch file."""
     export: Path | None = None
     """Train nothing: write the table of what is done, .csv or .parquet."""
     json: bool = False
     """Print JSON instead of lines."""
 
     def run(self) -> dict[str, Any]:
+        if self.take_free:
+            require_seen(self.file, self.store)
         experiments = read_experiments(self.file)
+        array = self._array()
         for name, minimum in (("workers", 1), ("threads", 1), ("retries", 0)):
             require_integer(name, getattr(self, name), minimum)
         require_real("gpus_per_run", self.gpus_per_run, minimum=0)
@@ -109,6 +130,8 @@ class Sweep:
             raise InputError("gpus_per_run", self.gpus_per_run, "must be above 0 for runs on the cluster's GPUs")
         executor = chosen_executor(self.workers, self.ray, cpus_each=self.threads, gpus_each=self.gpus_per_run)
         chosen = [name for name in ("status", "dry_run", "export") if getattr(self, name)]
+        if self.take_free and (chosen or self.slurm or self.ray is not None):
+            raise InputError("take_free", True, "must be given alone: such a task does runs and nothing else")
         if len(chosen) > 1:
             value = True if chosen[1] == "dry_run" else str(self.export)
             raise InputError(chosen[1], value, f"must not be given with {chosen[0]}")
@@ -123,12 +146,16 @@ class Sweep:
 
         terminal = Terminal(self.json)
         configs = all_configs(experiments)
+        if array is not None:
+            return self._submit(terminal, experiments, array)
         if self.dry_run:
             return self._dry_run(terminal, experiments)
         if self.status:
             return self._status(terminal, configs)
         if self.export is not None:
             return self._export(terminal, configs, self.export)
+        if self.take_free:
+            return self._task(terminal, experiments)
         missing: SweepIncomplete | None = None
         keep = RunStore(self.store)
         view = SweepView(keep)
@@ -161,6 +188,75 @@ class Sweep:
             raise missing
         return result
 
+    def _array(self) -> Slurm | None:
+        """The array job that the options describe, if they ask for one."""
+        if not self.slurm:
+            for name in ("jobs", "time", "sbatch"):
+                if getattr(self, name) is not None:
+                    raise InputError(name, getattr(self, name), "is read with slurm only")
+            return None
+        if self.ray is not None:
+            raise InputError("ray", self.ray, "must not be given with slurm")
+        if self.status or self.export is not None:
+            raise InputError("slurm", True, "must not be given with status or export")
+        options = () if self.sbatch is None else tuple(shlex.split(self.sbatch))
+        return Slurm(1 if self.jobs is None else self.jobs, self.workers, self.time, options)
+
+    def _submit(self, terminal: Terminal, experiments: list[Experiment], array: Slurm) -> dict[str, Any]:
+        """Submit and end; nothing stays behind on this machine."""
+        from empirical.runs.slurm_sweep import SlurmTask, submit_sweep
+        from empirical.runs.store import RunStore
+        from empirical.runs.sweeps import check_all
+
+        store = RunStore(self.store)
+        configs = list(check_all(experiments, self.data, self.download))
+        to_do = [config for config in configs if store.state(config) != "done"]
+        task = SlurmTask(
+            self.data, self.download, self.device, self.threads, self.keep_weights, self.retries, self.retry_failed
+        )
+        if not to_do:
+            terminal.line(f"all {len(configs)} runs are done; nothing was submitted")
+            return {"runs": len(configs), "to_do": 0, "job": None, "script": None}
+        script, submitted = submit_sweep(experiments, store.folder, array, task, len(to_do), dry=self.dry_run)
+        if submitted is None:
+            terminal.line(script.rstrip())
+        else:
+            terminal.line(f"submitted job {submitted.job}: {array.jobs} tasks for {len(to_do)} runs")
+            terminal.line(f"to look:  relstab sweep {self.file} --store {self.store} --status")
+            terminal.line(f"the table: relstab sweep {self.file} --store {self.store} --export {self.output}")
+        job = None if submitted is None else submitted.job
+        return {"runs": len(configs), "to_do": len(to_do), "job": job, "script": script}
+
+    def _task(self, terminal: Terminal, experiments: list[Experiment]) -> dict[str, Any]:
+        """Do what is free, until nothing is, or until a signal comes."""
+        from empirical.runs.store import RunStore
+        from empirical.runs.sweeps import SweepIncomplete, sweep
+
+        missing: SweepIncomplete | None = None
+        stopped = queued = False
+        with stop_politely() as received:
+            try:
+                table = sweep(
+                    experiments, RunStore(self.store), chosen_executor(self.workers, None, cpus_each=self.threads),
+                    threads=self.threads, data_folder=self.data, download=self.download, device=self.device,
+                    keep_weights=self.keep_weights, retries=self.retries, retry_failed=self.retry_failed,
+                    take_free=True, progress=lambda done, runs, config: terminal.line(f"{done} of {runs} runs"),
+                )  # fmt: skip
+                terminal.line(f"nothing is free: {len(table)} rows are done")
+            except SweepIncomplete as error:
+                missing = error
+            except Stopped:
+                stopped = True
+        if stopped:
+            queued = received[0] == signal.SIGUSR1 and requeue_this_task()
+            terminal.line("asked to stop: states are kept" + (", and the task is queued again" if queued else ""))
+        result = {"stopped": stopped, "queued": queued, "missing": []}
+        if missing is not None:
+            result["missing"] = _told(terminal, "missing", missing.failures)
+            missing.result = result
+            raise missing
+        return result
+
     def _held(self) -> RunStore:
         """The store, which must be there."""
         from empirical.runs.store import RunStore
@@ -170,6 +266,8 @@ class Sweep:
         return RunStore(self.store)
 
     def _status(self, terminal: Terminal, configs: list[Config]) -> dict[str, Any]:
+        from empirical.runs.sweeps import names_apart
+
         store = self._held()
         states = {config: store.state(config) for config in configs}
         counts = Counter(states.values())
@@ -178,7 +276,14 @@ class Sweep:
         failed = [config for config, state in states.items() if state == "failed"]
         failures = {config: failure for config in failed if (failure := store.failure(config)) is not None}
         told = _told(terminal, "failed", failures)
-        return {"runs": len(configs), **{state: counts[state] for state in order}, "failures": told}
+        at_work = {config: store.holder(config) for config, state in states.items() if state == "running"}
+        holders = {config: str(holder) for config, holder in at_work.items() if holder is not None}
+        names = names_apart(holders)
+        running = [{"run": names[config], "by": holder} for config, holder in holders.items()]
+        for one in running:
+            terminal.line(f"running: {one['run']}: {one['by']}")
+        counted: dict[str, Any] = {state: counts[state] for state in order}
+        return {"runs": len(configs), **counted, "failures": told, "at_work": running}
 
     def _export(self, terminal: Terminal, configs: list[Config], path: Path) -> dict[str, Any]:
         store = self._held()

@@ -13,10 +13,10 @@ from empirical.runs.kinds import KINDS, kind_of
 from empirical.training.config import Config
 from theory.common.errors import InputError, require_choice, require_integer
 
-__all__ = ["Config", "Experiment", "located", "read_experiments"]
+__all__ = ["GRID", "Config", "Experiment", "located", "read_experiments"]
 
 #: The lists of a grid, by the field of one configuration that each is for.
-_GRID = {"train_size": "train_sizes", "seed": "seeds", "architecture": "architectures"}
+GRID = {"train_size": "train_sizes", "seed": "seeds", "architecture": "architectures"}
 #: What values of a TOML file are called, by their type; dates have several.
 _WORDS = {bool: "true or false", str: "text", int: "a number", float: "a number", list: "a list", dict: "a table"}
 
@@ -32,7 +32,7 @@ class _Place:
     def told(self, error: InputError) -> InputError:
         """The error with file and line: those of its key or, where that is not written, of the experiment."""
         name = error.parameter
-        written = [key for key in (_GRID.get(name), name) if key in self.keys]
+        written = [key for key in (GRID.get(name), name) if key in self.keys]
         line = self.keys[written[0]] if written else self.begin
         return InputError(f"{self.file}, line {line}: {name}", error.value, error.allowed)
 
@@ -59,7 +59,7 @@ class Experiment:
     place: _Place | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name in _GRID.values():
+        for name in GRID.values():
             object.__setattr__(self, name, _several(name, getattr(self, name)))
         for name, minimum in (("train_sizes", 1), ("seeds", 0)):
             values = getattr(self, name)
@@ -94,7 +94,7 @@ def located(experiment: Experiment, error: InputError) -> InputError:
     It is given back as it is if the experiment was made in Python, or the error is about none of its settings (the
     folder of the data sets, say).
     """
-    settings = {item.name for item in fields(experiment.base)} | set(_GRID.values())
+    settings = {item.name for item in fields(experiment.base)} | set(GRID.values())
     if experiment.place is None or error.parameter not in settings:
         return error
     return experiment.place.told(error)
@@ -182,7 +182,7 @@ def _require_kind(key: str, value: Any, hint: Any) -> None:
 def _experiment(table: dict[str, Any], place: _Place) -> Experiment:
     kind = KINDS[require_choice("kind", table.get("kind"), tuple(KINDS))]
     own = {item.name for item in fields(kind.config)} - {"train_size", "seed"}
-    grid = set(_GRID.values())
+    grid = set(GRID.values())
     hints = get_type_hints(kind.config) | get_type_hints(Experiment)
     for key, value in table.items():
         if key not in own | grid | {"kind"}:

@@ -5,7 +5,7 @@
     .logs/HASH.csv          what a run that is going on, or failed, says of its training
     .failures/HASH.json     why the run of that configuration failed, and how often it was tried
     .checkpoints/HASH       the state of one that was cut
-    .locks/HASH             held by the process that is at it; the system lets go when that process ends
+    .locks/HASH             held by the process that is at it, on whatever machine (`theory.common.locks`)
     .damaged-HASH-...       what stood in the place of a run and was none
 
 Any number of processes, of any number of sweeps, may work on one store at the same time.
@@ -13,7 +13,6 @@ Any number of processes, of any number of sweeps, may work on one store at the s
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import platform
@@ -35,7 +34,9 @@ from empirical.training.config import Config, config_hash, config_to_dict
 from empirical.training.run import Run
 from theory.common.errors import InputError
 from theory.common.files import make_folder, require_folder, write_whole
+from theory.common.locks import Holder, Lock
 from theory.common.table import read_table, write_table
+from theory.jobs.slurm import ended
 
 __all__ = ["Failure", "RunState", "RunStore"]
 
@@ -167,10 +168,8 @@ class RunStore:
         """
         name = config_hash(config)
         (self.folder / ".locks").mkdir(exist_ok=True)  # a store that is not there on this machine is an error
-        with (self.folder / ".locks" / name).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
+        with self._lock(config).hold(wait=wait) as mine:
+            if not mine:
                 yield False
                 return
             for left in self.folder.glob(f".unfinished-{name}-*"):
@@ -180,16 +179,12 @@ class RunStore:
             (self.folder / ".checkpoints").mkdir(exist_ok=True)
             yield True
 
-    def _at_work(self, config: Config) -> bool:
-        """Whether a process is at it; changes nothing, so that a store can be looked at that may not be written to."""
-        try:
-            with (self.folder / ".locks" / config_hash(config)).open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except FileNotFoundError:
-            pass
-        return False
+    def _lock(self, config: Config) -> Lock:
+        return Lock(self.folder / ".locks" / config_hash(config), gone=ended)
+
+    def holder(self, config: Config) -> Holder | None:
+        """Who is at the run; changes nothing, so that a store can be looked at that may not be written to."""
+        return self._lock(config).holder()
 
     def _failure_path(self, config: Config) -> Path:
         return self.folder / ".failures" / f"{config_hash(config)}.json"
@@ -211,7 +206,7 @@ class RunStore:
 
     def state(self, config: Config) -> RunState:
         """How far the run is: done, running (somewhere), failed, cut with a checkpoint to go on from, or waiting."""
-        if not self.path(config).is_dir() and self._at_work(config):
+        if not self.path(config).is_dir() and self.holder(config) is not None:
             return "running"
         if self.path(config).is_dir():  # now at the latest
             return "done"

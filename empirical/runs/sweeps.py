@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from empirical.data.named_sets import FOLDER_VARIABLE
 from empirical.runs.experiments import Experiment, located
 from empirical.runs.kinds import check, kind_of, train
+from empirical.runs.slurm_sweep import SlurmTask, submit_sweep
 from empirical.runs.store import Failure, RunStore
 from empirical.training.config import Config, config_to_dict
 from empirical.training.devices import require_device, visible_gpus
@@ -28,12 +30,15 @@ from empirical.training.run import Run, RunOptions
 from theory.common.errors import Incomplete, InputError, require_integer, require_real
 from theory.common.table import curve_table, validate_table
 from theory.jobs.executors import Executor, Processes, RayCluster, as_executor, run_jobs
+from theory.jobs.slurm import Slurm, job_has_ended
 from theory.kernels.threads import get_threads, set_threads
 
 __all__ = [
     "Experiment", "RunStore", "SweepIncomplete", "SweepProgress", "SweepState", "SweepWatch",
     "all_configs", "check_all", "named", "names_apart", "require_distinct_rows", "sweep",
 ]  # fmt: skip
+
+_LOOK = 5.0  # seconds between looks at a job of Slurm that is waited for
 
 #: Called after every run with (runs done or failed, runs in all, the run's configuration).
 SweepProgress = Callable[[int, int, Config], None]
@@ -196,7 +201,7 @@ def check_all(
 def sweep(
     experiments: Experiment | Iterable[Experiment],
     store: str | Path | RunStore | None = None,
-    executor: int | Executor = 1,
+    executor: int | Executor | Slurm = 1,
     *,
     threads: int = 1,
     data_folder: str | Path | None = None,
@@ -206,6 +211,7 @@ def sweep(
     retries: int = 1,
     retry_failed: bool = False,
     checkpoint_seconds: float = 60.0,
+    take_free: bool = False,
     progress: SweepProgress | None = None,
     watch: SweepWatch | None = None,
 ) -> pd.DataFrame:
@@ -215,8 +221,9 @@ def sweep(
     ----------
     store : folder (or `RunStore`) of finished runs, read and added to; None keeps nothing
     executor : number of worker processes, 1 being this one, or an executor: `theory.InProcess`, `theory.Processes`,
-        `theory.RayCluster`. The table is the same from each, to the bit on one kind of machine. Several processes with
-        device "cuda" have the GPUs dealt out to them
+        `theory.RayCluster`, or `theory.Slurm`, which submits an array job and waits for its end. The table is the same
+        from each, to the bit on one kind of machine. Several processes with device "cuda" have the GPUs dealt out to
+        them
     threads : of a run; sums depend on it, so that tables made with other numbers differ by rounding and its growth
     data_folder, download : see `empirical.load_data`
     keep_weights : whether the store also keeps the trained nets, as weights.safetensors; a run that was finished
@@ -226,6 +233,7 @@ def sweep(
     retry_failed : also try what failed in an earlier sweep for a reason that would come again, such as a loss that is
         not finite; by default those count as missing
     checkpoint_seconds : image nets leave their state in the store so often, and go on from there
+    take_free : do what nobody is at, and do not wait for what others are doing: the table then lacks these runs
     watch : called when a run starts, ends or fails
 
     Raises
@@ -234,7 +242,13 @@ def sweep(
         Before anything runs, if a configuration cannot be run (see `empirical.check`).
     SweepIncomplete
         At the end, if runs failed. The others are done, kept, and in the error's table.
+    Stopped
+        If the process was asked to stop (`theory.jobs.stopping`) and runs are left, whose states are kept.
     """
+    if isinstance(executor, Slurm):
+        return _on_slurm(experiments, store, executor, SlurmTask(
+            data_folder, download, device, threads, keep_weights, retries, retry_failed
+        ))  # fmt: skip
     place = as_executor(executor)
     require_integer("threads", threads, 1)
     require_integer("retries", retries, 0)
@@ -311,7 +325,8 @@ def sweep(
 
     waiting = [config for config in configs if config not in tables and config not in failures]
     show()
-    for wait in (False, True):  # what other processes are at comes last, when they may be done with it
+    # What other processes are at comes last, when they may be done with it.
+    for wait in (False,) if take_free else (False, True):
         jobs = {config: (config, options, data[config], wait) for config in waiting}
         run_jobs(_run, jobs, place, finish, retries=retries, fail=fail, start=start)
         waiting, elsewhere = elsewhere, []
@@ -324,6 +339,31 @@ def sweep(
     table = curve_table([])
     if tables:
         table = validate_table(pd.concat([tables[config] for config in configs if config in tables], ignore_index=True))
+    if failures:
+        raise SweepIncomplete(table, failures, len(configs))
+    return table
+
+
+def _on_slurm(
+    experiments: Experiment | Iterable[Experiment], store: str | Path | RunStore | None, array: Slurm, task: SlurmTask
+) -> pd.DataFrame:
+    """Submit, wait until the array has ended, and gather what it left in the store."""
+    if store is None:
+        raise InputError("store", store, "must be a folder that the cluster's machines share")
+    keep = RunStore(store) if isinstance(store, str | Path) else store
+    grids = [experiments] if isinstance(experiments, Experiment) else list(experiments)
+    configs = list(check_all(grids, task.data_folder, task.download))
+    to_do = [config for config in configs if keep.state(config) != "done"]
+    if to_do:
+        _, submitted = submit_sweep(grids, keep.folder, array, task, len(to_do))
+        assert submitted is not None
+        while not job_has_ended(submitted.job):
+            time.sleep(_LOOK)
+    tables = {config: keep.read(config) for config in configs}
+    gone = Failure("Slurm", f"no task did it; see the logs in {keep.folder / '.slurm'}", 0, False)
+    failures = {config: keep.failure(config) or gone for config, table in tables.items() if table is None}
+    found = [table for table in tables.values() if table is not None]
+    table = validate_table(pd.concat(found, ignore_index=True)) if found else curve_table([])
     if failures:
         raise SweepIncomplete(table, failures, len(configs))
     return table

@@ -38,13 +38,18 @@ class _Seen:
     called: set[str] = field(default_factory=set)
 
 
-def eager() -> AbstractContextManager[Any]:
+def eager(model: nn.Module) -> AbstractContextManager[Any]:
     """Compiled modules run as they were written, as hooks on what is in them need; InputError before torch 2.6."""
-    if "torch._dynamo" not in sys.modules:  # nothing was compiled
+    dynamo = sys.modules.get("torch._dynamo")
+    if dynamo is None:  # nothing was compiled
         return nullcontext()
-    if not hasattr(torch.compiler, "set_stance"):
-        raise InputError("layers", "of a compiled net", "needs torch 2.6 or later, or the net before torch.compile")
-    return torch.compiler.set_stance("force_eager")
+    if hasattr(torch.compiler, "set_stance"):
+        return torch.compiler.set_stance("force_eager")
+    # Such a torch imports dynamo by itself.
+    for module in model.modules():
+        if isinstance(module, dynamo.OptimizedModule) or getattr(module, "_compiled_call_impl", None) is not None:
+            raise InputError("layers", "of a compiled net", "needs torch 2.6 or later, or the net before torch.compile")
+    return nullcontext()
 
 
 def rows(output: Any, axis: int) -> Tensor:
@@ -114,7 +119,7 @@ def _look(model: nn.Module, modules: Mapping[str, nn.Module], images: Tensor) ->
         one.sizes.append(0 if tensor is None else tensor.numel() * (2 if tensor.is_complex() else 1))
         one.words = type(output).__name__ if tensor is None else str(tuple(tensor.shape))
 
-    with eager(), hooked(modules, leave, enter):
+    with eager(model), hooked(modules, leave, enter):
         model(images)
     return seen
 

@@ -121,7 +121,7 @@ def _collect(
             def keep(name: str, output: Any, place: int = place) -> None:
                 kept[name][place].append(rows(output, axes[name]).to("cpu", torch.float32, copy=True))
 
-            with eager(), hooked({name: modules[name] for name in axes}, keep):
+            with eager(model), hooked({name: modules[name] for name in axes}, keep):
                 model(batch)
     return {name: (torch.cat(a), torch.cat(b), torch.cat(c)) for name, (a, b, c) in kept.items()}
 

@@ -32,6 +32,7 @@ from empirical.training.run import Run, RunOptions
 from empirical.training.run_log import RunLog
 from theory.common.errors import InputError
 from theory.common.table import curve_table
+from theory.jobs.stopping import Stopped, asked_to_stop
 
 __all__ = ["Normalised", "check", "run"]
 
@@ -84,12 +85,18 @@ def run(config: ImageConfig, options: RunOptions) -> Run:
                 rows.append(measured.row(_settled(model, descent.images), f"epoch={epoch}"))
             now = time.perf_counter()
             told.add(epoch=epoch, loss=descent.loss, learning_rate=descent.learning_rate, seconds=now - start)
-            if checkpoint is not None and now - last >= options.checkpoint_seconds and epoch < descent.recipe.epochs:
+            if epoch == descent.recipe.epochs:
+                continue
+            stop = asked_to_stop()
+            if checkpoint is not None and (stop or now - last >= options.checkpoint_seconds):
                 try:
                     write_checkpoint(checkpoint, descent.state(rows, now - start, told.rows, images_are))
                 except OSError as error:  # a full disk: the run itself may still find room in the end
                     warnings.warn(f"no checkpoint could be written: {error}", RuntimeWarning, stacklevel=2)
                 last = time.perf_counter()
+            if stop:
+                told.flush()
+                raise Stopped
         told.flush()
         descent.finish()
     row = measured.row(model, "trained")

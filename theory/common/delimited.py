@@ -15,7 +15,7 @@ import pandas as pd
 
 from theory.common.errors import InputError
 
-__all__ = ["decoded", "read_delimited"]
+__all__ = ["decoded", "read_delimited", "to_numbers"]
 
 #: Byte-order marks and what they mark; the longer first, as UTF-32's begins like UTF-16's.
 _MARKS = (
@@ -167,14 +167,23 @@ def _with_points(frame: pd.DataFrame, numbers: Collection[str], file: Path) -> p
     return changed
 
 
+def to_numbers(values: pd.Series) -> pd.Series:
+    """As `pandas.to_numeric`, NaN for what is no number; text to the last bit, where pandas before 3.1 may miss it."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    if pd.api.types.is_numeric_dtype(values.dtype) or not pd.api.types.is_float_dtype(numbers.dtype):
+        return numbers
+    there = numbers.notna()
+    return numbers.where(~there, values[there].map(float))
+
+
 def _inferred(values: pd.Series) -> pd.Series:
     """A column beyond the schema: numbers or truth values where all that is there is such, else the text as it is."""
     given = values[values != ""]
     if not len(given):
         return values
-    numbers = pd.to_numeric(given, errors="coerce")
+    numbers = to_numbers(given)
     if numbers.notna().all():
-        return pd.to_numeric(values, errors="coerce")
+        return to_numbers(values)
     if given.isin(["True", "False"]).all() and len(given) == len(values):
         return values == "True"
     return values

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from theory.common.delimited import read_delimited
+from theory.common.delimited import read_delimited, to_numbers
 from theory.common.errors import InputError
 from theory.common.files import require_writable_parent, write_whole
 
@@ -201,7 +201,7 @@ def _numbers(values: pd.Series) -> pd.Series:
     if not known.is_numeric_dtype(values.dtype):
         allowed = (str, Real, Decimal)
         values = values.map(lambda one: one if isinstance(one, allowed) and not isinstance(one, bool) else None)
-    return pd.to_numeric(values, errors="coerce").astype("float64")
+    return to_numbers(values).astype("float64")
 
 
 _WRITTEN = (".csv", ".parquet")

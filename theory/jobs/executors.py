@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from theory.common.errors import InputError, require_integer
 from theory.jobs.processes import Processes
 from theory.jobs.ray_cluster import RayCluster
+from theory.jobs.stopping import Stopped, asked_to_stop
 from theory.jobs.work import Executor, Work
 
 __all__ = ["Executor", "Fail", "InProcess", "Processes", "RayCluster", "as_executor", "chosen_executor", "run_jobs"]
@@ -76,6 +77,12 @@ def run_jobs(
     would come again. Then `fail` is called and the others go on; without `fail` the first such error ends it: jobs that
     have not started are dropped, those that have are waited for and finished, and the error is raised here.
 
+    Raises
+    ------
+    Stopped
+        If the process was asked to stop (`theory.jobs.stopping`) and jobs are left; those that had started were given
+        time to keep their state.
+
     Parameters
     ----------
     initializer : called once in every worker process
@@ -85,11 +92,14 @@ def run_jobs(
     require_integer("retries", retries, 0)
     waiting: deque[tuple[Key, int]] = deque((key, 1) for key in jobs)
     raised: list[Exception] = []
+    ended: set[Key] = set()
 
     def settle(key: Key, tries: int, outcome: Result | Exception) -> None:
+        ended.add(key)
         if not isinstance(outcome, Exception):
             finish(key, outcome)
         elif tries <= retries and not isinstance(outcome, InputError):
+            ended.discard(key)
             waiting.append((key, tries + 1))
         elif fail is not None:
             fail(key, outcome, tries)
@@ -102,3 +112,5 @@ def run_jobs(
         place.distribute(work)
     if raised:
         raise raised[0]
+    if asked_to_stop() and len(ended) < len(jobs):
+        raise Stopped

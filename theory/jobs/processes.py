@@ -7,7 +7,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -15,9 +15,12 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from theory.common.errors import require_integer
+from theory.jobs.stopping import STOP, Stopped, asked_to_stop, stop_politely, tell_to_stop
 from theory.jobs.work import Work, WorkerDied, attempt
 
 __all__ = ["Processes"]
+
+_LOOK = 1.0  # seconds between looks at whether the sweep is to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,14 @@ class Processes:
         seats = list(range(workers))[::-1]  # the next one is taken from the end
         busy: list[_Worker] = []
         idle: list[_Worker] = []
+        told = False
         try:
-            while work.waiting or busy:
-                while work.waiting and len(busy) < workers:
+            while busy or (work.waiting and not asked_to_stop()):
+                if asked_to_stop() and not told:
+                    told = True
+                    for worker in busy:
+                        tell_to_stop(worker.process.pid)
+                while work.waiting and len(busy) < workers and not asked_to_stop():
                     key, tries = work.waiting.popleft()
                     worker = idle.pop() if idle else self._started(work, seats.pop())
                     worker.key, worker.tries = key, tries
@@ -65,7 +73,7 @@ class Processes:
                         work.waiting.appendleft((key, tries))
                         continue
                     busy.append(worker)
-                ready = wait([worker.connection for worker in busy])
+                ready = wait([worker.connection for worker in busy], _LOOK)
                 for worker in [worker for worker in busy if worker.connection in ready]:
                     busy.remove(worker)
                     try:
@@ -74,6 +82,8 @@ class Processes:
                     except (EOFError, OSError):
                         worker.process.join()
                         seats.append(worker.seat)
+                        if told:  # what it was at goes on another time
+                            continue
                         outcome = WorkerDied(f"its process ended with status {worker.process.exitcode}")
                     except Exception as error:  # what can be pickled and not be unpickled
                         idle.append(worker)
@@ -121,7 +131,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 def _serve(
     connection: Connection, function: Callable[..., Any], initializer: Callable[[], None] | None, gpu: str | None
 ) -> None:
-    """In a worker: job after job, until there are no more."""
+    """In a worker: until the first process has no more to do, or ends, or is asked to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the first process's to handle
     parent = parent_process()
     assert parent is not None
@@ -130,6 +140,12 @@ def _serve(
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     if initializer is not None:
         initializer()
+    with suppress(Stopped), stop_politely(signals=STOP):
+        _work(connection, function)
+
+
+def _work(connection: Connection, function: Callable[..., Any]) -> None:
+    """Job after job, until there are no more."""
     while True:
         try:
             arguments = connection.recv()

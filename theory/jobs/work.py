@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from theory.jobs.stopping import asked_to_stop
+
 __all__ = ["Executor", "Work", "WorkerDied", "attempt"]
 
 
@@ -31,8 +33,8 @@ class Work:
     initializer: Callable[[], None] | None
 
     def here(self) -> None:
-        """Do it all in this process, in order."""
-        while self.waiting:
+        """Do it all in this process, in order, unless it is asked to stop."""
+        while self.waiting and not asked_to_stop():
             key, tries = self.waiting.popleft()
             self.start(key)
             self.settle(key, tries, attempt(self.function, self.arguments[key]))
@@ -42,7 +44,7 @@ class Executor(Protocol):
     """A place where jobs run. Whichever it is, a job's result is the same."""
 
     def distribute(self, work: Work) -> None:
-        """Do all that waits; return when nothing waits and nothing runs."""
+        """Do all that waits; return when nothing runs, and nothing waits or this process is asked to stop."""
 
 
 def attempt(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

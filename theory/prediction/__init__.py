@@ -7,6 +7,7 @@ from typing import Any
 from theory.common.names import look_up
 
 _HOMES = {
+    "conditional": ("SamplePrediction",),
     "solution": ("predict",),
 }
 

@@ -9,6 +9,7 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -20,6 +21,8 @@ from theory.flow.state import LeftRange, State
 from theory.flow.stepper import Stepper, chosen_integrator
 from theory.model.configuration import FlowConfig
 from theory.model.tasks import Task
+from theory.prediction.conditional import Data, SamplePrediction, predict_sample
+from theory.prediction.fixed_points import fixed_points
 from theory.prediction.population import Population, Snapshot, split
 from theory.prediction.predicted import LARGEST_SIZE, PredictedRecord, Prediction
 from theory.prediction.quadrature import Cells
@@ -30,6 +33,8 @@ __all__ = ["predict"]
 _FEWEST = 20  # cells
 #: Lambda below which terms that are left out are of the order of those that are kept.
 _COMPRESSED = 5.0
+#: Size of the second-order term beyond which a P is warned of.
+_SECOND_ORDER = 0.1
 
 
 class _Run:
@@ -71,16 +76,45 @@ class _Run:
         )
 
 
+@overload
 def predict(
     task: Task,
     config: FlowConfig | None = None,
     train_sizes: Sequence[int] = (),
     *,
-    neuron_seed: int = 0,
+    neuron_seed: int | None = None,
     seed: int | None = None,
-    cells: int = 300,
+    cells: int | None = None,
+    data: None = None,
     progress: Progress | None = None,
-) -> Prediction:
+) -> Prediction: ...
+
+
+@overload
+def predict(
+    task: Task,
+    config: FlowConfig | None = None,
+    train_sizes: Sequence[int] = (),
+    *,
+    neuron_seed: int | None = None,
+    seed: int | None = None,
+    cells: int | None = None,
+    data: Data,
+    progress: Progress | None = None,
+) -> SamplePrediction: ...
+
+
+def predict(
+    task: Task,
+    config: FlowConfig | None = None,
+    train_sizes: Sequence[int] = (),
+    *,
+    neuron_seed: int | None = None,
+    seed: int | None = None,
+    cells: int | None = None,
+    data: Data | None = None,
+    progress: Progress | None = None,
+) -> Prediction | SamplePrediction:
     """Predict P R_f, Lambda and F(x_1) at the unfit fractions of `config`, and R_f at any P.
 
     The population flow is integrated by the steps of `theory.flow.stepper`, and with it the response of the
@@ -88,55 +122,77 @@ def predict(
     exactly; besides, what the perpendicular weights of the start contribute whatever P. Nothing is fitted, and P
     enters only in the end: R_f = (d / (d - 1)) e / (1 + e) with e = ((d - 1) / d) (prefactor / P + floor).
 
+    With `data`, predict the net of that one sample instead: its points, sorted into cells of the informative
+    coordinates, are known by their number, mean and covariance only, and the net flows on these Gaussian clouds
+    (equations 18 to 23). Then the task may be a `Cylinder`, too, and P small and alpha large.
+
     Parameters
     ----------
-    task : a `Stripe`
-    config : as for `simulate`; dtype (it is always double precision), skip, test_size and noise_norms have no
-        meaning here
-    train_sizes : P at which `Prediction` gives R_f, Lambda and the test error
+    task : a `Stripe`; with data, a `Stripe` or a `Cylinder`
+    config : as for `simulate`; dtype (it is always double precision) and skip have no meaning here, nor have test_size
+        and noise_norms without data
+    train_sizes : P at which `Prediction` gives R_f, Lambda and the test error; none with data
     neuron_seed : draws the neurons, the same as `simulate(..., neuron_seed=)` with this config and dimension
-    seed : if given, the neurons are instead those that `simulate(..., seed=seed)` draws
-    cells : of the informative direction, from -4.5 to 4.5; 300 give P R_f to about 2 %, see theory/prediction/README.md
+    seed : if given without a neuron_seed, the neurons are those that `simulate(..., seed=seed)` draws; neuron_seed 0 if
+        neither is given. With data it draws test points, too
+    cells : of the informative direction, from -4.5 to 4.5; the default of 300 gives P R_f to about 2 %, see
+        theory/prediction/README.md. With data, cells of the sample, by default 150 of a stripe and 600 of a cylinder
+    data : (points of shape (P, d), labels of shape (P,)) for the prediction of this sample, or P, for the sample that
+        `simulate(task, P, config, seed=seed)` draws
 
     Raises
     ------
     InputError
-        If the task is no `Stripe`, an argument is not allowed, or the parameters stop being finite.
+        If the task is not one of these, an argument is not allowed, data do not fit the task, or the parameters stop
+        being finite.
 
     Warns
     -----
     RuntimeWarning
-        If it ends before the last record, or where neurons are hardly compressed at P = infinity (large alpha).
+        If it ends before the last record, and without data where neurons are hardly compressed at P = infinity (large
+        alpha) or a P is so small that the next order in 1 / P counts.
     """
     # Matrix libraries sum in another order with every number of threads, and theirs would wait for those of the
     # kernel.
     with threadpool_limits(1, "blas"):
-        return _predict(task, config, train_sizes, neuron_seed, seed, cells, progress)
+        config = FlowConfig() if config is None else config
+        neuron_seed = None if neuron_seed is None else require_integer("neuron_seed", neuron_seed, 0)
+        if data is None:
+            return _predict(task, config, train_sizes, neuron_seed, seed, 300 if cells is None else cells, progress)
+        if not isinstance(train_sizes, Sequence) or len(train_sizes):
+            raise InputError("train_sizes", train_sizes, "must be empty with data, whose P it is")
+        chosen = (150 if task.informative_dim == 1 else 600) if cells is None else cells
+        if seed is None and neuron_seed is None:
+            neuron_seed = 0
+        return predict_sample(
+            task, config, data, seed=0 if seed is None else seed, neuron_seed=neuron_seed,
+            cells=require_integer("cells", chosen, 1), progress=progress,
+        )  # fmt: skip
 
 
 def _predict(
     task: Task,
-    config: FlowConfig | None,
+    config: FlowConfig,
     train_sizes: Sequence[int],
-    neuron_seed: int,
+    neuron_seed: int | None,
     seed: int | None,
     cells: int,
     progress: Progress | None,
 ) -> Prediction:
     """`predict`, on one thread of the matrix library."""
     began = time.perf_counter()
-    config = FlowConfig() if config is None else config
     if isinstance(train_sizes, int):
         train_sizes = (train_sizes,)
     sizes = tuple(require_integer("train_sizes", size, 1, LARGEST_SIZE) for size in train_sizes)
-    neuron_seed = require_integer("neuron_seed", neuron_seed, 0)
     seed = None if seed is None else require_integer("seed", seed, 0, MAXIMUM_SEED)
     grid = Cells.of(task, require_integer("cells", cells, _FEWEST))
     if config.lazy:
         raise InputError("scale", config.scale, "must be finite: in the lazy limit there is no population of neurons")
     if config.noise_norms:
         raise InputError("noise_norms", config.noise_norms, "must be empty: the prediction is for small noise")
-    start = initial_network(task, config, seed or 0, neuron_seed if seed is None else None)
+    if seed is None and neuron_seed is None:
+        neuron_seed = 0
+    start = initial_network(task, config, seed or 0, neuron_seed)
     run = _Run(Population(start, grid, config.loss, config.scale), config)
     course = integrate(run.start, run.step, run.record, config, progress)
     warn_if_cut(course, config, "prediction", stacklevel=3)
@@ -148,7 +204,26 @@ def _predict(
             RuntimeWarning,
             stacklevel=3,
         )
+    _warn_of_small(task, config, sizes)
     return Prediction(
-        task, config, sizes, None if seed is not None else neuron_seed, seed, grid, course.records, course.stop_reason,
+        task, config, sizes, neuron_seed, seed, grid, course.records, course.stop_reason,
         course.state.steps, run.stepper.bound.rejected, run.population.evaluations, time.perf_counter() - began,
     )  # fmt: skip
+
+
+def _warn_of_small(task: Task, config: FlowConfig, sizes: tuple[int, ...]) -> None:
+    """Where P is not far above (sigma t*)^2, t* = ln(1 / alpha) / (2 lambda), of the fastest fixed point.
+
+    Growth rates fluctuate from sample to sample by sigma / sqrt(P), and growth exponentiates that for a time t*.
+    """
+    fastest = fixed_points(task)[0]
+    needed = (fastest.noise * max(math.log(1 / config.scale), 0) / (2 * fastest.rate)) ** 2
+    small = [size for size in sizes if needed / size > _SECOND_ORDER]
+    if small:
+        listed = ", ".join(f"{needed / size:.2g} at P = {size}" for size in small)
+        warnings.warn(
+            f"prediction to leading order in 1 / P: it needs P far above (sigma t*)^2 = {needed:.3g}, and the term of "
+            f"the next order is about {listed}; data= gives the prediction of one sample at any P",
+            RuntimeWarning,
+            stacklevel=4,
+        )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.special import ndtr
+from scipy.stats import chi2
 
 from theory import Cylinder, FlowConfig, InputError, Stripe, fixed_points, predict
 
@@ -75,6 +78,65 @@ def test_the_prediction_tends_to_the_fastest_point_as_alpha_falls(dim: int) -> N
     assert gaps[0] > 3 * gaps[-1]  # at alpha = 0.01 the others are still there
 
 
-def test_only_a_stripe_has_them() -> None:
-    with pytest.raises(InputError, match="task = cylinder-d30-2: must be a stripe"):
-        fixed_points(Cylinder())
+@pytest.mark.parametrize("task", [Cylinder(30, 2), Cylinder(10, 3)], ids=lambda task: task.name)
+def test_a_cylinders_points_are_maxima_of_the_field_of_drawn_points(task: Cylinder) -> None:
+    """rate, sigma and Pr(active) against 400,000 points: |z| < 4; the field falls to both sides."""
+    x = np.random.default_rng(0).standard_normal((400_000, task.informative_dim))
+    y = np.where(np.linalg.norm(x, axis=1) < task.radius, 1.0, -1.0)
+    (point,) = fixed_points(task)
+    means = []
+    for angle in (point.angle, point.angle - 0.02, point.angle + 0.02):
+        values = point.sign * y * np.maximum(math.cos(angle) * x[:, 0] / math.sqrt(task.dim) + math.sin(angle), 0)
+        means.append(values.mean())
+        if angle == point.angle:
+            assert abs(values.mean() - point.rate) < 4 * values.std() / math.sqrt(len(x))
+            assert values.std() == pytest.approx(point.noise, rel=0.01)
+            active = np.mean(values != 0)
+    assert means[0] > max(means[1:])
+    settled = active / (task.dim * (point.rate - point.curvature) ** 2 * math.cos(point.angle) ** 2)
+    assert point.spread == pytest.approx((task.dim - task.informative_dim) * settled, rel=0.01)
+    assert point.prefactor == pytest.approx(task.dim * settled, rel=0.01)
+
+
+@pytest.mark.parametrize("task", [Cylinder(30, 2), Cylinder(30, 3)], ids=lambda task: task.name)
+def test_a_cylinders_curvature_is_what_a_perpendicular_weight_adds(task: Cylinder) -> None:
+    """g with every kink smeared by r = 0.1, by quadrature over t."""
+    (point,) = fixed_points(task)
+    along, offset, r = math.cos(point.angle), math.sin(point.angle), 0.1
+    law = chi2(task.informative_dim - 1)
+
+    def smooth(t: float, r: float) -> float:
+        m = along * t + math.sqrt(task.dim) * offset
+        a = max(m, 0) if r == 0 else m * ndtr(m / r) + r * math.exp(-((m / r) ** 2) / 2) / math.sqrt(2 * math.pi)
+        label = 2 * law.cdf(task.radius**2 - t * t) - 1
+        return label * a / math.sqrt(task.dim) * math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+
+    places = [-task.radius, 0, task.radius]
+    sharp, smeared = (quad(smooth, -10, 10, args=(size,), points=places, limit=1000)[0] for size in (0.0, r))
+    assert point.sign * (smeared - sharp) / (r * r / 2) == pytest.approx(point.curvature, rel=0.02)
+
+
+@pytest.mark.parametrize(("task", "size"), [(Cylinder(30, 2), 300), (Cylinder(10, 3), 600)], ids=str)
+def test_a_ring_of_neurons_has_the_prefactor_that_it_says(task: Cylinder, size: int) -> None:
+    """Neurons drawn on the sphere, J from points: P R_f = <J^2> / ((lambda - H)^2 cos^2 <c J>), within 5 %."""
+    (point,) = fixed_points(task)
+    rng = np.random.default_rng(1)
+    direction = rng.standard_normal((size, task.informative_dim))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    active = (rng.standard_normal((20_000, task.informative_dim)) @ direction.T > point.kink).astype(np.float32)
+    both = (active.T @ active / len(active))[~np.eye(size, dtype=bool)]
+    cosine = (direction @ direction.T)[~np.eye(size, dtype=bool)]
+    scale = ((point.rate - point.curvature) * math.cos(point.angle)) ** 2
+    assert point.ring_prefactor == pytest.approx(np.mean(both**2) / (scale * np.mean(cosine * both)), rel=0.05)
+    assert point.ring_prefactor > 1.5 * point.prefactor  # one direction is not the ring
+
+
+def test_a_symmetric_stripe_has_no_maximum_where_there_are_no_points() -> None:
+    points = fixed_points(Stripe(30, (-0.6745, 0.6745)))
+    assert [round(p.kink, 3) for p in points] == [0, 0]
+    assert {math.cos(p.angle) > 0 for p in points} == {True, False}
+
+
+def test_other_tasks_have_none() -> None:
+    with pytest.raises(InputError, match="task = other: must be a stripe or a cylinder"):
+        fixed_points(SimpleNamespace(name="other", dim=5, informative_dim=1))  # type: ignore[arg-type]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings
 
 import numpy as np
 import pytest
 
-from theory import Cylinder, FlowConfig, InputError, Stripe, curve_table, predict, simulate
+from theory import Cylinder, FlowConfig, InputError, Stripe, curve_table, fixed_points, predict, simulate
 from theory.common.estimate import geometric_mean
 from theory.flow.state import State
 from theory.flow.stepper import Stepper
@@ -147,7 +148,7 @@ def test_test_error_is_that_of_the_gaussian_it_describes() -> None:
 
 
 def test_result_explains_itself() -> None:
-    prediction = predict(TASK, SMALL, [100, 1000], seed=0, cells=60)
+    prediction = predict(TASK, SMALL, [10**4, 10**5], seed=0, cells=60)
     summary = json.loads(json.dumps(prediction.summary(), allow_nan=False))
     assert summary["records"][0]["prefactor"] == prediction.prefactor[0]
     assert summary["fixed_points"][0]["rate"] == prediction.fixed_points[0].rate
@@ -210,3 +211,15 @@ def test_a_prediction_is_not_cut_off_in_silence() -> None:
     assert not prediction.converged
     assert np.isnan(prediction.prefactor).all()
     assert prediction.rows() == []
+
+
+def test_a_small_p_is_told_with_the_size_of_the_next_order() -> None:
+    """(sigma t*)^2, by hand: d = 10, alpha = 1e-6; none is told of where it is a hundredth of P."""
+    fastest = fixed_points(TASK)[0]
+    needed = (fastest.noise * math.log(1e6) / (2 * fastest.rate)) ** 2
+    told = rf"\(sigma t\*\)\^2 = {needed:.3g}, .* {needed / 500:.2g} at P = 500; data="
+    with pytest.warns(RuntimeWarning, match=told):
+        predict(TASK, SMALL, [500, 10**6], cells=60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predict(TASK, SMALL, [round(100 * needed)], cells=60)
