@@ -14,7 +14,7 @@ from empirical.diffeo.interpolation import gaussian_blur
 from theory.common.errors import InputError, require_integer
 from theory.ensemble.diffeomorphisms import Calibration
 
-__all__ = ["Probes", "draw_probes", "noise_like", "smoothed"]
+__all__ = ["Probes", "draw_and_count", "draw_probes", "noise_like", "require_moved", "smoothed"]
 
 
 def noise_like(difference: Tensor, generator: torch.Generator) -> Tensor:
@@ -64,6 +64,8 @@ def draw_probes(
 ) -> Probes:
     """One diffeomorphism and one noise of the same norm for every image; arguments as of `measure_stability`.
 
+    An image that its diffeomorphism does not change, a blank one, moves no output. It is told in a warning.
+
     Gaussian interpolation smooths, so that the clean images, too, are smoothed, as the authors do: `clean` are those,
     and the noise is added to them.
 
@@ -72,6 +74,32 @@ def draw_probes(
     InputError
         See `MaxEntropyDiffeo`; and if no image is changed by its diffeomorphism.
     """
+    probes, unmoved = draw_and_count(
+        images, cutoff=cutoff, displacement=displacement, temperature=temperature, rng=rng,
+        calibration=calibration, interpolation=interpolation, folding=folding,
+    )  # fmt: skip
+    require_moved(unmoved, len(images))
+    return probes
+
+
+def require_moved(unmoved: int, count: int) -> None:
+    """InputError if none of `count` images is changed by its diffeomorphism."""
+    if count and unmoved == count:
+        raise InputError("images", "unchanged by every diffeomorphism", "must not be constant")
+
+
+def draw_and_count(
+    images: Tensor,
+    *,
+    cutoff: int = 3,
+    displacement: float | None = None,
+    temperature: float | None = None,
+    rng: int | np.random.Generator = 0,
+    calibration: Calibration = "paper",
+    interpolation: Interpolation = "bilinear",
+    folding: Folding = "keep",
+) -> tuple[Probes, int]:
+    """`draw_probes` of a part of all images, and how many of them are unchanged by their diffeomorphisms."""
     size = require_images(images)
     if displacement is None and temperature is None:
         displacement = 1.0
@@ -91,13 +119,12 @@ def draw_probes(
     # Interpolation weights sum to 1 up to rounding, so a constant image moves by as much and no more.
     rounding = 10 * torch.finfo(dtype).eps * images.to(dtype).flatten(1).norm(dim=1)
     still = difference.flatten(1).norm(dim=1) <= rounding
-    if still.all():
-        raise InputError("images", "unchanged by every diffeomorphism", "must not be constant")
-    if still.any():
-        warnings.warn(f"{int(still.sum())} of {len(images)} images are unchanged by their diffeomorphism", stacklevel=3)
+    unmoved = int(still.sum())
+    if unmoved:
+        warnings.warn(f"{unmoved} of {len(images)} images are unchanged by their diffeomorphism", stacklevel=4)
     noisy = images + noise_like(difference, generator).to(images.dtype)
     ensemble = diffeo.ensemble(size)
-    return Probes(
+    probes = Probes(
         images,
         deformed.to(images.dtype),
         noisy,
@@ -106,3 +133,4 @@ def draw_probes(
         ensemble.temperature,
         float(folded(coefficients, size).float().mean()),
     )
+    return probes, unmoved
