@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from empirical.diffeo.fields import displacement_fields, folded
-from empirical.diffeo.interpolation import INTERPOLATIONS, Interpolation, warp
+from empirical.diffeo.interpolation import INTERPOLATIONS, Interpolation
+from empirical.diffeo.sample_transform import SampleTransform
+from empirical.diffeo.sine_series import folded
 from theory.common.errors import InputError, require_choice, require_integer, require_real
 from theory.ensemble.diffeomorphisms import MaxEntropyEnsemble
 
 __all__ = ["RandomDiffeo"]
 
 
-class RandomDiffeo(nn.Module):
+class RandomDiffeo(SampleTransform):
     """Deform every image by a diffeomorphism of random temperature and cutoff.
 
     For each image c is uniform on cutoff_min ... cutoff_max, and T = T_min + B (T_max - T_min) with B from a Beta law
@@ -30,9 +31,12 @@ class RandomDiffeo(nn.Module):
     cutoff_min, cutoff_max : 2 <= cutoff_min <= cutoff_max; T_min < T_max asks for c < 2 n / pi besides
     probability : with which an image is deformed at all
     folding : ``reject`` (default) draws fields that fold anew, ``keep`` leaves them
-    generator : source of randomness, on the images' device; None takes torch's default
+    generator : source of randomness, on the images' device, of one's own in each worker of a loader; None takes torch's
+        default
 
-    Takes one image (channels, height, width) or a batch, floating point or bytes, and gives the same back.
+    Takes one image (channels, height, width) or a batch, floating point or bytes, a Pillow image, or a sample with
+    masks, boxes and key points in torchvision's types, and gives the same back: see `empirical.diffeo.samples`.
+    `replay` deforms another sample as the last one.
 
     Raises
     ------
@@ -52,7 +56,7 @@ class RandomDiffeo(nn.Module):
         folding: str = "reject",
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(generator)
         self.concentration = require_real("concentration", concentration, above=0)
         self.lean = require_real("lean", lean, above=0)
         self.cutoff_min = require_integer("cutoff_min", cutoff_min, 2)
@@ -61,7 +65,6 @@ class RandomDiffeo(nn.Module):
         require_choice("interpolation", interpolation, INTERPOLATIONS)
         self.interpolation: Interpolation = interpolation
         self.folding = require_choice("folding", folding, ("reject", "keep"))
-        self.generator = generator
 
     def draw(self, count: int, size: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Cutoffs and temperatures of `count` images of side `size`, each of shape (count,)."""
@@ -70,12 +73,12 @@ class RandomDiffeo(nn.Module):
             allowed = f"must be below 2 n / pi = {2 * size / math.pi:.3g} for images of {size} pixels"
             raise InputError("cutoff_max", self.cutoff_max, allowed)
         span = (self.cutoff_min, self.cutoff_max + 1)
-        cutoffs = torch.randint(*span, (count,), generator=self.generator, device=device)
+        cutoffs = torch.randint(*span, (count,), generator=self.source(), device=device)
         ranges = torch.tensor(
             [MaxEntropyEnsemble(size, c, 1.0).temperature_range for c in range(*span)], device=device
         )[cutoffs - self.cutoff_min]
         share = self.concentration / (self.lean + 1)
-        low, high = (_gamma(shape, count, self.generator, device) for shape in (share, self.lean * share))
+        low, high = (_gamma(shape, count, self.source(), device) for shape in (share, self.lean * share))
         # Of two gamma variates x and y, y / (x + y) follows the Beta law of their shapes.
         return cutoffs, ranges[:, 0] + high / (low + high) * (ranges[:, 1] - ranges[:, 0])
 
@@ -89,30 +92,19 @@ class RandomDiffeo(nn.Module):
 
         def normal(which: Tensor) -> Tensor:
             shape = (int(which.sum()), 2, self.cutoff_max, self.cutoff_max)
-            return torch.randn(shape, generator=self.generator, device=device) * std[which][:, None]
+            return torch.randn(shape, generator=self.source(), device=device) * std[which][:, None]
 
         found = normal(torch.ones(count, dtype=torch.bool, device=device))
         while self.folding == "reject" and (again := folded(found, size)).any():
             found[again] = normal(again)
         return found
 
-    def forward(self, images: Tensor) -> Tensor:
-        """The deformed image or images, same shape and dtype."""
-        if not isinstance(images, Tensor) or images.ndim not in (3, 4) or not images.numel():
-            found = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-            raise InputError("images", found, "must be a tensor (channels, height, width), or a batch of them")
-        if not images.is_floating_point() and images.dtype != torch.uint8:
-            raise InputError("images.dtype", images.dtype, "must be floating-point or uint8")
-        batch = images if images.ndim == 4 else images[None]
-        size = (int(batch.shape[-2]), int(batch.shape[-1]))
-        fields = displacement_fields(self.coefficients(len(batch), size, batch.device), size)
+    def _draw(self, count: int, size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+        found = self.coefficients(count, size, device)
         if self.probability < 1:
-            kept = torch.rand(len(batch), generator=self.generator, device=batch.device) < self.probability
-            fields = fields * kept.view(-1, 1, 1, 1)
-        moved = warp(batch if batch.is_floating_point() else batch.float(), fields, self.interpolation)
-        if not images.is_floating_point():
-            moved = moved.round().clamp(0, 255).to(images.dtype)
-        return moved if images.ndim == 4 else moved[0]
+            kept = torch.rand(count, generator=self.source(), device=device) < self.probability
+            found = found * kept.view(-1, 1, 1, 1)
+        return found
 
     def extra_repr(self) -> str:
         return (
