@@ -12,8 +12,8 @@ Which field moves what:
 | all else, labels say | as it is |
 
 A plain tensor is an image if it is the sample itself, or the first one of three or four dimensions in a sample without
-images of the other types, as in torchvision's transforms. Nothing here imports torchvision or Pillow: what is of their
-types was made by them.
+images of the other types, as in torchvision's transforms. Torchvision and Pillow are not loaded for it: what is of
+their types was made by them.
 """
 
 from __future__ import annotations
@@ -196,7 +196,8 @@ def _mask(mask: Tensor, count: int, part: _Part, coefficients: Tensor) -> Tensor
 
 def _boxes(boxes: Any, plain: Tensor, size: tuple[int, int], coefficients: Tensor) -> Tensor:
     """Corners lie on the pixels' edges, half a pixel before the centres that fields count from."""
-    convert = sys.modules["torchvision.transforms.v2.functional"].convert_bounding_box_format
+    from torchvision.transforms.v2.functional import convert_bounding_box_format as convert
+
     kind = boxes.format
     if kind.name not in ("XYXY", "XYWH", "CXCYWH"):
         raise InputError("boxes.format", kind.name, "must be XYXY, XYWH or CXCYWH: deformed, no other keeps its form")
