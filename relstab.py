@@ -70,10 +70,31 @@ def _one_line(message: Warning | str, *_: object, **__: object) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; exit status 0, 1 if a part is missing, 2 for input that is not allowed, 130 if interrupted."""
+    """Run one command; exit status 0, 1 if a part is missing, 2 for input that is not allowed, 130 if interrupted.
+
+    A reader that stops early, as `head` does, ends the command quietly, with status 1.
+    """
     if (hidden := _hidden()) is not None:  # asked before anything of ours is imported
         print(f"relstab: {hidden}", file=sys.stderr)
         return 2
+    from theory.common.streams import is_closed, plain_signs, silence
+
+    with plain_signs():
+        broken: BrokenPipeError | None = None
+        try:
+            status = _main(arguments)
+        except BrokenPipeError as error:
+            status, broken = 2, error
+        gone = [stream for stream in (sys.stdout, sys.stderr) if is_closed(stream)]
+        for stream in gone:
+            silence(stream)
+        if broken is not None and not gone:  # a pipe of another kind
+            print(f"relstab: {type(broken).__name__}: {broken}", file=sys.stderr)
+        return 1 if gone else status
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    """The command that the first words name."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     commands = _commands()
     groups = {name.split()[0] for name in commands if " " in name}
@@ -122,6 +143,8 @@ def _run(name: str, entry: Command, options: Sequence[str]) -> int:
         kept = "" if store is None else f"; what was finished is in {store}, and the same command goes on from there"
         print(f"relstab: interrupted{kept}", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        raise
     except (OSError, MemoryError) as error:  # a full disk, a folder without permission, sizes beyond the machine
         reason = " ".join(str(error).split()) or "not enough memory"
         print(f"relstab: {type(error).__name__}: {reason}", file=sys.stderr)

@@ -24,6 +24,7 @@ from compare.report.samples import SampleImage, sample_images
 from compare.report.sections import Download, curve_download, fits_section, left_out, points_sections
 from theory.common.errors import InputError
 from theory.common.files import require_writable_parent, write_whole
+from theory.common.matplotlib_settings import default_settings
 from theory.common.table import read_table, validate_table
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def gather(tables: pd.DataFrame | str | Path | Sequence[pd.DataFrame | str | Pat
     return validate_table(pd.concat(filled, ignore_index=True), origin="tables together", origins=origins)
 
 
+@default_settings()
 def write_report(
     tables: pd.DataFrame | str | Path | Sequence[pd.DataFrame | str | Path],
     path: str | Path,

@@ -5,34 +5,43 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from empirical.diffeo.fields import displacement_fields, folded
-from empirical.diffeo.interpolation import INTERPOLATIONS, Interpolation, warp
+from empirical.diffeo.interpolation import INTERPOLATIONS, Interpolation
+from empirical.diffeo.sample_transform import SampleTransform
+from empirical.diffeo.sine_series import folded
 from theory.common.errors import InputError, require_choice, require_integer, require_real
 from theory.ensemble.diffeomorphisms import MaxEntropyEnsemble
 
 __all__ = ["RandomDiffeo"]
 
 
-class RandomDiffeo(nn.Module):
+class RandomDiffeo(SampleTransform):
     """Deform every image by a diffeomorphism of random temperature and cutoff.
 
-    For each image c is uniform on cutoff_min ... cutoff_max, and T = T_min + B (T_max - T_min) with B from a Beta law
-    of parameters a = s r / (r + 1) and b = s / (r + 1): s = a + b says how peaked it is, r = a / b how far it leans
-    towards T_max. That is the law of the authors' transform (github.com/pcsl-epfl/diffeomorphism); T_min and T_max
-    are the paper's (`MaxEntropyEnsemble.temperature_range`).
+    For each image T = T_min + B (T_max - T_min) with B from a Beta law of parameters a = s r / (r + 1) and
+    b = s / (r + 1): s = a + b says how peaked it is, r = a / b how far it leans towards T_max. The cutoff is
+    c = floor(cutoff_min + B' (cutoff_max + 1 - cutoff_min)) with B' from another Beta law, by default the uniform one.
+    These are the laws of the authors' transform (github.com/pcsl-epfl/diffeomorphism) and of PRIME's
+    (arXiv 2112.13547); T_min and T_max are the paper's (`MaxEntropyEnsemble.temperature_range`). docs/transforms.md
+    translates their parameters.
 
     Parameters
     ----------
     concentration : s > 0
     lean : r > 0
     cutoff_min, cutoff_max : 2 <= cutoff_min <= cutoff_max; T_min < T_max asks for c < 2 n / pi besides
+    cutoff_concentration, cutoff_lean : s and r of the cutoffs' law
+    strength : alpha > 0; max(T_min, alpha T_max) is in the place of T_max
     probability : with which an image is deformed at all
-    folding : ``reject`` (default) draws fields that fold anew, ``keep`` leaves them
-    generator : source of randomness, on the images' device; None takes torch's default
+    folding : ``reject`` (default) draws fields that fold anew; ``keep`` leaves them, and takes any cutoff: T = T_min
+        where T_max is below
+    generator : source of randomness, on the images' device, of one's own in each worker of a loader; None takes torch's
+        default
 
-    Takes one image (channels, height, width) or a batch, floating point or bytes, and gives the same back.
+    Takes one image (channels, height, width) or a batch, floating point or bytes, a Pillow image, or a sample with
+    masks, boxes and key points in torchvision's types, and gives the same back: see `empirical.diffeo.samples`.
+    `replay` deforms another sample as the last one.
 
     Raises
     ------
@@ -47,37 +56,48 @@ class RandomDiffeo(nn.Module):
         cutoff_min: int = 2,
         cutoff_max: int = 5,
         *,
+        cutoff_concentration: float = 2.0,
+        cutoff_lean: float = 1.0,
+        strength: float = 1.0,
         probability: float = 1.0,
         interpolation: Interpolation = "bilinear",
         folding: str = "reject",
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(generator)
         self.concentration = require_real("concentration", concentration, above=0)
         self.lean = require_real("lean", lean, above=0)
         self.cutoff_min = require_integer("cutoff_min", cutoff_min, 2)
         self.cutoff_max = require_integer("cutoff_max", cutoff_max, self.cutoff_min)
+        self.cutoff_concentration = require_real("cutoff_concentration", cutoff_concentration, above=0)
+        self.cutoff_lean = require_real("cutoff_lean", cutoff_lean, above=0)
+        self.strength = require_real("strength", strength, above=0)
         self.probability = require_real("probability", probability, minimum=0, maximum=1)
         require_choice("interpolation", interpolation, INTERPOLATIONS)
         self.interpolation: Interpolation = interpolation
         self.folding = require_choice("folding", folding, ("reject", "keep"))
-        self.generator = generator
 
     def draw(self, count: int, size: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Cutoffs and temperatures of `count` images of side `size`, each of shape (count,)."""
         widest = MaxEntropyEnsemble(size, self.cutoff_max, 1.0).temperature_range
-        if widest[0] >= widest[1]:
+        if widest[0] >= widest[1] and self.folding == "reject":
             allowed = f"must be below 2 n / pi = {2 * size / math.pi:.3g} for images of {size} pixels"
             raise InputError("cutoff_max", self.cutoff_max, allowed)
         span = (self.cutoff_min, self.cutoff_max + 1)
-        cutoffs = torch.randint(*span, (count,), generator=self.generator, device=device)
+        cutoffs = self._cutoffs(count, device)
         ranges = torch.tensor(
             [MaxEntropyEnsemble(size, c, 1.0).temperature_range for c in range(*span)], device=device
         )[cutoffs - self.cutoff_min]
-        share = self.concentration / (self.lean + 1)
-        low, high = (_gamma(shape, count, self.generator, device) for shape in (share, self.lean * share))
-        # Of two gamma variates x and y, y / (x + y) follows the Beta law of their shapes.
-        return cutoffs, ranges[:, 0] + high / (low + high) * (ranges[:, 1] - ranges[:, 0])
+        part = _beta(self.concentration, self.lean, count, self.source(), device)
+        highest = torch.maximum(ranges[:, 0], self.strength * ranges[:, 1])
+        return cutoffs, ranges[:, 0] + part * (highest - ranges[:, 0])
+
+    def _cutoffs(self, count: int, device: torch.device | str) -> Tensor:
+        span = (self.cutoff_min, self.cutoff_max + 1)
+        if self.cutoff_concentration == 2 and self.cutoff_lean == 1:
+            return torch.randint(*span, (count,), generator=self.source(), device=device)
+        part = _beta(self.cutoff_concentration, self.cutoff_lean, count, self.source(), device)
+        return (span[0] + part * (span[1] - span[0])).long().clamp(max=self.cutoff_max)
 
     def coefficients(self, count: int, size: int | tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
         """C_ij of `count` fields, shape (count, 2, c, c) with c the largest cutoff."""
@@ -89,30 +109,19 @@ class RandomDiffeo(nn.Module):
 
         def normal(which: Tensor) -> Tensor:
             shape = (int(which.sum()), 2, self.cutoff_max, self.cutoff_max)
-            return torch.randn(shape, generator=self.generator, device=device) * std[which][:, None]
+            return torch.randn(shape, generator=self.source(), device=device) * std[which][:, None]
 
         found = normal(torch.ones(count, dtype=torch.bool, device=device))
         while self.folding == "reject" and (again := folded(found, size)).any():
             found[again] = normal(again)
         return found
 
-    def forward(self, images: Tensor) -> Tensor:
-        """The deformed image or images, same shape and dtype."""
-        if not isinstance(images, Tensor) or images.ndim not in (3, 4) or not images.numel():
-            found = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-            raise InputError("images", found, "must be a tensor (channels, height, width), or a batch of them")
-        if not images.is_floating_point() and images.dtype != torch.uint8:
-            raise InputError("images.dtype", images.dtype, "must be floating-point or uint8")
-        batch = images if images.ndim == 4 else images[None]
-        size = (int(batch.shape[-2]), int(batch.shape[-1]))
-        fields = displacement_fields(self.coefficients(len(batch), size, batch.device), size)
+    def _draw(self, count: int, size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+        found = self.coefficients(count, size, device)
         if self.probability < 1:
-            kept = torch.rand(len(batch), generator=self.generator, device=batch.device) < self.probability
-            fields = fields * kept.view(-1, 1, 1, 1)
-        moved = warp(batch if batch.is_floating_point() else batch.float(), fields, self.interpolation)
-        if not images.is_floating_point():
-            moved = moved.round().clamp(0, 255).to(images.dtype)
-        return moved if images.ndim == 4 else moved[0]
+            kept = torch.rand(count, generator=self.source(), device=device) < self.probability
+            found = found * kept.view(-1, 1, 1, 1)
+        return found
 
     def extra_repr(self) -> str:
         return (
@@ -121,6 +130,13 @@ class RandomDiffeo(nn.Module):
         )
 
 
-def _gamma(shape: float, count: int, generator: torch.Generator | None, device: torch.device | str) -> Tensor:
-    """Gamma variates of this shape and scale 1: torch's own sampler takes the generator."""
-    return torch._standard_gamma(torch.full((count,), shape, device=device), generator=generator)
+def _beta(
+    concentration: float, lean: float, count: int, generator: torch.Generator | None, device: torch.device | str
+) -> Tensor:
+    """Of two gamma variates x and y, y / (x + y) follows the Beta law of their shapes; torch's sampler takes none."""
+    share = concentration / (lean + 1)
+    low, high = (
+        torch._standard_gamma(torch.full((count,), shape, device=device), generator=generator)
+        for shape in (share, lean * share)
+    )
+    return high / (low + high)

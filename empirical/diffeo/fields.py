@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from empirical.diffeo.deformation import deform
 from empirical.diffeo.interpolation import INTERPOLATIONS, Interpolation, warp
+from empirical.diffeo.sample_transform import SampleTransform
+from empirical.diffeo.sine_series import displacement_fields, folded, inverse_fields, sides
 from theory.common.errors import InputError, require_choice, require_integer
 from theory.ensemble.diffeomorphisms import Calibration, MaxEntropyEnsemble
 
@@ -31,9 +34,6 @@ __all__ = [
     "warp",
 ]
 
-_ROUNDS = 1000  # of the inverse's fixed-point iteration
-_PIXELS = 2**18  # deformed at a time
-
 Folding = Literal["keep", "reject", "allow"]
 
 
@@ -47,16 +47,6 @@ def require_images(images: Tensor, parameter: str = "images") -> int:
     if images.ndim != 4 or shape[-1] != shape[-2] or shape[-1] < 2 or not images.numel():
         raise InputError(f"{parameter}.shape", shape, "must be (batch, channels, n, n) with n of at least 2")
     return shape[-1]
-
-
-def _sine_modes(size: int, cutoff: int, like: Tensor) -> Tensor:
-    """sin(k pi u) on the grid u = linspace(0, 1, size), shape (size, cutoff)."""
-    u = torch.linspace(0, 1, size, dtype=like.dtype, device=like.device)
-    k = torch.arange(1, cutoff + 1, dtype=like.dtype, device=like.device)
-    modes = torch.sin(math.pi * u[:, None] * k)
-    # sin(k pi) is zero, but not in floating point: without this the border would move by a rounding error.
-    modes[[0, -1]] = 0
-    return modes
 
 
 def sample_coefficients(
@@ -77,76 +67,6 @@ def sample_coefficients(
     return torch.randn(shape, generator=generator, dtype=dtype, device=device) * std
 
 
-def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width)."""
-    return (size, size) if isinstance(size, int) else size
-
-
-def displacement_fields(coefficients: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """Displacements (dx, dy) in pixels, shape (count, 2, height, width), zero on the border.
-
-    `size` is n for n x n pixels, or (height, width). dx[y, x] = width sum_ij C_ij sin(i pi u) sin(j pi v) with u and v
-    from 0 to 1 along x and y, as two small matrix products, and dy likewise with the height.
-    """
-    height, width = _sides(size)
-    along, down = (_sine_modes(n, coefficients.shape[-1], coefficients) for n in (width, height))
-    fields = down @ coefficients.transpose(-1, -2) @ along.T
-    if height == width:
-        return width * fields
-    return fields * torch.tensor([width, height], dtype=fields.dtype, device=fields.device).view(1, 2, 1, 1)
-
-
-def folded(coefficients: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """Which fields are no diffeomorphism: det(1 - grad tau) <= 0 at some pixel; shape (count,), boolean.
-
-    The gradient is that of the sine series itself, not a finite difference.
-    """
-    cutoff = coefficients.shape[-1]
-    height, width = _sides(size)
-    k = math.pi * torch.arange(1, cutoff + 1, dtype=coefficients.dtype, device=coefficients.device)
-
-    def modes(n: int) -> tuple[Tensor, Tensor]:
-        u = torch.linspace(0, 1, n, dtype=k.dtype, device=k.device)
-        return _sine_modes(n, cutoff, coefficients), k * torch.cos(u[:, None] * k)
-
-    (sine_x, slope_x), (sine_y, slope_y) = modes(width), modes(height)
-    swapped = coefficients.transpose(-1, -2)  # [j, i]: rows of the field are y
-    along_x = sine_y @ swapped @ slope_x.T
-    along_y = slope_y @ swapped @ sine_x.T
-    determinant = (1 - along_x[:, 0]) * (1 - along_y[:, 1]) - along_y[:, 0] * along_x[:, 1]
-    return (determinant <= 0).flatten(1).any(1)
-
-
-def inverse_fields(coefficients: Tensor, size: int | tuple[int, int], tolerance: float = 1e-6) -> Tensor:
-    """Displacements e that undo those d of `displacement_fields`: reading at p - d, then at p - e, reads at p.
-
-    e(p) = -d(p - e(p)) is iterated to a change below `tolerance` pixels, with the sine series itself between pixels.
-    Shape (count, 2, height, width).
-
-    Raises
-    ------
-    InputError
-        If that does not converge in 1000 rounds: a field that folds has no inverse.
-    """
-    height, width = _sides(size)
-    sides = torch.tensor([width, height], dtype=coefficients.dtype, device=coefficients.device).view(1, 2, 1, 1)
-    grid = torch.meshgrid(
-        *(torch.arange(n, dtype=coefficients.dtype, device=coefficients.device) for n in (height, width)), indexing="ij"
-    )
-    pixel = torch.stack((grid[1], grid[0]))[None]
-    k = math.pi * torch.arange(1, coefficients.shape[-1] + 1, dtype=coefficients.dtype, device=coefficients.device)
-    inverse = -displacement_fields(coefficients, size)
-    for _ in range(_ROUNDS):
-        place = ((pixel - inverse) / (sides - 1)).clamp(0, 1)
-        waves = [torch.sin(place[:, axis, :, :, None] * k) for axis in (0, 1)]
-        moved = -sides * torch.einsum("baij,bhwi,bhwj->bahw", coefficients, *waves)
-        change = float((moved - inverse).abs().max())
-        inverse = moved
-        if change < tolerance:
-            return inverse
-    raise InputError("coefficients", f"off by {change:.3g} pixels", "no inverse found: fields that fold have none")
-
-
 def _one_or_each(name: str, given: float | Sequence[float] | Tensor | None) -> float | tuple[float, ...] | None:
     """A number as it is; a tensor or a sequence as a tuple."""
     if given is None or isinstance(given, (int, float)):
@@ -162,33 +82,7 @@ def _one_or_each(name: str, given: float | Sequence[float] | Tensor | None) -> f
     return tuple(given)
 
 
-def deform(images: Tensor, coefficients: Tensor, interpolation: Interpolation = "bilinear") -> Tensor:
-    """`warp` by the fields of these coefficients: fused on a CPU, where no gradient is asked for.
-
-    Elsewhere a few images at a time, so that what they need in between stays in cache.
-    """
-    size = (int(images.shape[-2]), int(images.shape[-1]))
-    if interpolation == "bilinear" and _fusible(images, coefficients):
-        from empirical.diffeo.warp_kernel import (
-            deform_arrays,  # numba loads here: it is slow to, and no other way needs it
-        )
-
-        arrays = images.contiguous().numpy(), coefficients.to(images.dtype).contiguous().numpy()
-        return torch.from_numpy(deform_arrays(*arrays, torch.get_num_threads()))
-    together = max(1, _PIXELS // (size[0] * size[1]))
-    parts = zip(images.split(together), coefficients.split(together), strict=True)
-    return torch.cat([warp(part, displacement_fields(c, size), interpolation) for part, c in parts])
-
-
-def _fusible(images: Tensor, coefficients: Tensor) -> bool:
-    """Plain numbers on a CPU, no half precision, nothing to be differentiated or traced."""
-    gradient = torch.is_grad_enabled() and (images.requires_grad or coefficients.requires_grad)
-    plain = type(images) in (Tensor, nn.Parameter) and images.device.type == coefficients.device.type == "cpu"
-    known = images.dtype in (torch.float32, torch.float64) and len(images) == len(coefficients)
-    return plain and known and not gradient and min(images.shape[-2:]) >= 2
-
-
-class MaxEntropyDiffeo(nn.Module):
+class MaxEntropyDiffeo(SampleTransform):
     """Deform every image of a batch by its own maximum-entropy diffeomorphism.
 
     Parameters
@@ -207,6 +101,8 @@ class MaxEntropyDiffeo(nn.Module):
     InputError
         On both or neither of displacement and temperature, or as many of them as there are not images; images that
         are not floating point, and a T that folds (see `folding`).
+
+    Takes what `RandomDiffeo` takes, single images, masks, boxes and key points among it.
 
     Images of height x width pixels are displaced by (width tau_u, height tau_v); their delta is the root mean square
     over the square's times sqrt((height^2 + width^2) / 2), which is n for n x n pixels.
@@ -229,7 +125,7 @@ class MaxEntropyDiffeo(nn.Module):
         folding: Folding = "keep",
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(generator)
         if (displacement is None) == (temperature is None):
             raise InputError(
                 "displacement, temperature", (displacement, temperature), "exactly one of the two must be given"
@@ -241,7 +137,6 @@ class MaxEntropyDiffeo(nn.Module):
         self.calibration: Calibration = calibration
         self.interpolation = require_choice("interpolation", interpolation, INTERPOLATIONS)
         self.folding = require_choice("folding", folding, ("keep", "reject", "allow"))
-        self.generator = generator
         for number in self._given if isinstance(self._given, tuple) else (self._given,):
             self._ensemble(2 * self.cutoff, number)  # a wrong cutoff, displacement or temperature is told now
 
@@ -266,7 +161,7 @@ class MaxEntropyDiffeo(nn.Module):
 
     def _ensembles(self, count: int, size: int | tuple[int, int]) -> list[MaxEntropyEnsemble]:
         """One for each of the images, or a single one for all; InputError where T folds and may not."""
-        height, width = _sides(size)
+        height, width = sides(size)
         given = self._given if isinstance(self._given, tuple) else (self._given,)
         if isinstance(self._given, tuple) and len(given) != count:
             raise InputError(self._name, f"{len(given)} numbers", f"must be one, or {count}: one for each image")
@@ -297,8 +192,10 @@ class MaxEntropyDiffeo(nn.Module):
             temperatures = torch.tensor([one.temperature for one in ensembles], dtype=dtype, device=device)
             roots = temperatures.sqrt().view(-1, 1, 1, 1)
 
+        source = self.source()
+
         def draw(which: Tensor) -> Tensor:
-            drawn = sample_coefficients(law, int(which.sum()), self.generator, dtype, device)
+            drawn = sample_coefficients(law, int(which.sum()), source, dtype, device)
             return drawn if roots is None else drawn * roots[which]
 
         coefficients = draw(torch.ones(count, dtype=torch.bool, device=device))
@@ -308,13 +205,8 @@ class MaxEntropyDiffeo(nn.Module):
                 coefficients[again] = draw(again)
         return coefficients
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Deformed images, same shape and dtype; (batch, channels, height, width)."""
-        if not isinstance(images, Tensor) or images.ndim != 4 or not images.numel():
-            require_images(images)  # which says what is wrong
-        size = (int(images.shape[-2]), int(images.shape[-1]))
-        coefficients = self.sample(len(images), size, images.dtype, images.device)
-        return deform(images, coefficients, cast(Interpolation, self.interpolation))
+    def _draw(self, count: int, size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+        return self.sample(count, size, dtype, device)
 
     def extra_repr(self) -> str:
         strength = (

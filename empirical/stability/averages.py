@@ -11,6 +11,8 @@ from typing import Literal
 
 import numpy as np
 
+from empirical.stability.weighted_ranks import at_ranks, pairs_at_ranks
+
 __all__ = ["AVERAGES", "Average", "Outputs", "averages", "bootstrap_weights"]
 
 Average = Literal["mean", "median", "coordinate-median"]
@@ -96,8 +98,6 @@ def _lower_median_distance(clean: np.ndarray, weights: np.ndarray) -> np.ndarray
 
 
 def _ranked(values: np.ndarray, weights: np.ndarray, rank: int) -> np.ndarray:
-    from empirical.stability.weighted_ranks import at_ranks  # numba takes as long to load as a measurement by means
-
     values = np.ascontiguousarray(values)
     result = np.empty(len(weights))
     at_ranks(values, np.argsort(values), weights, rank, result)
@@ -106,8 +106,6 @@ def _ranked(values: np.ndarray, weights: np.ndarray, rank: int) -> np.ndarray:
 
 def _ranked_pairs(clean: np.ndarray, weights: np.ndarray, times: int, zeros: np.ndarray, rank: int) -> np.ndarray:
     """Squared distances of different images, sorted, behind so many `zeros`."""
-    from empirical.stability.weighted_ranks import pairs_at_ranks
-
     norms = (clean**2).sum(1)
     left, right = np.triu_indices(len(clean), 1)
     distances = np.maximum(norms[left] + norms[right] - 2 * (clean @ clean.T)[left, right], 0)

@@ -17,7 +17,10 @@ from empirical.diffeo.interpolation import gaussian_blur
 from theory.common.errors import InputError, require_choice, require_integer
 from theory.ensemble.diffeomorphisms import Calibration
 
-__all__ = ["NOISES", "Noise", "Probes", "Transformation", "draw_probes", "noise_like", "smoothed", "transform_probes"]
+__all__ = [
+    "NOISES", "Noise", "Probes", "Transformation",
+    "draw_and_count", "draw_probes", "noise_like", "require_moved", "smoothed", "transform_probes",
+]  # fmt: skip
 
 #: From clean inputs and a generator to the moved inputs, one for one.
 Transformation = Callable[[Tensor, np.random.Generator], Tensor]
@@ -84,6 +87,8 @@ def draw_probes(
 ) -> Probes:
     """One diffeomorphism and one noise of the same norm for every image; arguments as of `measure_stability`.
 
+    An image that its diffeomorphism does not change, a blank one, moves no output. It is told in a warning.
+
     Gaussian interpolation smooths, so that the clean images, too, are smoothed, as the authors do: `clean` are those,
     and the noise is added to them.
 
@@ -92,6 +97,32 @@ def draw_probes(
     InputError
         See `MaxEntropyDiffeo`; and if no image is changed by its diffeomorphism.
     """
+    probes, unmoved = draw_and_count(
+        images, cutoff=cutoff, displacement=displacement, temperature=temperature, rng=rng,
+        calibration=calibration, interpolation=interpolation, folding=folding,
+    )  # fmt: skip
+    require_moved(unmoved, len(images))
+    return probes
+
+
+def require_moved(unmoved: int, count: int) -> None:
+    """InputError if none of `count` images is changed by its diffeomorphism."""
+    if count and unmoved == count:
+        raise InputError("images", "unchanged by every diffeomorphism", "must not be constant")
+
+
+def draw_and_count(
+    images: Tensor,
+    *,
+    cutoff: int = 3,
+    displacement: float | None = None,
+    temperature: float | None = None,
+    rng: int | np.random.Generator = 0,
+    calibration: Calibration = "paper",
+    interpolation: Interpolation = "bilinear",
+    folding: Folding = "keep",
+) -> tuple[Probes, int]:
+    """`draw_probes` of a part of all images, and how many of them are unchanged by their diffeomorphisms."""
     size = require_images(images)
     if displacement is None and temperature is None:
         displacement = 1.0
@@ -107,9 +138,11 @@ def draw_probes(
     dtype = torch.promote_types(images.dtype, torch.float32)
     deformed = deform(images.to(dtype), coefficients.to(images.device), interpolation)
     images = smoothed(images, interpolation)
-    noisy = _with_noise(images, deformed, generator, "each", "diffeomorphism")
+    noisy, unmoved = _with_noise(images, deformed, generator)
+    if unmoved:
+        warnings.warn(f"{unmoved} of {len(images)} images are unchanged by their diffeomorphism", stacklevel=4)
     ensemble = diffeo.ensemble(size)
-    return Probes(
+    probes = Probes(
         images,
         deformed.to(images.dtype),
         noisy,
@@ -118,6 +151,7 @@ def draw_probes(
         ensemble.temperature,
         float(folded(coefficients, size).float().mean()),
     )
+    return probes, unmoved
 
 
 def transform_probes(
@@ -145,17 +179,20 @@ def transform_probes(
     moved = transformation(inputs, rng)
     if moved.shape != inputs.shape:
         raise InputError("transformation", tuple(moved.shape), f"must keep the shape {tuple(inputs.shape)}")
-    return Probes(inputs, moved, _with_noise(inputs, moved, generator, noise, "transformation"))
+    noisy, unmoved = _with_noise(inputs, moved, generator, noise)
+    if unmoved == len(inputs):
+        raise InputError("inputs", "unchanged by every transformation", "must be moved")
+    if unmoved and noise == "each":  # then it has no noise either
+        warnings.warn(f"{unmoved} of {len(inputs)} inputs are unchanged by their transformation", stacklevel=2)
+    return Probes(inputs, moved, noisy)
 
 
-def _with_noise(clean: Tensor, moved: Tensor, generator: torch.Generator, noise: Noise, word: str) -> Tensor:
-    """The clean inputs with noise as large as what moved them."""
+def _with_noise(
+    clean: Tensor, moved: Tensor, generator: torch.Generator, noise: Noise = "each"
+) -> tuple[Tensor, int]:
+    """The clean inputs with noise as large as what moved them, and how many of them are not moved."""
     difference = moved - clean.to(moved.dtype)
     # Interpolation weights sum to 1 up to rounding, so a constant image moves by as much and no more.
     rounding = 10 * torch.finfo(moved.dtype).eps * clean.to(moved.dtype).flatten(1).norm(dim=1)
-    still = difference.flatten(1).norm(dim=1) <= rounding
-    if still.all():
-        raise InputError("images", f"unchanged by every {word}", "must not be constant")
-    if still.any() and noise == "each":
-        warnings.warn(f"{int(still.sum())} of {len(clean)} images are unchanged by their {word}", stacklevel=4)
-    return clean + noise_like(difference, generator, noise).to(clean.dtype)
+    unmoved = int((difference.flatten(1).norm(dim=1) <= rounding).sum())
+    return clean + noise_like(difference, generator, noise).to(clean.dtype), unmoved

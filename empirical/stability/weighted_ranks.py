@@ -6,13 +6,14 @@ the sorted values until the rank is reached. What is sorted is the same for all 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from theory.kernels.compiled import compiled
 
 __all__ = ["at_ranks", "pairs_at_ranks"]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def at_ranks(values: np.ndarray, order: np.ndarray, weights: np.ndarray, rank: int, result: np.ndarray) -> None:
     """Of every sample, the value at `rank`, counted from 0.
 
@@ -26,7 +27,7 @@ def at_ranks(values: np.ndarray, order: np.ndarray, weights: np.ndarray, rank: i
         result[sample] = values[order[place]]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def pairs_at_ranks(
     values: np.ndarray, left: np.ndarray, right: np.ndarray, weights: np.ndarray, times: int, zeros: np.ndarray,
     rank: int, result: np.ndarray,

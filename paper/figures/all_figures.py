@@ -17,6 +17,7 @@ from paper.figures.layers import layers
 from paper.figures.plots import LOOK
 from paper.figures.samples import samples
 from paper.figures.stripe import stripe
+from theory.common.matplotlib_settings import default_settings
 
 BUILD = Path(__file__).parents[2] / "build" / "paper"
 #: What the text may show, by the name that it uses.
@@ -33,5 +34,5 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 
 def draw(name: str, folder: Path = BUILD, suffix: str = ".pdf") -> Path:
     """Draw the figure `name` and write it into `folder`."""
-    with mpl.rc_context(LOOK):
+    with default_settings(), mpl.rc_context(LOOK):
         return save(FIGURES[name](), folder / f"{name}{suffix}")

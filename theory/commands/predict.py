@@ -14,6 +14,7 @@ import tyro
 from theory.common.errors import MAXIMUM_SEED, InputError, require_integer
 from theory.common.estimate import Estimate, geometric_mean, mean
 from theory.common.files import require_writable_parent, write_whole
+from theory.common.matplotlib_settings import default_settings
 from theory.common.options import command_line, made, nested, options_of
 from theory.common.table import curve_table, require_table_path, write_table
 from theory.common.terminal import Terminal
@@ -187,6 +188,7 @@ def _at(results: list[Prediction], i: int, j: int) -> tuple[Estimate, ...] | Non
     return geometric_mean(rows[:, 0]), geometric_mean(rows[:, 1]), mean(rows[:, 2])
 
 
+@default_settings()
 def _draw(prediction: Prediction, path: Path) -> None:
     """One seed's curves; the others differ by what the neurons' draw adds."""
     from matplotlib.figure import Figure

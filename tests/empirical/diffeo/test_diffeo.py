@@ -169,10 +169,10 @@ def test_half_precision_images_stay_half() -> None:
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (torch.zeros(1, 8, 8), "images.shape = (1, 8, 8): must be (batch, channels, n, n)"),
+        (torch.zeros(8, 8), "images.shape = (8, 8): must be (channels, height, width), or a batch of them"),
         (torch.zeros(0, 1, 8, 8), "images.shape = (0, 1, 8, 8)"),
-        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), "images.dtype = torch.uint8: must be a floating-point type"),
-        (np.zeros((2, 1, 8, 8)), "images = ndarray: must be a torch tensor"),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.int64), "images.dtype = torch.int64: must be floating-point or uint8"),
+        (np.zeros((2, 1, 8, 8)), "images = ndarray: must be or hold an image"),
     ],
 )
 def test_what_are_no_images(images: object, message: str) -> None:

@@ -162,3 +162,29 @@ def test_random_transform_refuses(options: dict, message: str) -> None:  # type:
         RandomDiffeo(**options)(torch.rand(2, 1, 16, 16))
     with pytest.raises(InputError, match="images"):
         RandomDiffeo()(torch.rand(16, 16))
+
+
+@pytest.mark.parametrize(("s", "r", "alpha"), [(1.0, 1.0, 1.0), (8.0, 3.0, 0.5)])
+def test_the_laws_of_primes_sampler(s: float, r: float, alpha: float) -> None:
+    """c = floor(c_min + B (c_max + 1 - c_min)), T on [T_min, max(T_min, alpha T_max)]; false alarms below 1 in 200."""
+    diffeo = RandomDiffeo(
+        s, r, 2, 9, cutoff_concentration=s, cutoff_lean=r, strength=alpha, folding="keep", generator=generator(5)
+    )
+    cutoffs, temperatures = diffeo.draw(4000, 16)
+    law = stats.beta(s * r / (r + 1), s / (r + 1))
+    edges = law.cdf((np.arange(2, 11) - 2) / 8)
+    counts = np.bincount(cutoffs, minlength=10)[2:]
+    often = 4000 * np.diff(edges) > 5
+    share = np.diff(edges)[often] / np.diff(edges)[often].sum()
+    assert stats.chisquare(counts[often], counts[often].sum() * share).pvalue > 5e-4
+    for cutoff in np.flatnonzero(counts > 300) + 2:
+        low, high = MaxEntropyEnsemble(16, cutoff, 1.0).temperature_range
+        found = temperatures[cutoffs == cutoff].numpy()
+        high = max(low, alpha * high)
+        if high > 1.05 * low:
+            assert stats.kstest((found - low) / (high - low), law.cdf).pvalue > 2.5e-4
+            assert stats.kstest((found - low) / (high - low), stats.beta(3, 3).cdf).pvalue < 1e-3  # control
+        else:
+            np.testing.assert_allclose(found, low, rtol=0.06)
+    wide = RandomDiffeo(1, 1, 2, 40, folding="keep", strength=alpha)(torch.rand(3, 1, 16, 16))
+    assert torch.isfinite(wide).all()

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-import empirical.diffeo.fields  # noqa: E402
+import empirical.diffeo.deformation  # noqa: E402
 from empirical import MaxEntropyDiffeo, displacement_fields, warp  # noqa: E402
 from empirical.diffeo.fields import deform  # noqa: E402
 from empirical.diffeo.warp_kernel import deform_arrays  # noqa: E402
@@ -73,7 +73,7 @@ def test_when_torch_s_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(1)
         return deform_arrays(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(empirical.diffeo.warp_kernel, "deform_arrays", counted)
+    monkeypatch.setattr(empirical.diffeo.deformation, "deform_arrays", counted)
     images, coefficients = case(3, 1, 16, 16, 3, 1.0, torch.float64)
     deform(images, coefficients)
     assert len(calls) == 1
