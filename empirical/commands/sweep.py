@@ -336,8 +336,8 @@ class Sweep:
                 f"{duration(max(total / self.workers, *costs.values(), 0.0))} with workers = {self.workers}"
             )
         if unknown:
-            kinds = "stripe nets and flows" if here else "runs"
-            terminal.line(f"{unknown} {kinds}: not known before they have run")
+            word = "runs of kinds that are not timed" if costs else "runs"
+            terminal.line(f"{unknown} {word}: not known before they have run")
         return {
             "runs": len(configs), "to_do": len(to_do), "failures": told, "seconds": sum(costs.values()),
             "unknown": unknown,
