@@ -181,6 +181,6 @@ def test_the_answer_is_that_of_the_data(results: str, monkeypatch: pytest.Monkey
     from paper.scripts import answer
 
     assert answer.answer() in (ROOT / "README.md").read_text(encoding="utf-8")
-    assert " ".join(answer.verdict().split()) in results
+    assert " ".join(answer.results().split()) in results
     for path in ("stripe_nets.csv", "stripe_nets_short_steps.csv", "image_curves.csv"):
         assert (DATA / path).read_text().startswith("# relstab sweep paper/experiments/")
