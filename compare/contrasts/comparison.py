@@ -39,8 +39,8 @@ class Comparison:
     """One measured series: its fit, the theory's, and how far they are apart over the same P.
 
     The theory is bent, so that exponents over different P differ although the curves do not. `theory` and `compared`
-    are therefore fits over the P that both have, three at least, else over the P of each within the range of both;
-    `measured` is the fit to the whole series, which is `compared` where the theory covers it.
+    are therefore fits over the P that both have, if these are three or more and half of the measured ones within the
+    range of both, else over all P within it; `measured` is the fit to the whole series, which is `compared` where the theory covers it.
     `difference` is the exponent of `compared` minus the theory's. Where both share task, variant, stage, P and three
     seeds or more, as stripe nets do that see the theory's points and neurons, it is the mean of these seeds'
     differences with Student's t (`difference_method` "paired seeds", its n their number); elsewhere the two errors
@@ -148,22 +148,12 @@ def fits_table(fits: tuple[PowerLawFit, ...], comparisons: tuple[Comparison, ...
         rows.append(
             {**_row(item.measured), **compared, **_ends("difference", item.difference), **_ends("ratio", ratio)}
         )
-    nothing = Estimate(math.nan)
-    compared = ["compared_P_min", "compared_P_max", "compared_exponent", "theory_exponent", "relation"]
-    last = ["theory", *compared, *_ends("difference", nothing), *_ends("ratio", nothing)]
-    first = [
-        "series",
-        "n_points",
-        "n_seeds",
-        "P_min",
-        "P_max",
-        "exponent",
-        "exponent_low",
-        "exponent_high",
-        "interval_method",
-        "bent",
-    ]
-    return pd.DataFrame(rows, columns=[*first, *last])
+    columns = (
+        "series n_points n_seeds P_min P_max exponent exponent_low exponent_high interval_method bent theory "
+        "compared_P_min compared_P_max compared_exponent theory_exponent relation difference difference_low "
+        "difference_high ratio ratio_low ratio_high"
+    )
+    return pd.DataFrame(rows, columns=columns.split(" "))
 
 
 def _row(fit: PowerLawFit) -> dict[str, Any]:
@@ -250,13 +240,13 @@ class _Ranges:
 
 
 def _same_sizes(ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows at the P that both have, if these are three or more, else those within the range of P of both."""
+    """The rows at the P that both have, if these are three or more and half of ours within the range of both, else
+    all rows within that range."""
     sizes = [rows["train_size"] for rows in (ours, theirs)]
     shared = set(sizes[0]) & set(sizes[1])
-    if len(shared) >= _LEAST_SHARED:
+    kept = [own.between(max(map(min, sizes)), min(map(max, sizes))) for own in sizes]
+    if len(shared) >= max(_LEAST_SHARED, sizes[0][kept[0]].nunique() / 2):
         kept = [own.isin(shared) for own in sizes]
-    else:
-        kept = [own.between(max(map(min, sizes)), min(map(max, sizes))) for own in sizes]
     return ours[kept[0]], theirs[kept[1]]
 
 

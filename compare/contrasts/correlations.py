@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from compare.contrasts.strata import MEASURES, Block, blocks, common, net_table, without_twins
-from compare.curves.numbers import SYMBOLS, format_interval, json_ready, wrapped
+from compare.curves.numbers import SYMBOLS, json_ready, wrapped
 from compare.curves.series import Curves
 from compare.fits.error_law import jackknife_interval
 from theory.common.errors import InputError, require_real
@@ -25,9 +25,8 @@ Method = Literal["pearson", "spearman"]
 LEVEL = 0.05
 EVERYWHERE = "all data sets"
 GAPS = "no three nets share a P with it"
-#: Orders of the nets that are tried: all of them up to eight nets (8! = 40320), else this many at random.
-_ORDERS = {True: np.inf, False: 9999}
-_EVERY = 8
+#: Nets up to which all their orders are tried (8! = 40320), and orders drawn beyond.
+_EVERY, _DRAWS = 8, 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +117,11 @@ class Correlations:
         for where, place, n, *cells in self.cells():
             if where != last:
                 lines += wrapped(f"{where}: correlation across nets of log eps_t with")
-                lines.append(f"  {'P':>9}{'nets':>6}" + "".join(f"{'log ' + SYMBOLS[x]:>21}" for x in MEASURES))
+                lines.append(f"{'P':>9}{'nets':>5}" + "".join(f"{'log ' + SYMBOLS[x]:>21}" for x in MEASURES))
             last = where
-            r = [cell.partition(", ") for cell in cells]
-            lines.append(f"  {place:>9}{n:>6}" + "".join(f"{value:>21}" for value, _, _ in r))
-            lines.append(" " * 17 + "".join(f"{p:>21}" for _, _, p in r))
+            r = [cell.partition(", p") for cell in cells]
+            lines.append(f"{place:>9}{n:>5}" + "".join(f"{value:>21}" for value, _, _ in r))
+            lines.append(" " * 14 + "".join(f"{mark[2:] + p:>21}" for _, mark, p in r))
         return lines + [line for words in self.left_out for line in wrapped(f"left out: {words}")]
 
     def summary(self) -> dict[str, Any]:
@@ -241,7 +240,7 @@ def permutation_probability(
         lambda order, axis: np.abs(np.sum(products[nets, order], axis=axis)),
         permutation_type="pairings",
         vectorized=True,
-        n_resamples=_ORDERS[nets.size <= _EVERY],
+        n_resamples=math.factorial(_EVERY) if nets.size <= _EVERY else _DRAWS,
         alternative="greater",
         rng=rng,
     )
@@ -280,7 +279,9 @@ def _gaps(nets: pd.DataFrame, parts: dict[str, list[Block]]) -> list[str]:
 def _cell(row: Correlation | None) -> str:
     if row is None:
         return "–"
-    return f"{format_interval(row.pearson)}, p = {'<0.001' if row.p_pearson < 0.001 else f'{row.p_pearson:.3f}'}"
+    r, p = row.pearson, "p < 0.001" if row.p_pearson < 0.001 else f"p = {row.p_pearson:.3f}"
+    interval = f" [{r.low:+.2f}, {r.high:+.2f}]" if math.isfinite(r.error) else ""
+    return f"{r.value:+.2f}{interval}, {p}"
 
 
 def _z(r: float) -> float:

@@ -50,14 +50,8 @@ def find(curves: Curves, stage: str | None = None) -> Findings:
     fits = fit_all(curves)
     reason, contrasted = _reason(theory, measured, fits), None
     if not reason:
-        sides = [
-            Fits(
-                tuple(fit for fit in fits if fit.key in side.parts),
-                tuple(one for one in fits.skipped if one[0] in side.parts),
-            )
-            for side in (theory, measured)
-        ]
-        contrasted = contrast_fits(theory, measured, *sides, stage)
+        predicted, ours = (_part(fits, side) for side in (theory, measured))
+        contrasted = contrast_fits(theory, measured, predicted, ours, stage)
     fitter = LawFitter()
     judged = curves if contrasted is None else measured
     whole = judged.pick(lambda key: judged.parts[key]["train_size"].nunique() >= LEAST_SIZES)
@@ -81,6 +75,12 @@ def find(curves: Curves, stage: str | None = None) -> Findings:
     return Findings(
         *(curves, fits, contrasted, laws, few, scales, related, no_correlation, error_law, no_error_law, sentences)
     )
+
+
+def _part(fits: Fits, side: Curves) -> Fits:
+    """What concerns the series of one side."""
+    skipped = tuple((key, why) for key, why in fits.skipped if key in side.parts)
+    return Fits(tuple(fit for fit in fits if fit.key in side.parts), skipped)
 
 
 def _reason(theory: Curves, measured: Curves, fits: Fits) -> str:

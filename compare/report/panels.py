@@ -110,9 +110,8 @@ def error_panel(table: pd.DataFrame | Curves) -> Panel:
     title = "Test error against relative stability"
     panel = Panel("error-against-stability", title, "relative stability R_f", "test error eps_t", curves, (), notes)
     ends = panel.limits("x")
-    return (
-        replace(panel, lines=(Line(ERROR_LAW, ends, tuple(0.2 * math.sqrt(end) for end in ends)),)) if curves else panel
-    )
+    law = Line(ERROR_LAW, ends, tuple(0.2 * math.sqrt(end) for end in ends))
+    return replace(panel, lines=(law,)) if curves else panel
 
 
 def diffeo_panel(table: pd.DataFrame | Curves) -> Panel:
@@ -151,12 +150,15 @@ def collapse_panel(table: pd.DataFrame | Curves, scales: Scales) -> Panel:
             "first, along that of its first pair, up to the model's saturation."
         )
     notes += [f"{key}: {why}." for key, why in scales.skipped if key in drawn and key in scales.without()]
-    title, x, y = (
-        "Measured curves on the theory's",
-        "scaled training-set size P / s",
-        "scaled relative stability R_f / a",
+    return Panel(
+        name="collapse-on-theory",
+        title="Measured curves on the theory's",
+        x_label="scaled training-set size P / s",
+        y_label="scaled relative stability R_f / a",
+        curves=tuple(curves),
+        lines=tuple(lines),
+        notes=tuple(notes),
     )
-    return Panel("collapse-on-theory", title, x, y, tuple(curves), tuple(lines), tuple(notes))
 
 
 def log_ticks(low: float, high: float) -> list[float]:

@@ -16,7 +16,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from compare import (
-    Contrast, Ratio, choose_laws, contrast, correlations, effective_scales, fit_power_law, measured_over_theory,
+    Contrast,
+    Ratio,
+    choose_laws,
+    contrast,
+    correlations,
+    effective_scales,
+    fit_power_law,
+    measured_over_theory,
     write_verdict,
 )  # fmt: skip
 from compare.contrasts.comparison import Comparison, Relation
@@ -98,14 +105,15 @@ def _flow_row() -> str:
     predicted = float(predicted_stability(STAGE, np.array([float(own["train_size"].max())]))[0])
     ratio = Estimate(value.value / predicted, value.low / predicted, value.high / predicted, value.n)
     same = Relation.SAME if fit.exponent.low <= -1 <= fit.exponent.high else Relation.UNCERTAIN
-    return f"| the model itself, solved | {format_estimate(fit.exponent)} | -1 | {format_estimate(ratio)} | {same.value} |"
+    cells = ("the model itself, solved", format_estimate(fit.exponent), "-1", format_estimate(ratio), same.value)
+    return f"| {' | '.join(cells)} |"
 
 
 HEADS = ("| curve | R_f ~ P^ | theory ~ P^ | R_f / theory | decrease |", "|---|---|---|---|---|")
 
 
 def _chosen(items: Sequence[Comparison]) -> Iterator[Comparison]:
-    """Stripe nets of one hidden layer; of every other data set and source the net with the steepest and the flattest."""
+    """Stripe nets of one hidden layer; of every other data set and source the steepest and the flattest curve."""
     groups: dict[tuple[str, str], list[Comparison]] = {}
     for item in items:
         groups.setdefault((item.key.source, item.key.task), []).append(item)
@@ -177,10 +185,10 @@ def answer() -> str:
         _flow_row(),
         *(_row(item) for item in _chosen(found.comparisons)),
         "",
-        "![R_f against the number of training points: the simple model's prediction, its flow and trained nets on its data;"
-        " seven small nets on images, and published curves](paper/figures/answer.png)",
+        "![R_f against the number of training points: the simple model's prediction, its flow and trained nets on its "
+        "data; seven small nets on images, and published curves](paper/figures/answer.png)",
         "",
-        "*Exponents with 95 % intervals, both over the P that curve and theory share; `*` marks a bent curve. On images:",
+        "*Exponents with 95 % intervals over the P that curve and theory share. A star marks a bent curve. On images:",
         "the steepest and the flattest net of each set. [All curves and details](docs/results.md).*",
         MARK[1],
     ]

@@ -12,10 +12,10 @@ from planted_curves import SIZES, planted, saturating, theory_series
 
 from compare import Scales, collapse_panel, effective_scales
 from compare.contrasts.scales import ABOVE, OUTSIDE
-from compare.report.figures import draw
-from compare.report.interactive import panel_html
 from compare.curves.series import Curves
+from compare.report.figures import draw
 from compare.report.findings import find
+from compare.report.interactive import panel_html
 from compare.report.sections import sections
 from theory.common.errors import InputError
 

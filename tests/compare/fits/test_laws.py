@@ -56,10 +56,11 @@ def test_weights_alone_do_not_move_a_balanced_power_law() -> None:
     table = planted(np.random.default_rng(1), PLANTED["power"][0], rho=0.0)
     errors = seed_errors(table, "x")
     fit, old = fit_law(table), fit_power_law(table)
+    line = stats.linregress(np.log(table["train_size"]), np.log(table["relative_stability"]))
     # Only the weights of the estimated correlation make a difference.
     assert errors.correlation < 0.4
     assert fit["b"].estimate.value == pytest.approx(-old.exponent.value, abs=0.03)
-    assert fit["b"].estimate.error == pytest.approx(old.exponent.error, rel=0.5)
+    assert fit["b"].estimate.error == pytest.approx(stats.t.ppf(0.975, len(table) - 2) * line.stderr, rel=0.3)
 
 
 @pytest.mark.parametrize("name", ["power", "floor", "broken"])
@@ -183,7 +184,7 @@ def test_bad_input_is_named(long_theory: pd.DataFrame) -> None:
 
 def test_a_theory_can_be_named_by_its_label(long_theory: pd.DataFrame) -> None:
     table = planted(np.random.default_rng(10), PLANTED["theory-shifted"][0])
-    (label,) = series(long_theory)
+    (label,) = map(str, series(long_theory))
     named = fit_law(pd.concat([table, long_theory]), "theory-shifted", theory=label)
     assert named == fit_law(table, "theory-shifted", theory=long_theory)
     assert named.theory == label

@@ -59,7 +59,8 @@ def test_choices_are_the_columns_that_differ() -> None:
     assert [str(key) for key in choices.numbers] == ["theory stripe-d30 q=0.3", "images stripe-d30 h1000 trained"]
     assert choices.series[1]["source"] == "images"
     hinge = rows(("theory", "stripe-d30", "h1000", "q=0.3"), variant="hinge")
-    assert [f.name for f in series_choices(Curves.of(pd.concat([table, hinge]))).facets] == ["source", "variant", "stage"]
+    several = series_choices(Curves.of(pd.concat([table, hinge])))
+    assert [facet.name for facet in several.facets] == ["source", "variant", "stage"]
 
 
 def test_stages_inside_training_start_hidden_only_among_many_series() -> None:
@@ -210,6 +211,10 @@ def test_a_report_reads_its_table_once_and_fits_each_curve_once(
 ) -> None:
     """Nine series: one validation to read, one of the copy that the page holds; a power law for each series, one for
     each range of P compared, and each law once; only what is asked of a law again is counted."""
+    theory = [_curves("theory", "h1000", 1.0, -1.0, stage) for stage in ("q=0.9", "q=0.5", "q=0.3")]
+    nets = [_curves("images", net, s, -1.0) for s, net in enumerate(("a", "b", "c", "d", "e", "f"), 1)]
+    short = [net[net["train_size"] < 5000] for net in nets]
+    table = pd.concat([*theory, *short])
     calls: dict[str, list[object]] = {"validated": [], "power": [], "laws": []}
 
     def count(module: object, name: str, kind: str, what: Callable[..., object]) -> None:
@@ -226,10 +231,7 @@ def test_a_report_reads_its_table_once_and_fits_each_curve_once(
     for module in (power_law, comparison):
         count(module, "fit_series", "power", lambda key, rows, *_: (key, tuple(sorted(set(rows["train_size"])))))
     count(law_fits, "_fit", "laws", lambda key, rows, errors, name, theory, *_: (key, name))
-    theory = [_curves("theory", "h1000", 1.0, -1.0, stage) for stage in ("q=0.9", "q=0.5", "q=0.3")]
-    nets = [_curves("images", net, s, -1.0) for s, net in enumerate(("a", "b", "c", "d", "e", "f"), 1)]
-    short = [net[net["train_size"] < 5000] for net in nets]
-    write_report(pd.concat([*theory, *short]), tmp_path / "r.html", samples=[drawn_pattern(8)])
+    write_report(table, tmp_path / "r.html", samples=[drawn_pattern(8)])
     assert len(calls["validated"]) == 2
     assert len(calls["power"]) == len(set(calls["power"])) == 9 + 1
     assert len(calls["laws"]) == len(set(calls["laws"]))
