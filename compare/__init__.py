@@ -17,11 +17,11 @@ except ImportError:  # a user's own theory.py, first on the path
     raise ImportError(f"{place} hides relstab's package theory: rename it, or run elsewhere") from None
 
 if TYPE_CHECKING:
-    from compare.contrasts.comparison import Comparison, Contrast, Relation, contrast
+    from compare.contrasts.comparison import Comparison, Contrast, contrast
     from compare.contrasts.correlations import Correlation, Correlations, correlations
     from compare.contrasts.ratio import Ratio, measured_over_theory
     from compare.contrasts.scales import Parting, Scale, Scales, effective_scales
-    from compare.contrasts.wording import Verdict, write_verdict
+    from compare.contrasts.wording import Relation, Verdict, write_verdict
     from compare.curves.reference import load_reference
     from compare.curves.series import SeriesKey, series
     from compare.fits.error_law import ErrorLaw, clustered_error_law, fit_error_law
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from compare.report.panels import collapse_panel
 
 _HOMES = {
-    "contrasts.comparison": ("Comparison", "Contrast", "Relation", "contrast"),
+    "contrasts.comparison": ("Comparison", "Contrast", "contrast"),
     "contrasts.correlations": ("Correlation", "Correlations", "correlations"),
     "contrasts.ratio": ("Ratio", "measured_over_theory"),
     "contrasts.scales": ("Parting", "Scale", "Scales", "effective_scales"),
-    "contrasts.wording": ("Verdict", "write_verdict"),
+    "contrasts.wording": ("Relation", "Verdict", "write_verdict"),
     "curves.reference": ("load_reference",),
     "curves.series": ("SeriesKey", "series"),
     "fits.error_law": ("ErrorLaw", "clustered_error_law", "fit_error_law"),

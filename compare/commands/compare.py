@@ -46,7 +46,7 @@ class Compare:
     """Curve tables: CSV or Parquet files with at least source, task, architecture, train_size, seed, stage
     and relative_stability."""
     stage: str | None = None
-    """Stage of the theory beside which measured series without a shared stage are laid (q=0.3 if there)."""
+    """Stage of the theory to compare with, for measured series whose own stage the theory lacks (default q=0.3)."""
     laws: bool = False
     """Also fit each measured series with a power law, one with a floor, a broken one and the theory's own curve moved
     in P (and scaled); choose by AICc, test for lack of fit, and give the effective scale of P."""
@@ -149,7 +149,7 @@ class Report:
     title: str = "Relative stability: theory against measurement"
     """Heading of the report."""
     stage: str | None = None
-    """Stage of the theory beside which measured series without a shared stage are laid (q=0.3 if there)."""
+    """Stage of the theory to compare with, for measured series whose own stage the theory lacks (default q=0.3)."""
     dataset: str | None = None
     """Data set whose images the report shows deformed, and lets the reader deform (needs torch). Without, the
     reader deforms a test pattern, and scikit-learn's photographs if they are here."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 import pandas as pd
 
 from compare.contrasts.ratio import LEAST_PAIRS, Ratio, measured_over_theory
+from compare.contrasts.wording import Relation, answer_lines, answer_sentence
 from compare.curves.nearest_theory import INITIAL, nearest_theory, require_stage
 from compare.curves.numbers import json_ready, listing
 from compare.curves.series import Curves, SeriesKey
@@ -17,21 +17,10 @@ from compare.fits.power_law import Fits, PowerLawFit, fit_all, fit_series
 from theory.common.errors import InputError
 from theory.common.estimate import Estimate, mean
 
-__all__ = ["Comparison", "Contrast", "Relation", "contrast", "contrast_fits", "fits_table"]
+__all__ = ["Comparison", "Contrast", "contrast", "contrast_fits", "fits_table"]
 
 #: P that measurement and theory must share for both to be fitted to just these.
 _LEAST_SHARED = 3
-
-
-class Relation(Enum):
-    """How a measured R_f falls with P beside the theory's, in words."""
-
-    SAME = "same"
-    SLOWER = "slower"
-    STEEPER = "steeper"
-    NO_DECREASE = "no significant decrease"
-    RISES = "rises"
-    UNCERTAIN = "too few points to tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +29,8 @@ class Comparison:
 
     The theory is bent, so that exponents over different P differ although the curves do not. `theory` and `compared`
     are therefore fits over the P that both have, if these are three or more and half of the measured ones within the
-    range of both, else over all P within it; `measured` is the fit to the whole series, which is `compared` where the theory covers it.
+    range of both, else over all P within it; `measured` is the fit to the whole series, which is `compared` where the
+    theory covers it.
     `difference` is the exponent of `compared` minus the theory's. Where both share task, variant, stage, P and three
     seeds or more, as stripe nets do that see the theory's points and neurons, it is the mean of these seeds'
     differences with Student's t (`difference_method` "paired seeds", its n their number); elsewhere the two errors
@@ -112,14 +102,10 @@ class Contrast:
 
     def verdict(self) -> str:
         """One sentence: how far the simple model explains the measured curves."""
-        from compare.contrasts.wording import answer_sentence
-
         return answer_sentence(self)
 
     def lines(self) -> list[str]:
         """The table of the comparisons, and what was skipped, in lines of at most 79 columns."""
-        from compare.contrasts.wording import answer_lines
-
         return answer_lines(self)
 
     def summary(self) -> dict[str, Any]:

@@ -11,20 +11,18 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from compare.contrasts.strata import MEASURES, Block, blocks, common, net_table, without_twins
+from compare.contrasts.strata import EVERYWHERE, GAPS, MEASURES, Block, blocks, common, net_table, without_twins
+from compare.contrasts.wording import error_sentences
 from compare.curves.numbers import SYMBOLS, json_ready, wrapped
 from compare.curves.series import Curves
 from compare.fits.error_law import jackknife_interval
 from theory.common.errors import InputError, require_real
 from theory.common.estimate import Estimate
 
-__all__ = ["EVERYWHERE", "LEVEL", "Correlation", "Correlations", "correlations"]
+__all__ = ["Correlation", "Correlations", "correlations"]
 
 Kind = Literal["across nets", "pooled"]
 Method = Literal["pearson", "spearman"]
-LEVEL = 0.05
-EVERYWHERE = "all data sets"
-GAPS = "no three nets share a P with it"
 #: Nets up to which all their orders are tried (8! = 40320), and orders drawn beyond.
 _EVERY, _DRAWS = 8, 9999
 
@@ -71,6 +69,10 @@ class Correlations:
     def pick(self, kind: Kind, x: str, where: str | None = None) -> tuple[Correlation, ...]:
         """The rows of one kind and column, of one data set if `where` is given."""
         return tuple(row for row in self.rows if row.kind == kind and row.x == x and where in (None, row.where))
+
+    def pooled(self, where: str) -> list[Correlation]:
+        """The pooled rows of one data set, or of all, in the order of the measures."""
+        return [row for x in MEASURES for row in self.pick("pooled", x, where)]
 
     def wheres(self) -> list[str]:
         """The data sets that have pooled rows, and "all data sets" last if several share nets."""
@@ -130,8 +132,6 @@ class Correlations:
 
     def verdict(self) -> str:
         """Which of R_f, D_f and G_f go with the test error across nets, in words."""
-        from compare.contrasts.wording import error_sentences
-
         return " ".join(error_sentences(self))
 
 

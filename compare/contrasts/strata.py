@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-__all__ = ["MEASURES", "Block", "blocks", "common", "net_table", "without_twins"]
+__all__ = ["EVERYWHERE", "GAPS", "LEVEL", "MEASURES", "Block", "blocks", "common", "net_table", "without_twins"]
 
 #: What a test error is laid beside.
 MEASURES = ("relative_stability", "diffeo_stability", "noise_stability")
+#: p-value below which a correlation is called significant, what all data sets are called, and why one is missing.
+LEVEL, EVERYWHERE, GAPS = 0.05, "all data sets", "no three nets share a P with it"
 _ALL = ("test_error", *MEASURES)
 _SETTING = ("source", "task", "average", "cutoff", "displacement", "temperature")
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, Protocol
 
-from compare.contrasts.comparison import Comparison, Contrast, Relation
-from compare.contrasts.correlations import EVERYWHERE, GAPS, LEVEL, Correlations
+from compare.contrasts.ratio import Ratio
 from compare.contrasts.scales import ABOVE, OUTSIDE, Scales
-from compare.contrasts.strata import MEASURES
+from compare.contrasts.strata import EVERYWHERE, GAPS, LEVEL
 from compare.curves.numbers import (
     SYMBOLS,
     WIDTH,
@@ -23,12 +23,72 @@ from compare.curves.numbers import (
     skipped_lines,
     wrapped,
 )  # fmt: skip
+from compare.curves.series import SeriesKey
 from compare.fits.law_choice import TOO_FEW, LawChoices
 from compare.fits.laws import LAWS, LawName
+from compare.fits.power_law import PowerLawFit
+from theory.common.estimate import Estimate
 
 __all__ = [
-    "NOTE", "Verdict", "answer_lines", "answer_sentence", "answer_table", "error_sentences", "write_verdict",
+    "NOTE", "Relation", "Verdict", "answer_lines", "answer_sentence", "answer_table", "error_sentences",
+    "write_verdict",
 ]  # fmt: skip
+
+
+class Relation(Enum):
+    """How a measured R_f falls with P beside the theory's, in words."""
+
+    SAME = "same"
+    SLOWER = "slower"
+    STEEPER = "steeper"
+    NO_DECREASE = "no significant decrease"
+    RISES = "rises"
+    UNCERTAIN = "too few points to tell"
+
+
+class Compared(Protocol):
+    """What is said of one measured curve beside the theory's, see `Comparison`."""
+
+    @property
+    def key(self) -> SeriesKey: ...
+    @property
+    def compared(self) -> PowerLawFit: ...
+    @property
+    def theory(self) -> PowerLawFit: ...
+    @property
+    def ratio(self) -> Ratio | None: ...
+    @property
+    def relation(self) -> Relation: ...
+
+
+class Contrasted(Protocol):
+    """What is said of all curves, see `Contrast`."""
+
+    @property
+    def comparisons(self) -> Sequence[Compared]: ...
+    @property
+    def skipped(self) -> Sequence[tuple[SeriesKey, str]]: ...
+    def related(self, relation: Relation) -> Sequence[Compared]: ...
+
+
+class Pooled(Protocol):
+    """What is said of one correlation, see `Correlation`."""
+
+    @property
+    def x(self) -> str: ...
+    @property
+    def pearson(self) -> Estimate: ...
+    @property
+    def p_pearson(self) -> float: ...
+
+
+class Correlated(Protocol):
+    """What is said of all correlations, see `Correlations`."""
+
+    def wheres(self) -> list[str]: ...
+    def missing(self, where: str) -> list[str]: ...
+    def pooled(self, where: str) -> Sequence[Pooled]: ...
+
 
 #: Whose curves those of a source are.
 SOURCES = {
@@ -57,7 +117,7 @@ NOTE = (
 NEAR = 1.5
 
 
-def answer_sentence(contrast: Contrast) -> str:
+def answer_sentence(contrast: Contrasted) -> str:
     """How far the simple model explains the measured curves."""
     items, same = contrast.comparisons, contrast.related(Relation.SAME)
     if not items:
@@ -81,7 +141,7 @@ def answer_sentence(contrast: Contrast) -> str:
     return f"The simple model explains {len(same)} of {len(items)} curves{which}: {rate}."
 
 
-def _values(items: Sequence[Comparison]) -> str:
+def _values(items: Sequence[Compared]) -> str:
     """Whether R_f itself is as predicted, where it can be compared."""
     known = [item.ratio for item in items if item.ratio and math.isfinite(item.ratio.estimate.error)]
     if not known:
@@ -91,7 +151,7 @@ def _values(items: Sequence[Comparison]) -> str:
     return "" if any(ratio.agrees for ratio in known) else ", but does not have the value it predicts"
 
 
-def answer_table(comparisons: Sequence[Comparison]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def answer_table(comparisons: Sequence[Compared]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Heads and rows: curve, its exponent, the theory's over the same P, measured over predicted R_f if there is any,
     and how the two compare."""
     ratios = any(item.ratio for item in comparisons)
@@ -103,7 +163,7 @@ def answer_table(comparisons: Sequence[Comparison]) -> tuple[tuple[str, ...], li
     return ("curve", "R_f ~ P^", "theory ~ P^", *["R_f / theory"] * ratios, "decrease"), rows
 
 
-def answer_lines(contrast: Contrast) -> list[str]:
+def answer_lines(contrast: Contrasted) -> list[str]:
     """The table of the answer and what was left out, in lines of at most 79 columns."""
     lines: list[str] = []
     if contrast.comparisons:
@@ -136,10 +196,10 @@ class Verdict:
 
 
 def write_verdict(
-    contrast: Contrast | None = None,
+    contrast: Contrasted | None = None,
     laws: LawChoices | None = None,
     scales: Scales | None = None,
-    correlations: Correlations | None = None,
+    correlations: Correlated | None = None,
 ) -> Verdict:
     """Sentences on what is given: the answer, the curves by source, the laws chosen, the effective scale of P, where
     curves depart from the theory, and whether R_f, D_f and G_f go with the test error."""
@@ -155,7 +215,7 @@ def write_verdict(
     return Verdict(tuple(sentences) or ("There is nothing to judge: no curve was fitted.",))
 
 
-def _sources(contrast: Contrast) -> list[str]:
+def _sources(contrast: Contrasted) -> list[str]:
     """How the curves of each source fall, a sentence for each relation."""
     found = []
     for source in dict.fromkeys(item.key.source for item in contrast.comparisons):
@@ -220,7 +280,7 @@ def _scales(scales: Scales) -> list[str]:
     return found
 
 
-def error_sentences(correlations: Correlations) -> list[str]:
+def error_sentences(correlations: Correlated) -> list[str]:
     """How the test error goes with each measure across nets: over all data sets together where these share nets,
     else (or where a measure has no such block) on each data set."""
     wheres = correlations.wheres()
@@ -231,7 +291,7 @@ def error_sentences(correlations: Correlations) -> list[str]:
     found = []
     for where in wheres:
         place = "all data sets together" if where == EVERYWHERE else where
-        for row in (row for x in MEASURES for row in correlations.pick("pooled", x, where)):
+        for row in correlations.pooled(where):
             numbers = f"(r = {format_interval(row.pearson)}, p = {row.p_pearson:.2g})"
             way = "rises" if row.pearson.value > 0 else "falls"
             way = way if row.p_pearson < LEVEL else "has no significant correlation"

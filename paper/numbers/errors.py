@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from compare import Correlations, correlations, fit_error_law
-from compare.contrasts.correlations import EVERYWHERE, LEVEL
+from compare.contrasts.strata import EVERYWHERE, LEVEL
 from paper.numbers.formats import full, short
 from paper.numbers.image_table import TASKS, image_table
 from paper.numbers.swap_test import SwapTest, swap_tests

@@ -1,4 +1,4 @@
-"""Which of two measures goes with the test error more closely: the test of two correlations that share a variable."""
+"""Which of two measures tracks the test error better: the test of two correlations that share a variable."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from compare.contrasts.correlations import EVERYWHERE, Method, pooled_correlation, standardised
-from compare.contrasts.strata import MEASURES, Block, blocks, common, net_table, without_twins
+from compare.contrasts.correlations import Method, pooled_correlation, standardised
+from compare.contrasts.strata import EVERYWHERE, MEASURES, Block, blocks, common, net_table, without_twins
 from compare.curves.numbers import SYMBOLS, format_estimate
 from compare.fits.error_law import jackknife_interval
 from theory.common.estimate import Estimate
@@ -24,7 +24,7 @@ _TIE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class SwapTest:
-    """Does `left` go with the test error more closely than `right` does? |r_left| - |r_right|, and its p-values.
+    """Does `left` track the test error better than `right` does? |r_left| - |r_right|, and its p-values.
 
     r is the mean, over strata (data set and P), of the correlation across nets of log eps_t with log `left`. The
     null is that, net by net, the two standardised logarithms may be swapped, once `right` has the sign that makes
@@ -59,7 +59,7 @@ class SwapTest:
     strata: int
 
     def verdict(self, level: float = 0.05) -> str:
-        """In words: which of the two goes with the error more closely, or that the data cannot tell."""
+        """In words: which of the two tracks the error better, or that the data cannot tell."""
         left, right = SYMBOLS[self.left], SYMBOLS[self.right]
         numbers = f"difference {format_estimate(self.difference, sign=True)}, p = {self.p_value:.2g}"
         if self.p_value >= level:

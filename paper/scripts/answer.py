@@ -26,9 +26,10 @@ from compare import (
     measured_over_theory,
     write_verdict,
 )  # fmt: skip
-from compare.contrasts.comparison import Comparison, Relation
-from compare.contrasts.correlations import EVERYWHERE
+from compare.contrasts.comparison import Comparison
 from compare.contrasts.scales import ABOVE, OUTSIDE
+from compare.contrasts.strata import EVERYWHERE
+from compare.contrasts.wording import Relation
 from compare.curves.averages import average_over_seeds
 from compare.curves.numbers import SYMBOLS, format_estimate, format_interval
 from compare.curves.series import SeriesKey

@@ -56,7 +56,7 @@
 
   // A figure that is folded away has no size: it is drawn when it is shown.
   function draw(gd) {
-    if (!gd.offsetParent) return Promise.resolve();
+    if (!(gd.checkVisibility ? gd.checkVisibility() : gd.offsetParent)) return Promise.resolve();
     if (!gd.relstabAxes) {
       gd.relstabAxes = { xaxis: clone(gd.layout.xaxis), yaxis: clone(gd.layout.yaxis) };
       gd.relstabArea = gd.layout.height - gd.layout.margin.b;
