@@ -169,7 +169,8 @@ def test_the_answer_stands_alone_and_figures_unfold_at_full_width(browser: Any, 
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     open_page(browser, page_file)
     drawn(browser)
-    seen = "return Array.from(document.querySelectorAll(arguments[0])).filter(function (e) { return e.checkVisibility(); })"
+    seen = "return Array.from(document.querySelectorAll(arguments[0]))"
+    seen += ".filter(function (e) { return e.checkVisibility(); })"
     assert [browser.execute_script(f"{seen}.length;", what) for what in ("table", ".plotly-graph-div")] == [1, 1]
     words = browser.execute_script("return document.querySelector('main').innerText;")
     assert words.index("The simple model") < words.index("theory ~ P^") < words.index("training-set size P")
