@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast test-floors test-pythons lint hooks bench faults figures answer paper clean
+.PHONY: demo test test-fast test-floors test-pythons lint hooks bench faults slurm-faults figures answer paper clean
 
 # A stamp for each set of extras: installed again only when pyproject.toml changes.
 $(VENV)/.nets: pyproject.toml
@@ -63,6 +63,9 @@ bench: $(VENV)/.test
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/sweep_benchmark.py
 
 # Kills, full disks, lost machines: an hour.
+slurm-faults: $(VENV)/.test
+	PYTHONPATH=.:tests/benchmarks $(BIN)/python tests/benchmarks/slurm_faults.py
+
 faults: $(VENV)/.test
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/fault_table.py
 

@@ -17,119 +17,63 @@ except ImportError:  # a user's own theory.py, first on the path
     raise ImportError(f"{place} hides relstab's package theory: rename it, or run elsewhere") from None
 
 if TYPE_CHECKING:
-    from compare.contrasts.collapse import collapse_panel
     from compare.contrasts.comparison import Comparison, Contrast, contrast
     from compare.contrasts.correlations import Correlation, Correlations, correlations
     from compare.contrasts.error_curves import ErrorCurves, error_curves
     from compare.contrasts.hierarchies import Hierarchies, describe_hierarchies
     from compare.contrasts.intervention import Intervention, intervention
+    from compare.contrasts.layer_profiles import LayerProfile, layer_profiles
     from compare.contrasts.ratio import Ratio, measured_over_theory
     from compare.contrasts.scales import Parting, Scale, Scales, effective_scales
-    from compare.contrasts.swap_test import SwapTest
-    from compare.contrasts.verdict import Verdict, write_verdict
+    from compare.contrasts.wording import Relation, Verdict, write_verdict
     from compare.curves.reference import load_reference
-    from compare.curves.series import series
-    from compare.fits.error_law import ErrorLaw, clustered_error_law
+    from compare.curves.series import SeriesKey, series
+    from compare.fits.error_law import ErrorLaw, clustered_error_law, fit_error_law
     from compare.fits.fitted_law import LawFit, LawParameter, Residual
     from compare.fits.goodness import Goodness
     from compare.fits.hierarchy_law import HierarchyLaw, fit_hierarchy_law
     from compare.fits.law_choice import LawChoice, LawChoices, choose_law, choose_laws
     from compare.fits.law_fits import fit_law
     from compare.fits.laws import Law, TheoryCurve
-    from compare.fits.power_law import PowerLawFit
+    from compare.fits.power_law import Fits, PowerLawFit, fit_all, fit_power_law
     from compare.fits.sample_complexity import Crossing, crossings
-    from compare.fits.table_fits import Fits, fit_all, fit_error_law, fit_power_law
     from compare.report.page import DeformedGrid, write_report
+    from compare.report.panels import collapse_panel
 
 _HOMES = {
-    "contrasts.hierarchies": (
-        "Hierarchies",
-        "describe_hierarchies",
-    ),
-    "contrasts.intervention": (
-        "Intervention",
-        "intervention",
-    ),
-    "contrasts.error_curves": (
-        "ErrorCurves",
-        "error_curves",
-    ),
-    "fits.hierarchy_law": (
-        "HierarchyLaw",
-        "fit_hierarchy_law",
-    ),
-    "fits.sample_complexity": (
-        "Crossing",
-        "crossings",
-    ),
-    "contrasts.collapse": ("collapse_panel",),
-    "contrasts.comparison": (
-        "Comparison",
-        "Contrast",
-        "contrast",
-    ),
-    "contrasts.correlations": (
-        "Correlation",
-        "Correlations",
-        "correlations",
-    ),
-    "contrasts.ratio": (
-        "Ratio",
-        "measured_over_theory",
-    ),
-    "contrasts.scales": (
-        "Parting",
-        "Scale",
-        "Scales",
-        "effective_scales",
-    ),
-    "contrasts.swap_test": ("SwapTest",),
-    "contrasts.verdict": (
-        "Verdict",
-        "write_verdict",
-    ),
+    "contrasts.layer_profiles": ("LayerProfile", "layer_profiles"),
+    "contrasts.hierarchies": ("Hierarchies", "describe_hierarchies"),
+    "contrasts.intervention": ("Intervention", "intervention"),
+    "contrasts.error_curves": ("ErrorCurves", "error_curves"),
+    "fits.hierarchy_law": ("HierarchyLaw", "fit_hierarchy_law"),
+    "fits.sample_complexity": ("Crossing", "crossings"),
+    "contrasts.comparison": ("Comparison", "Contrast", "contrast"),
+    "contrasts.correlations": ("Correlation", "Correlations", "correlations"),
+    "contrasts.ratio": ("Ratio", "measured_over_theory"),
+    "contrasts.scales": ("Parting", "Scale", "Scales", "effective_scales"),
+    "contrasts.wording": ("Relation", "Verdict", "write_verdict"),
     "curves.reference": ("load_reference",),
-    "curves.series": ("series",),
-    "fits.error_law": (
-        "ErrorLaw",
-        "clustered_error_law",
-    ),
-    "fits.fitted_law": (
-        "LawFit",
-        "LawParameter",
-        "Residual",
-    ),
+    "curves.series": ("SeriesKey", "series"),
+    "fits.error_law": ("ErrorLaw", "clustered_error_law", "fit_error_law"),
+    "fits.fitted_law": ("LawFit", "LawParameter", "Residual"),
     "fits.goodness": ("Goodness",),
-    "fits.law_choice": (
-        "LawChoice",
-        "LawChoices",
-        "choose_law",
-        "choose_laws",
-    ),
+    "fits.law_choice": ("LawChoice", "LawChoices", "choose_law", "choose_laws"),
     "fits.law_fits": ("fit_law",),
-    "fits.laws": (
-        "Law",
-        "TheoryCurve",
-    ),
-    "fits.power_law": ("PowerLawFit",),
-    "fits.table_fits": (
-        "Fits",
-        "fit_all",
-        "fit_error_law",
-        "fit_power_law",
-    ),
-    "report.page": (
-        "DeformedGrid",
-        "write_report",
-    ),
+    "fits.laws": ("Law", "TheoryCurve"),
+    "fits.power_law": ("Fits", "PowerLawFit", "fit_all", "fit_power_law"),
+    "report.page": ("DeformedGrid", "write_report"),
+    "report.panels": ("collapse_panel",),
 }
 #: Where public names were before, by module: these paths go on working.
 _MOVED = {
-    "collapse": "contrasts.collapse",
+    "collapse": "report.panels",
     "contrast": "contrasts.comparison",
+    "contrasts.collapse": "report.panels",
+    "contrasts.verdict": "contrasts.wording",
     "correlations": "contrasts.correlations",
     "error_law": "fits.error_law",
     "fitted_law": "fits.fitted_law",
+    "fits.table_fits": "fits",
     "goodness": "fits.goodness",
     "law_choice": "fits.law_choice",
     "law_fits": "fits.law_fits",
@@ -139,60 +83,18 @@ _MOVED = {
     "reference": "curves.reference",
     "scales": "contrasts.scales",
     "series": "curves.series",
-    "swap_test": "contrasts.swap_test",
-    "verdict": "contrasts.verdict",
+    "verdict": "contrasts.wording",
 }
 
 __all__ = [
-    "Comparison",
-    "Contrast",
-    "Correlation",
-    "Correlations",
-    "Crossing",
-    "DeformedGrid",
-    "ErrorCurves",
-    "ErrorLaw",
-    "Fits",
-    "Goodness",
-    "Hierarchies",
-    "HierarchyLaw",
-    "Intervention",
-    "Law",
-    "LawChoice",
-    "LawChoices",
-    "LawFit",
-    "LawParameter",
-    "Parting",
-    "PowerLawFit",
-    "Ratio",
-    "Residual",
-    "Scale",
-    "Scales",
-    "SwapTest",
-    "TheoryCurve",
-    "Verdict",
-    "choose_law",
-    "choose_laws",
-    "clustered_error_law",
-    "collapse_panel",
-    "contrast",
-    "correlations",
-    "crossings",
-    "describe_hierarchies",
-    "effective_scales",
-    "error_curves",
-    "fit_all",
-    "fit_error_law",
-    "fit_hierarchy_law",
-    "fit_law",
-    "fit_power_law",
-    "intervention",
-    "load_reference",
-    "measured_over_theory",
-    "series",
-    "write_report",
-    "write_verdict",
-]
+    "Comparison", "Contrast", "Correlation", "Correlations", "Crossing", "DeformedGrid", "ErrorCurves", "ErrorLaw",
+    "Fits", "Goodness", "Hierarchies", "HierarchyLaw", "Intervention", "Law", "LawChoice", "LawChoices", "LawFit",
+    "LawParameter", "LayerProfile", "Parting", "PowerLawFit", "Ratio", "Relation", "Residual", "Scale", "Scales",
+    "SeriesKey", "TheoryCurve", "Verdict", "choose_law", "choose_laws", "clustered_error_law", "collapse_panel",
+    "contrast", "correlations", "crossings", "describe_hierarchies", "effective_scales", "error_curves", "fit_all",
+    "fit_error_law", "fit_hierarchy_law", "fit_law", "fit_power_law", "intervention", "layer_profiles",
+    "load_reference", "measured_over_theory", "series", "write_report", "write_verdict",
+]  # fmt: skip
 
 keep_old_paths("compare", _MOVED)
 

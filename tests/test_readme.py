@@ -122,18 +122,18 @@ def ratio(top: str, bottom: str, stage: str, size: int) -> str:
 
 
 def test_what_alpha_and_the_steps_length_change_is_said_as_it_is(results: str) -> None:
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    limits = " ".join((ROOT / "docs" / "limits.md").read_text(encoding="utf-8").split())
     flow = [ratio("stripe_alpha1e-2.csv", "stripe_theory.csv", stage, 8192) for stage in ("q=0.7", "q=0.3")]
     predicted = [ratio("prediction_alpha1e-2.csv", "prediction.csv", stage, 8192) for stage in ("q=0.7", "q=0.3")]
     assert f"is {flow[0]} times what it is at 1e-6 at q = 0.7, and {flow[1]} times at q = 0.3" in results
     assert f"predicted: {predicted[0]} and {predicted[1]})" in results
-    assert f"the flow's R_f at 0.01 is {flow[1]} times that (8 seeds)" in readme
+    assert f"the flow's R_f at 0.01 is {flow[1]} times that (8 seeds)" in limits
     usual, fifth = (read_table(DATA / f"stripe_nets{end}.csv") for end in ("", "_short_steps"))
     same = ["architecture", "variant", "stage", *KEYS]
     both = usual.merge(fifth, on=same, suffixes=("", "_short")).query("train_size == 65536 and stage == 'q=0.3'")
     assert set(both["architecture"]) == {"two-hidden-h256"}
     values = [short(geometric_mean(both[f"relative_stability{end}"])) for end in ("", "_short")]
-    assert f"have R_f = {values[0]}, and {values[1]} with steps a fifth as long (3 seeds" in readme
+    assert f"have R_f = {values[0]}, and {values[1]} with steps a fifth as long (3 seeds" in limits
 
 
 def test_the_values_before_training_are_those_of_the_data(results: str) -> None:
@@ -181,6 +181,6 @@ def test_the_answer_is_that_of_the_data(results: str, monkeypatch: pytest.Monkey
     from paper.scripts import answer
 
     assert answer.answer() in (ROOT / "README.md").read_text(encoding="utf-8")
-    assert " ".join(answer.verdict().split()) in results
+    assert " ".join(answer.results().split()) in results
     for path in ("stripe_nets.csv", "stripe_nets_short_steps.csv", "image_curves.csv"):
         assert (DATA / path).read_text().startswith("# relstab sweep paper/experiments/")

@@ -11,7 +11,7 @@ from theory.common.names import look_up
 COMMANDS = {
     "demo": Command("compare.commands.demo", "Demo", "Do the whole job at a small size, in a few minutes."),
     "compare": Command(
-        "compare.commands.compare", "Compare", "Fit curve tables, and contrast measured curves with the theory's."
+        "compare.commands.compare", "Compare", "Say how far the simple model explains measured curves R_f(P)."
     ),
     "hierarchies": Command(
         "compare.commands.hierarchies", "CompareHierarchies",

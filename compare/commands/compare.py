@@ -7,35 +7,37 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from compare.contrasts.comparison import Contrast, contrast, require_stage
+from compare.contrasts.comparison import Contrast, contrast, fits_table
 from compare.contrasts.correlations import correlations
-from compare.contrasts.scales import effective_scales
-from compare.contrasts.verdict import Verdict, write_verdict
-from compare.curves.wording import WIDTH, wrapped
-from compare.fits.law_choice import choose_laws
-from compare.fits.table_fits import Fits, fit_all
+from compare.contrasts.scales import scales_of
+from compare.contrasts.wording import write_verdict
+from compare.curves.nearest_theory import require_stage
+from compare.curves.numbers import WIDTH, wrapped
+from compare.curves.series import Curves
+from compare.fits.law_choice import choose_all
+from compare.fits.law_fits import LawFitter
+from compare.fits.power_law import Fits, fit_all
 from compare.report.page import gather, write_report
 from theory.common.errors import InputError
 from theory.common.files import require_writable_parent, write_whole
 
-__all__ = ["Compare", "Report", "read_tables"]
+__all__ = ["Compare", "Report", "read_curves"]
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Fit curve tables, and contrast measured curves with the theory's.
+    """Say how far the simple model explains measured curves R_f(P).
 
     The fits are power laws, R_f ~ P^exponent. Rows whose column `source` is "theory" are the theory; all others are
     measured. Without theory rows, or without measured ones, only the fits are printed.
 
     For example:
     - `relstab compare theory.csv images.csv`
-    - `relstab compare theory.csv nets.parquet --stage q=0.1 --output fits.csv`
+    - `relstab compare theory.csv nets.parquet --stage q=0.1 --output fits.csv --plot curves.png`
     - `relstab compare theory.csv nets.csv --laws --correlations`
     - `relstab compare curves.csv --json`
     """
@@ -44,76 +46,88 @@ class Compare:
     """Curve tables: CSV or Parquet files with at least source, task, architecture, train_size, seed, stage
     and relative_stability."""
     stage: str | None = None
-    """Stage of the theory beside which measured series without a shared stage are laid (q=0.3 if there)."""
+    """Stage of the theory to compare with, for measured series whose own stage the theory lacks (default q=0.3)."""
     laws: bool = False
-    """Fit each measured series with a power law, one with a floor, a broken one and the theory's own curve moved in
-    P (and scaled); choose by AICc, test the residuals, and give the effective scale of P."""
+    """Also fit each measured series with a power law, one with a floor, a broken one and the theory's own curve moved
+    in P (and scaled); choose by AICc, test for lack of fit, and give the effective scale of P."""
     correlations: bool = False
-    """Correlate the trained nets' test error with R_f, D_f and G_f, across nets and along P, with permutation tests."""
+    """Also correlate the trained nets' test error with R_f, D_f and G_f across nets, with permutation tests."""
     output: Path | None = None
     """CSV file to write the table of fits and differences to."""
+    plot: Path | None = None
+    """Picture of all curves R_f(P) to write: .png, .pdf or .svg."""
     json: bool = False
     """Print one JSON object instead of lines."""
 
     def run(self) -> dict[str, Any]:
         """Do it: print lines unless `json`, and return a JSON-ready dictionary."""
-        table = read_tables(self.files)
-        if self.output is not None and self.output.suffix != ".csv":
-            raise InputError("output", str(self.output), "must end in .csv")
-        theory = table["source"] == "theory"
-        require_stage(table[theory], self.stage)
-        found: Contrast | Fits
-        both = bool(theory.any() and not theory.all())
-        found = contrast(table[theory], table[~theory], stage=self.stage) if both else fit_all(table)
-        if self.output is not None:
-            require_writable_parent("output", self.output)
-            numbers = _fits_table(found)
-            write_whole(self.output, lambda aside: numbers.to_csv(aside, index=False, lineterminator="\n"))
-        predicted, measured = table[theory], table[~theory]
+        curves = read_curves(self.files)
+        for name, path, endings in (("output", self.output, (".csv",)), ("plot", self.plot, (".png", ".pdf", ".svg"))):
+            if path is not None and path.suffix not in endings:
+                raise InputError(name, str(path), f"must end in {', '.join(endings)}")
+            if path is not None:
+                require_writable_parent(name, path)
+        theory, measured = curves.theory, curves.measured
+        require_stage(theory, self.stage)
+        both = bool(theory.parts and measured.parts)
+        found: Contrast | Fits = contrast(theory, measured, stage=self.stage) if both else fit_all(curves)
+        self._write(curves, found)
         choices = scales = related = conclusion = None
         if self.laws:
-            choices = choose_laws(measured if both else table, predicted if both else None, stage=self.stage)
-            scales = effective_scales(predicted, measured, stage=self.stage) if both else None
+            fitter = LawFitter()
+            judged = measured if both else curves
+            choices = choose_all(judged, theory if both else None, self.stage, fitter)
+            scales = scales_of(theory, measured, self.stage, fitter) if both else None
         if self.correlations:
             related = correlations(measured)
         if self.laws or self.correlations:
             conclusion = write_verdict(found if isinstance(found, Contrast) else None, choices, scales, related)
         if not self.json:
-            parts = [part.lines() for part in (choices, scales, related) if part is not None]
-            self._print(found, bool(theory.any()), parts, conclusion)
+            details = [part.lines() for part in (choices, scales, related) if part is not None]
+            if conclusion is not None:
+                details.append(list(conclusion.lines()))
+            self._print(found, bool(theory.parts), details)
         results = {"laws": choices, "scales": scales, "correlations": related, "conclusion": conclusion}
         return {
             "command": "compare",
             "files": [str(path) for path in self.files],
-            "rows": len(table),
+            "rows": len(curves.table),
             **found.summary(),
             **{name: part.summary() for name, part in results.items() if part is not None},
             "output": None if self.output is None else str(self.output),
+            "plot": None if self.plot is None else str(self.plot),
         }
 
-    def _print(
-        self, found: Contrast | Fits, has_theory: bool, parts: list[list[str]], conclusion: Verdict | None
-    ) -> None:
+    def _write(self, curves: Curves, found: Contrast | Fits) -> None:
+        """The files asked for."""
+        if self.output is not None:
+            numbers = found.table() if isinstance(found, Contrast) else fits_table(found.found)
+            write_whole(self.output, lambda aside: numbers.to_csv(aside, index=False, lineterminator="\n"))
+        if self.plot is not None:
+            from compare.report.figures import draw, save
+            from compare.report.panels import stability_panel
+
+            save(draw(stability_panel(curves)), self.plot)
+
+    def _print(self, found: Contrast | Fits, has_theory: bool, details: list[list[str]]) -> None:
+        """The answer in one sentence, its table, the figure's path; below, what was asked for besides."""
         console = _console()
         if isinstance(found, Contrast):
-            lines = found.lines()
-            verdict = found.verdict()
+            sentence, lines = found.verdict(), found.lines()
         else:
-            lines = [line for fit in found for line in wrapped(f"{fit.label}: {fit!r}")]
-            lines += [line for label, why in found.skipped for line in wrapped(f"not fitted: {label}: {why}")]
             missing = "measured rows" if has_theory else "rows of the theory"
-            verdict = f"No {missing} in these files: fits only, nothing to contrast."
-        for line in lines:
-            console.print(escape(line), soft_wrap=True)
-        console.print()
-        for line in wrapped(verdict, indent=""):
+            sentence = f"These files hold no {missing}: here are the fits alone."
+            lines = [line for fit in found for line in wrapped(f"{fit.label}: {fit!r}")]
+            lines += [line for key, why in found.skipped for line in wrapped(f"not fitted: {key}: {why}")]
+        for line in wrapped(sentence, indent=""):
             console.print(f"[bold]{escape(line)}[/bold]", soft_wrap=True)
-        for part in [*parts, *([] if conclusion is None else [conclusion.lines()])]:
+        for part in [lines, *details]:
             console.print()
             for line in part:
                 console.print(escape(line), soft_wrap=True)
-        if self.output is not None:
-            console.print(f"wrote {escape(str(self.output))}", soft_wrap=True)
+        for path in (self.plot, self.output):
+            if path is not None:
+                console.print(f"wrote {escape(str(path))}", soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +149,7 @@ class Report:
     title: str = "Relative stability: theory against measurement"
     """Heading of the report."""
     stage: str | None = None
-    """Stage of the theory beside which measured series without a shared stage are laid (q=0.3 if there)."""
+    """Stage of the theory to compare with, for measured series whose own stage the theory lacks (default q=0.3)."""
     dataset: str | None = None
     """Data set whose images the report shows deformed, and lets the reader deform (needs torch). Without, the
     reader deforms a test pattern, and scikit-learn's photographs if they are here."""
@@ -156,7 +170,7 @@ class Report:
         for name in ("displacement", "data"):
             if name in given and self.dataset is None:
                 raise InputError(name, given[name], "may be given only with --dataset, whose images it is about")
-        table = read_tables(self.files)
+        curves = read_curves(self.files)
         words = ["relstab", "report", *map(str, self.files)]
         for name, value in given.items():
             if name not in ("files", "json", "data"):
@@ -169,7 +183,7 @@ class Report:
             samples = data_set_samples(self.dataset, data=self.data)
             images = deformed_grid(self.dataset, (2, 3, 5), displacement=self.displacement, data=self.data)
         path = write_report(
-            table, self.output, title=self.title, images=images, samples=samples, command=command, stage=self.stage
+            curves, self.output, title=self.title, images=images, samples=samples, command=command, stage=self.stage
         )
         figures = path.with_name(f"{path.stem}_figures")
         if not self.json:
@@ -179,24 +193,17 @@ class Report:
         return {
             "command": "report",
             "files": [str(file) for file in self.files],
-            "rows": len(table),
+            "rows": len(curves.table),
             "report": str(path),
             "figures": str(figures),
         }
 
 
-def read_tables(files: tuple[Path, ...]) -> pd.DataFrame:
+def read_curves(files: tuple[Path, ...]) -> Curves:
     """The rows of all files as one curve table; InputError if there is none."""
     if not files:
         raise InputError("files", "none", "must name at least one curve table")
     return gather(files)
-
-
-def _fits_table(found: Contrast | Fits) -> pd.DataFrame:
-    """The table of a contrast; of fits alone, the same columns with nothing to compare."""
-    if isinstance(found, Contrast):
-        return found.table()
-    return Contrast(found.fits, (), found.skipped).table()
 
 
 def _console() -> Console:

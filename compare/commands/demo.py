@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from compare.contrasts.comparison import contrast
-from compare.curves.wording import wrapped
+from compare.curves.numbers import wrapped
 from compare.report.explorer import data_set_samples, deformed_grid
 from compare.report.page import write_report
 from empirical.commands.measure import require_torch
@@ -95,9 +95,9 @@ class Demo:
         )  # fmt: skip
         seconds = time.perf_counter() - began
         found = contrast(theory, nets[nets["stage"] != "initial"])
-        for line in [*found.lines(), "", *wrapped(found.verdict(), indent="")]:
+        for line in ["", *wrapped(found.verdict(), indent=""), "", *found.lines(), ""]:
             terminal.line(line)
-        terminal.line(f"{seconds:.0f} s; report: {report}")
+        terminal.line(f"Report: {report} ({seconds:.0f} s)")
         return {**found.summary(), "report": str(report), "seconds": round(seconds, 1)}
 
 
@@ -146,4 +146,3 @@ def _train(terminal: Terminal, seeds: tuple[int, ...], workers: int) -> pd.DataF
             )  # fmt: skip
         tables.append(table)
     return _without_times(pd.concat(tables, ignore_index=True))
-

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from compare.commands.compare import read_tables
+from compare.commands.compare import read_curves
 from compare.contrasts.hierarchies import describe_hierarchies
 from compare.contrasts.layer_profiles import layer_profiles
 from theory.common.terminal import Terminal
@@ -44,7 +44,7 @@ class CompareHierarchies:
 
         if self.figure is not None:
             require_figure_path(self.figure)
-        table = read_tables(self.files)
+        table = read_curves(self.files).table
         found = describe_hierarchies(table)
         profiles = [] if self.layers is None else layer_profiles(table, train_size=self.layers)
         terminal = Terminal(self.json)

@@ -1,4 +1,4 @@
-"""Do R_f, D_f and G_f go with the test error? Correlations of logarithms across nets and along P, with tests."""
+"""Do R_f, D_f and G_f go with the test error? Correlations of logarithms across nets, with permutation tests."""
 
 from __future__ import annotations
 
@@ -11,25 +11,20 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from compare.contrasts.strata import MEASURES, Block, blocks, common, net_table, without_twins
-from compare.contrasts.swap_test import (
-    SwapTest,
-    permutation_probability,
-    pooled_interval,
-    swap_test,
-)
-from compare.curves.wording import SYMBOLS, format_interval, wrapped
+from compare.contrasts.strata import EVERYWHERE, GAPS, MEASURES, Block, blocks, common, net_table, without_twins
+from compare.contrasts.wording import error_sentences
+from compare.curves.numbers import SYMBOLS, json_ready, wrapped
+from compare.curves.series import Curves
+from compare.fits.error_law import jackknife_interval
 from theory.common.errors import InputError, require_real
-from theory.common.estimate import Estimate, mean
+from theory.common.estimate import Estimate
 
 __all__ = ["Correlation", "Correlations", "correlations"]
 
-Kind = Literal["across nets", "along P", "pooled"]
-#: P that a correlation along P needs, and seeds that its interval needs.
-_LEAST_SIZES, _LEAST_SEEDS = 4, 3
-LEVEL = 0.05
-EVERYWHERE = "all data sets"
-GAPS = "no three nets stand together, nothing pooled"
+Kind = Literal["across nets", "pooled"]
+Method = Literal["pearson", "spearman"]
+#: Nets up to which all their orders are tried (8! = 40320), and orders drawn beyond.
+_EVERY, _DRAWS = 8, 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +33,6 @@ class Correlation:
 
     - ``across nets``: at one P (`train_size`) of one data set, seeds averaged first; n nets. Interval: Fisher's z.
     - ``pooled``: the mean of these over the P of one data set, or of all; interval: jackknife over nets.
-    - ``along P``: of one net (`net`); n training-set sizes. Both fall with P, so that it says little by itself;
-      with three seeds or more, value and interval are those of the Fisher z of single seeds (mean, Student's t);
-      with fewer, the value is that of the curve averaged over seeds, without interval. There is no p-value.
 
     p-values are exact: all n! ways to give the nets' test errors, over all P together, to other nets (beyond eight
     nets 9999 of them at random).
@@ -50,7 +42,6 @@ class Correlation:
     where: str
     x: str
     train_size: int | None
-    net: str
     n: int
     strata: int
     pearson: Estimate
@@ -60,45 +51,28 @@ class Correlation:
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            "kind": self.kind,
-            "where": self.where,
-            "x": self.x,
-            "train_size": self.train_size,
-            "net": self.net,
-            "n": self.n,
-            "strata": self.strata,
-            "pearson": self.pearson.summary(),
-            "spearman": self.spearman.summary(),
-            "p_pearson": self.p_pearson if math.isfinite(self.p_pearson) else None,
-            "p_spearman": self.p_spearman if math.isfinite(self.p_spearman) else None,
-        }
+        names = ("kind", "where", "x", "train_size", "n", "strata", "pearson", "spearman", "p_pearson", "p_spearman")
+        return dict(json_ready(self, *names))
 
 
 @dataclass(frozen=True, slots=True)
 class Correlations:
-    """All correlations of a table, the tests between R_f and D_f or G_f, and what was left out.
+    """All correlations of a table, and what was left out.
 
-    p-values stand each by itself: among twenty tests at one P each, one falls below 0.05 by chance. The claim is
-    judged by the pooled tests.
+    p-values stand each by itself: among twenty at one P each, one falls below 0.05 by chance. The claim is
+    judged by the pooled ones.
     """
 
     rows: tuple[Correlation, ...]
-    tests: tuple[SwapTest, ...]
     left_out: tuple[str, ...]
 
     def pick(self, kind: Kind, x: str, where: str | None = None) -> tuple[Correlation, ...]:
         """The rows of one kind and column, of one data set if `where` is given."""
-        return tuple(
-            row for row in self.rows if row.kind == kind and row.x == x and where in (None, row.where)
-        )
+        return tuple(row for row in self.rows if row.kind == kind and row.x == x and where in (None, row.where))
 
-    def test(self, right: str, where: str = EVERYWHERE) -> SwapTest | None:
-        """The test of R_f against `right` over a whole data set, or all of them; None if it was not made."""
-        for test in self.tests:
-            if test.right == right and test.where == where:
-                return test
-        return None
+    def pooled(self, where: str) -> list[Correlation]:
+        """The pooled rows of one data set, or of all, in the order of the measures."""
+        return [row for x in MEASURES for row in self.pick("pooled", x, where)]
 
     def wheres(self) -> list[str]:
         """The data sets that have pooled rows, and "all data sets" last if several share nets."""
@@ -112,100 +86,63 @@ class Correlations:
 
     def table(self) -> pd.DataFrame:
         """One row for each correlation."""
-        return pd.DataFrame(
-            [
-                {
-                    **{"kind": row.kind, "where": row.where, "x": row.x, "train_size": row.train_size},
-                    **{"net": row.net, "n": row.n, "strata": row.strata, "pearson": row.pearson.value},
-                    **{"pearson_low": row.pearson.low, "pearson_high": row.pearson.high},
-                    **{"p_pearson": row.p_pearson, "spearman": row.spearman.value},
-                    **{"spearman_low": row.spearman.low, "spearman_high": row.spearman.high},
-                    "p_spearman": row.p_spearman,
-                }
-                for row in self.rows
-            ]
-        )
+        records = []
+        for row in self.rows:
+            record: dict[str, Any] = {
+                name: getattr(row, name) for name in ("kind", "where", "x", "train_size", "n", "strata")
+            }
+            for method in ("pearson", "spearman"):
+                found = getattr(row, method)
+                record |= {method: found.value, f"{method}_low": found.low, f"{method}_high": found.high}
+                record[f"p_{method}"] = getattr(row, f"p_{method}")
+            records.append(record)
+        return pd.DataFrame(records)
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """Data set, P, nets, and for each measure r with its interval and p-value, as text; pooled ones last."""
+        found = []
+        order = {where: i for i, where in enumerate(self.wheres())}
+        keys = {(row.kind == "pooled", order.get(row.where, 0), row.where, row.train_size or 0) for row in self.rows}
+        for pooled, _, where, size in sorted(keys):
+            own = {
+                r.x: r for r in self.rows if (r.kind == "pooled", r.where, r.train_size or 0) == (pooled, where, size)
+            }
+            first = next(iter(own.values()))
+            place = f"{first.strata} pooled" if pooled else str(size)
+            found.append((where, place, str(first.n), *(_cell(own.get(x)) for x in MEASURES)))
+        return found
+
+    def lines(self) -> list[str]:
+        """A table of at most 79 columns for each data set, the pooled rows last, and what was left out."""
+        lines: list[str] = []
+        last = ""
+        for where, place, n, *cells in self.cells():
+            if where != last:
+                lines += wrapped(f"{where}: correlation across nets of log eps_t with")
+                lines.append(f"{'P':>9}{'nets':>5}" + "".join(f"{'log ' + SYMBOLS[x]:>21}" for x in MEASURES))
+            last = where
+            r = [cell.partition(", p") for cell in cells]
+            lines.append(f"{place:>9}{n:>5}" + "".join(f"{value:>21}" for value, _, _ in r))
+            lines.append(" " * 14 + "".join(f"{mark[2:] + p:>21}" for _, mark, p in r))
+        return lines + [line for words in self.left_out for line in wrapped(f"left out: {words}")]
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            "correlations": [row.summary() for row in self.rows],
-            "tests": [test.summary() for test in self.tests],
-            "left_out": list(self.left_out),
-            "verdict": self.verdict(),
-        }
-
-    def lines(self) -> list[str]:
-        """Tables of at most 79 columns: across nets by P, pooled, along P, and the tests."""
-        lines: list[str] = []
-        for where in dict.fromkeys(row.where for row in self.rows if row.kind == "across nets"):
-            lines += wrapped(f"r of log eps_t across nets, {where} (exact p)")
-            lines.append(f"  {'P':>7}{'n':>4}" + "".join(f"{'log ' + SYMBOLS[x]:>19}" for x in MEASURES))
-            own = {x: {row.train_size: row for row in self.pick("across nets", x, where)} for x in MEASURES}
-            for size in sorted({size for by_size in own.values() for size in by_size if size}):
-                cells = [own[x].get(size) for x in MEASURES]
-                n = max(cell.n for cell in cells if cell)
-                lines.append(f"  {size:>7}{n:>4}" + "".join(f"{_cell(cell):>19}" for cell in cells))
-        for row in self.rows:
-            if row.kind == "pooled":
-                words = f"pooled, {row.where}: r of log eps_t with log {SYMBOLS[row.x]} = "
-                words += f"{format_interval(row.pearson)}, p = {row.p_pearson:.2g} "
-                words += f"(ranks {row.spearman.value:.2f}, p = {row.p_spearman:.2g}; n = {row.n} nets, {row.strata} P)"
-                lines += wrapped(words)
-        for where in dict.fromkeys(row.where for row in self.rows if row.kind == "along P"):
-            lines += wrapped(f"r of log eps_t along P of one net, {where}")
-            lines.append(f"  {'net':<24}{'n':>4}" + "".join(f"{'log ' + SYMBOLS[x]:>16}" for x in MEASURES))
-            nets = dict.fromkeys(row.net for row in self.rows if row.kind == "along P" and row.where == where)
-            for net in nets:
-                found = [next((r for r in self.pick("along P", x, where) if r.net == net), None) for x in MEASURES]
-                n = max(row.n for row in found if row)
-                text = "".join(f"{'' if row is None else f'{row.pearson.value:.2f}':>16}" for row in found)
-                lines.append(f"  {net[:24]:<24}{n:>4}{text}")
-        for test in self.tests:
-            if " P = " not in test.where:
-                lines += wrapped(f"{test.where}: {test.verdict()}")
-        return lines + [line for words in self.left_out for line in wrapped(f"left out: {words}")]
+        return {"correlations": json_ready(self.rows), "left_out": list(self.left_out), "verdict": self.verdict()}
 
     def verdict(self) -> str:
-        """The claim "R_f goes with the test error, D_f does not" judged by the numbers, in words."""
-        sentences = []
-        for where in self.wheres():
-            rows = [row for x in MEASURES for row in self.pick("pooled", x, where)]
-            sizes = [f"{row.n} nets, {row.strata} P" for row in rows]
-            alike = len(set(sizes)) == 1
-            parts = []
-            for row, size in zip(rows, sizes, strict=True):
-                word = "goes" if row.p_pearson < LEVEL else "is not seen to go"
-                numbers = f"r = {format_interval(row.pearson)}, p = {row.p_pearson:.2g}{'' if alike else f', {size}'}"
-                parts.append(f"{SYMBOLS[row.x]} {word} with eps_t ({numbers})")
-            head = f"Across {rows[0].n} nets, {where}, {rows[0].strata} P" if alike else f"Across nets, {where}"
-            text = f"{head}: {', '.join(parts)}."
-            if lacking := self.missing(where):
-                text += f" {' and '.join(SYMBOLS[x] for x in lacking)}: {GAPS}."
-            for right in MEASURES[1:]:
-                test = self.test(right, where)
-                if test is not None:
-                    verdict = test.verdict(LEVEL)
-                    text += f" {verdict[0].upper()}{verdict[1:]}."
-            sentences.append(text)
-        singles = [test for test in self.tests if " P = " in test.where and test.right == "diffeo_stability"]
-        if singles:
-            holds = [test.where for test in singles if test.p_value < LEVEL and test.difference.value > 0]
-            against = [test.where for test in singles if test.p_value < LEVEL and test.difference.value < 0]
-            text = f"P by P (p < {LEVEL:g} each, uncorrected), R_f goes with eps_t more closely than D_f at "
-            text += f"{', '.join(holds) if holds else 'no P'} and less closely at {', '.join(against) or 'no P'}, of"
-            sentences.append(f"{text} {len(singles)}.")
-        return " ".join(sentences) or "No data set has three nets or more with a test error at one P."
+        """Which of R_f, D_f and G_f go with the test error across nets, in words."""
+        return " ".join(error_sentences(self))
 
 
 def correlations(
-    table: pd.DataFrame, *, confidence: float = 0.95, rng: np.random.Generator | None = None
+    table: pd.DataFrame | Curves, *, confidence: float = 0.95, rng: np.random.Generator | None = None
 ) -> Correlations:
     """Correlations of log eps_t with log R_f, D_f and G_f of the trained nets of a curve table.
 
-    The test of arXiv 2105.02468's claim ("R_f correlates with the test error, D_f does not") is `SwapTest`, made
-    at each P, over each data set, and over all data sets with the nets common to them. `rng` is used with more
-    than eight nets (`numpy.random.default_rng(0)` if None): below, all permutations are enumerated.
+    They are what arXiv 2105.02468 claims of R_f and denies of D_f: at each P, over the P of each data set, and over
+    all data sets with the nets common to them. `rng` is used with more than eight nets (`numpy.random.default_rng(0)`
+    if None): below, all permutations are enumerated.
 
     Raises
     ------
@@ -214,32 +151,20 @@ def correlations(
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     rng = rng or np.random.default_rng(0)
-    nets = net_table(table)
+    valid = Curves.of(table).table
+    nets = net_table(valid)
     if nets.empty:
-        raise InputError("table", f"{len(table)} rows", "must hold trained rows with a test error and R_f above 0")
+        raise InputError("table", f"{len(valid)} rows", "must hold trained rows with a test error and R_f above 0")
     nets, twins = without_twins(nets)
     rows: list[Correlation] = []
+    parts = {x: blocks(nets, ("test_error", x)) for x in MEASURES}
     for x in MEASURES:
         for setting, own in nets.groupby("setting", sort=True):
             rows += _at_each_size(str(setting), own, x, confidence, rng)
-    parts = {x: blocks(nets, ("test_error", x)) for x in MEASURES}
-    for x, found in parts.items():
-        rows += [_row("pooled", [part], part.setting, x, None, confidence, rng) for part in found]
-        if len(found) > 1 and (shared := common(found)):
+        rows += [_row("pooled", [part], part.setting, x, None, confidence, rng) for part in parts[x]]
+        if len(parts[x]) > 1 and (shared := common(parts[x])):
             rows.append(_row("pooled", shared, EVERYWHERE, x, None, confidence, rng))
-    for x in MEASURES:
-        rows += _along(nets, x, confidence)
-    tests: list[SwapTest] = []
-    for right in MEASURES[1:]:
-        both = blocks(nets, ("test_error", "relative_stability", right))
-        for part in both:
-            for i, size in enumerate(part.train_sizes):
-                where = f"{part.setting}, P = {size}"
-                tests.append(swap_test([part.at(i)], "relative_stability", right, where, confidence, rng))
-            tests.append(swap_test([part], "relative_stability", right, part.setting, confidence, rng))
-        if len(both) > 1 and (shared := common(both)):
-            tests.append(swap_test(shared, "relative_stability", right, EVERYWHERE, confidence, rng))
-    return Correlations(tuple(rows), tuple(tests), (*twins, *_gaps(nets, parts)))
+    return Correlations(tuple(rows), (*twins, *_gaps(nets, parts)))
 
 
 def _at_each_size(
@@ -267,69 +192,68 @@ def _row(
     confidence: float,
     rng: np.random.Generator,
 ) -> Correlation:
-    return Correlation(
-        kind=kind,
-        where=where,
-        x=x,
-        train_size=train_size,
-        net="",
-        n=len(parts[0].nets),
-        strata=sum(len(part.train_sizes) for part in parts),
-        pearson=pooled_interval(parts, x, confidence, "pearson"),
-        spearman=pooled_interval(parts, x, confidence, "spearman"),
-        p_pearson=permutation_probability(parts, x, rng, "pearson"),
-        p_spearman=permutation_probability(parts, x, rng, "spearman"),
+    pearson, spearman = (pooled_interval(parts, x, confidence, method) for method in ("pearson", "spearman"))
+    p_values = [permutation_probability(parts, x, rng, method) for method in ("pearson", "spearman")]
+    strata = sum(len(part.train_sizes) for part in parts)
+    return Correlation(kind, where, x, train_size, len(parts[0].nets), strata, pearson, spearman, *p_values)
+
+
+def pooled_correlation(parts: Sequence[Block], column: str, method: Method = "pearson") -> float:
+    """Mean over all strata of the correlation, across nets, of log eps_t with the logarithm of `column`."""
+    values = [standardised(part, "test_error", method) * standardised(part, column, method) for part in parts]
+    return float(np.concatenate([product.sum(axis=1) for product in values]).mean())
+
+
+def pooled_interval(parts: Sequence[Block], column: str, confidence: float, method: Method = "pearson") -> Estimate:
+    """The pooled correlation with the jackknife's interval over nets: Student's t of Fisher's z, n - 1 degrees.
+
+    For a single stratum it is Fisher's own interval, z +- z_q / sqrt(n - 3), with Bonett and Wright's
+    sqrt((1 + r^2/2) / (n - 3)) for ranks. No interval below four nets.
+    """
+    value, names = pooled_correlation(parts, column, method), parts[0].nets
+    n = len(names)
+    if n < 4:
+        return Estimate(value, n=n, confidence=confidence)
+    z = _z(value)
+    if sum(len(part.train_sizes) for part in parts) == 1:
+        spread = math.sqrt((1 + (value**2 / 2 if method == "spearman" else 0)) / (n - 3))
+        half = float(stats.norm.ppf((1 + confidence) / 2)) * spread
+        return Estimate(value, math.tanh(z - half), math.tanh(z + half), n, confidence)
+    without = [_z(pooled_correlation([part.without(net) for part in parts], column, method)) for net in names]
+    found = jackknife_interval(z, np.array(without), confidence)
+    return Estimate(value, math.tanh(found.low), math.tanh(found.high), n, confidence)
+
+
+def permutation_probability(
+    parts: Sequence[Block], column: str, rng: np.random.Generator, method: Method = "pearson"
+) -> float:
+    """Two-sided p-value of the pooled correlation: test errors go round among whole nets, over all P together.
+
+    All blocks must have the same nets. Exact (all orders) up to eight nets, else 9999 draws.
+    """
+    nets = np.arange(len(parts[0].nets))
+    # What net i's x and net j's error contribute if j's error goes to i, over all strata.
+    pairs = [standardised(part, column, method).T @ standardised(part, "test_error", method) for part in parts]
+    products = np.sum(pairs, axis=0)
+    found = stats.permutation_test(
+        (nets,),
+        lambda order, axis: np.abs(np.sum(products[nets, order], axis=axis)),
+        permutation_type="pairings",
+        vectorized=True,
+        n_resamples=math.factorial(_EVERY) if nets.size <= _EVERY else _DRAWS,
+        alternative="greater",
+        rng=rng,
     )
+    return float(found.pvalue)
 
 
-def _along(nets: pd.DataFrame, x: str, confidence: float) -> list[Correlation]:
-    """One row for each net of each data set with four P or more."""
-    rows = []
-    for (setting, net), own in nets.groupby(["setting", "net"], sort=True):
-        means = own.groupby("train_size")[["test_error", x]].mean().dropna()
-        if len(means) < _LEAST_SIZES or means.nunique().min() < 2:
-            continue
-        found = {}
-        seeds = [
-            seed
-            for _, seed in own.dropna(subset=[x]).groupby("seed")
-            if len(seed) >= _LEAST_SIZES and seed[["test_error", x]].nunique().min() > 1
-        ]
-        for method in ("pearson", "spearman"):
-            if len(seeds) < _LEAST_SEEDS:
-                value = _single(means["test_error"], means[x], method)
-                found[method] = Estimate(value, n=len(means), confidence=confidence)
-                continue
-            z = mean([_fisher(seed["test_error"], seed[x], method) for seed in seeds], confidence)
-            low, value, high = (math.tanh(end) for end in (z.low, z.value, z.high))
-            found[method] = Estimate(value, low, high, len(means), confidence)
-        rows.append(
-            Correlation(
-                kind="along P",
-                where=str(setting),
-                x=x,
-                train_size=None,
-                net=str(net),
-                n=len(means),
-                strata=1,
-                pearson=found["pearson"],
-                spearman=found["spearman"],
-                p_pearson=math.nan,
-                p_spearman=math.nan,
-            )
-        )
-    return rows
-
-
-def _single(a: pd.Series, b: pd.Series, method: str) -> float:
-    x, y = a.to_numpy(dtype=float), b.to_numpy(dtype=float)
-    return float((stats.pearsonr(x, y) if method == "pearson" else stats.spearmanr(x, y)).statistic)
-
-
-def _fisher(a: pd.Series, b: pd.Series, method: str) -> float:
-    """Fisher's z. Ranks in full order stand half a step below 1 (of n values, steps are 12 / (n^3 - n)), not at it."""
-    most = 1 - 1e-12 if method == "pearson" else 1 - 6 / (len(a) ** 3 - len(a))
-    return math.atanh(max(-most, min(most, _single(a, b, method))))
+def standardised(part: Block, column: str, method: Method = "pearson") -> np.ndarray:
+    """Values or ranks, each stratum with mean 0 and sum of squares 1 (all 0 where all are equal)."""
+    values = part.logs[column]
+    values = stats.rankdata(values, axis=1) if method == "spearman" else values
+    centred = values - values.mean(axis=-1, keepdims=True)
+    norm = np.sqrt((centred**2).sum(axis=-1, keepdims=True))
+    return np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 1e-12)
 
 
 def _gaps(nets: pd.DataFrame, parts: dict[str, list[Block]]) -> list[str]:
@@ -346,9 +270,19 @@ def _gaps(nets: pd.DataFrame, parts: dict[str, list[Block]]) -> list[str]:
             gone = sorted(set(own["net"]) - set(part.nets))
             if sizes or gone:
                 what = [f"P = {', '.join(map(str, sizes))}"] * bool(sizes) + gone
-                words.append(f"{setting}: {SYMBOLS[x]}: pooled without {', '.join(what)}: not all nets are there")
+                words.append(
+                    f"{setting}: {SYMBOLS[x]}: pooled without {', '.join(what)}, where not all nets are present"
+                )
     return words
 
 
 def _cell(row: Correlation | None) -> str:
-    return "" if row is None else f"{row.pearson.value:+.2f} (p={row.p_pearson:.3f})"
+    if row is None:
+        return "–"
+    r, p = row.pearson, "p < 0.001" if row.p_pearson < 0.001 else f"p = {row.p_pearson:.3f}"
+    interval = f" [{r.low:+.2f}, {r.high:+.2f}]" if math.isfinite(r.error) else ""
+    return f"{r.value:+.2f}{interval}, {p}"
+
+
+def _z(r: float) -> float:
+    return math.atanh(max(-1 + 1e-12, min(1 - 1e-12, r)))

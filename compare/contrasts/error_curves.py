@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from compare.curves.wording import SYMBOLS, format_interval
-from compare.fits.intervals import bootstrap_interval, resamples
+from compare.curves.numbers import SYMBOLS, format_interval
 from theory.common.errors import InputError, require_integer, require_real
 from theory.common.estimate import Estimate
 from theory.common.table import validate_table
@@ -110,7 +110,7 @@ def error_curves(
     *,
     layer: str = "",
     confidence: float = 0.95,
-    draws: int = 2000,
+    draws: int = 500,
     rng: np.random.Generator | None = None,
 ) -> ErrorCurves:
     """The test error beside R_f, D_f, G_f and S_f of the trained rows of a curve table, whatever P, task and net.
@@ -118,7 +118,7 @@ def error_curves(
     Parameters
     ----------
     layer : whose stabilities; the error is that of the net. Empty for the output
-    draws, rng : of the bootstrap, where all resamples of the seeds are too many
+    draws, rng : of the bootstrap over seeds; `numpy.random.default_rng(0)` if None
 
     Raises
     ------
@@ -136,13 +136,18 @@ def error_curves(
         allowed = "must hold ten trained rows or more, of two seeds, with a positive error and measures"
         raise InputError("table", f"{len(kept)} rows of {len(seeds)} seeds, layer {layer or 'output'}", allowed)
     parts = [kept[kept["seed"] == seed] for seed in seeds]
-    drawn = resamples(len(seeds), draws, rng or np.random.default_rng(0))
-    weights = np.array([probability for _, probability in drawn])
-    whole = _statistics(kept, names)
-    samples = np.array([_statistics(pd.concat([parts[i] for i in which]), names) for which, _ in drawn])
-    estimates = [
-        bootstrap_interval(value, samples[:, i], weights, len(seeds), confidence) for i, value in enumerate(whole)
-    ]
+
+    def statistic(indices: np.ndarray, axis: int = -1) -> np.ndarray:
+        drawn = [_statistics(pd.concat([parts[i] for i in which]), names) for which in np.atleast_2d(indices)]
+        return np.array(drawn).T.reshape(-1, *indices.shape[:-1])
+
+    bootstrap = stats.bootstrap(
+        (np.arange(len(seeds)),), statistic, vectorized=True, method="percentile", n_resamples=draws,
+        confidence_level=confidence, rng=rng or np.random.default_rng(0),
+    )  # fmt: skip
+    low_ends, high_ends = np.stack(bootstrap.confidence_interval)
+    ends = zip(_statistics(kept, names), low_ends, high_ends, strict=True)
+    estimates = [Estimate(value, float(low), float(high), len(seeds), confidence) for value, low, high in ends]
     correlations, spreads = estimates[: len(names)], estimates[len(names) : 2 * len(names)]
     measures = [
         _Measure(name, r, spread, _offset(kept, name))

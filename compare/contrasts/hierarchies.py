@@ -11,7 +11,7 @@ import pandas as pd
 
 from compare.contrasts.error_curves import ErrorCurves, error_curves
 from compare.contrasts.intervention import Intervention, intervention
-from compare.curves.wording import format_estimate
+from compare.curves.numbers import format_estimate
 from compare.fits.hierarchy_law import HierarchyLaw, fit_hierarchy_law
 from compare.fits.sample_complexity import Crossing, crossings, ratio_of_crossings
 from theory.common.errors import InputError

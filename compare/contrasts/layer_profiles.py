@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compare.curves.wording import SYMBOLS, format_estimate
+from compare.curves.numbers import SYMBOLS, format_estimate
 from theory.common.errors import InputError, require_real
 from theory.common.estimate import Estimate, geometric_mean
 from theory.common.table import validate_table

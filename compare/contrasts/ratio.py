@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from compare.curves.wording import format_estimate
+from compare.curves.numbers import format_estimate
 from theory.common.estimate import Estimate, exponential, mean
 
 __all__ = ["LEAST_PAIRS", "Ratio", "measured_over_theory"]
@@ -31,11 +31,9 @@ class Ratio:
     train_sizes: tuple[int, ...]
 
     def words(self) -> str:
-        """``1.52 ± 0.11 (4 seeds paired)``."""
-        if not math.isfinite(self.estimate.error):
-            return f"{format_estimate(self.estimate)} (no interval)"
-        paired = f" ({self.estimate.n} seeds paired)" if self.interval_method == "paired seeds" else ""
-        return format_estimate(self.estimate) + paired
+        """``1.52 ± 0.11``, or ``1.52 (no interval)``."""
+        bare = " (no interval)" * (not math.isfinite(self.estimate.error))
+        return format_estimate(self.estimate) + bare
 
     @property
     def agrees(self) -> bool:
@@ -50,9 +48,7 @@ class Ratio:
         }
 
 
-def measured_over_theory(
-    measured: pd.DataFrame, theory: pd.DataFrame, confidence: float = 0.95
-) -> Ratio | None:
+def measured_over_theory(measured: pd.DataFrame, theory: pd.DataFrame, confidence: float = 0.95) -> Ratio | None:
     """Ratio of two series of a curve table, or None if they share no P with positive R_f.
 
     log ratio = mean over the shared P of [mean over seeds of log R_f(measured) - the same of the theory].

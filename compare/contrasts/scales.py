@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,21 +10,20 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from compare.contrasts.comparison import nearest_theory, usable_theory
+from compare.curves.nearest_theory import INITIAL, nearest_theory, usable_theory
+from compare.curves.numbers import format_interval, json_ready, skipped_lines, wrapped
 from compare.curves.seed_errors import ROUNDING
-from compare.curves.series import series
-from compare.curves.wording import format_estimate, format_interval, skipped_lines, wrapped
+from compare.curves.series import Curves, Results, SeriesKey
 from compare.fits.fitted_law import LawFit
-from compare.fits.law_fits import beyond_theory, fit_rows
+from compare.fits.law_fits import LawFitter
 from compare.fits.laws import TheoryCurve
 from theory.common.errors import InputError, require_real
-from theory.common.table import validate_table
 
-__all__ = ["ABOVE", "OUTSIDE", "Parting", "Scale", "Scales", "effective_scales"]
+__all__ = ["ABOVE", "OUTSIDE", "Parting", "Scale", "Scales", "effective_scales", "scales_of"]
 
 #: Why a series has no s: no shift in P reaches it, or what s it would have is read off the extension of the theory.
-ABOVE = "no s: R_f lies above the model's"
-OUTSIDE = "no s: read mostly outside the theory's P"
+ABOVE = "R_f lies above the model's largest value"
+OUTSIDE = "its s would be read outside the P of the theory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +42,9 @@ class Parting:
     outside: tuple[int, ...]
     sizes: int
 
+    def summary(self) -> dict[str, Any]:
+        return dict(json_ready(self, "train_size", "side", "factor", "method", "outside"))
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -55,8 +56,7 @@ class Scale:
     that is whether there are intervals.
     """
 
-    label: str
-    theory: str
+    key: SeriesKey
     curve: TheoryCurve
     shifted: LawFit
     scaled: LawFit | None
@@ -64,22 +64,19 @@ class Scale:
     tested: bool
 
     @property
-    def placed(self) -> tuple[float, float]:
-        """a and s by which the series is laid on the theory: of the scaled law if the data fix both, else a = 1."""
-        if self.scaled is not None and not self.unfixed():
-            return self.scaled["scale"].profile.value, self.scaled["shift"].profile.value
-        return 1.0, self.shifted["shift"].profile.value
+    def label(self) -> str:
+        return str(self.key)
 
     @property
-    def extended(self) -> float:
-        """The part of the range of P / s, from 0 to 1, that lies beyond the theory's own P."""
-        return self.shifted.extended
+    def theory(self) -> str:
+        return self.curve.label
 
-    def unfixed(self) -> tuple[str, ...]:
-        """What of the free scale's a and s is not fixed: both if most of the range lies beyond the theory's P."""
-        if self.scaled is None or beyond_theory(self.scaled):
-            return ("scale", "shift")
-        return self.scaled.unidentified()
+    @property
+    def placed(self) -> tuple[float, float]:
+        """a and s by which the series is laid on the theory: of the scaled law if the data fix both, else a = 1."""
+        if self.scaled is not None and not self.scaled.beyond_theory and not self.scaled.unidentified():
+            return self.scaled["scale"].estimate.value, self.scaled["shift"].estimate.value
+        return 1.0, self.shifted["shift"].estimate.value
 
     @property
     def miss(self) -> float:
@@ -87,96 +84,57 @@ class Scale:
         logs = [item.value.value for item in self.shifted.residuals]
         return math.exp(math.sqrt(float(np.mean(np.square(logs)))))
 
-    def words(self) -> str:
-        """``s = 6.4 ± 1.1; parts at P = 64 (above, 1.8 times)``."""
-        text = f"s = {format_interval(self.shifted['shift'].estimate)}, off by a factor {self.miss:.2g}"
-        if self.extended > 0:
-            text += f", {100 * self.extended:.0f} % of its range beyond the theory's P"
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """s; the part of P / s beyond the theory's P; the miss; where it parts from the theory; the free a and s."""
+        parts = "never" if self.tested else "no intervals"
         if self.parting is not None:
-            text += f"; parts from it at P = {self.parting.train_size} ({self.parting.side}, "
-            text += f"{self.parting.factor:.2g} times), outside at {len(self.parting.outside)} of "
-            text += f"{self.parting.sizes} P"
-        elif self.tested:
-            text += "; never parts from it"
+            parts = f"P = {self.parting.train_size} ({self.parting.side})"
+        free = "–"
         if self.scaled is not None:
-            open_ones = self.unfixed()
-            values = ", ".join(
-                f"{symbol} = {format_estimate(self.scaled[name].estimate)}"
-                if name not in open_ones
-                else f"{symbol} not fixed"
-                for name, symbol in (("scale", "a"), ("shift", "s"))
-            )
-            text += f"; with a free scale: {values}"
-        return text
+            beyond = self.scaled.beyond_theory
+            free = "not fixed" if beyond else ", ".join(one.words() for one in self.scaled.parameters)
+        s = format_interval(self.shifted["shift"].estimate)
+        return s, f"{100 * self.shifted.extended:.0f} %", f"{self.miss:.2g} times", parts, free
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        parting = None
-        if self.parting is not None:
-            parting = {
-                "train_size": self.parting.train_size,
-                "side": self.parting.side,
-                "factor": self.parting.factor,
-                "method": self.parting.method,
-                "outside": list(self.parting.outside),
-            }
-        return {
-            "label": self.label,
-            "theory": self.theory,
-            "shift": self.shifted["shift"].summary(),
-            "extended": self.shifted.extended,
-            "miss": self.miss,
-            "parting": parting,
-            "tested": self.tested,
-            "scaled": None if self.scaled is None else [item.summary() for item in self.scaled.parameters],
-            "placed": list(self.placed),
-        }
+        scaled = None if self.scaled is None else json_ready(self.scaled.parameters)
+        shift = {"shift": self.shifted["shift"].summary(), "extended": self.shifted.extended, "scaled": scaled}
+        return {**json_ready(self, "label", "theory", "miss", "parting", "tested", "placed"), **shift}
 
 
-@dataclass(frozen=True, slots=True)
-class Scales:
+class Scales(Results[Scale]):
     """The effective scales of all measured series, and the reason for each that has none.
 
     Of the reasons, `ABOVE` and `OUTSIDE` say that the series has a curve, which determines no s (`without`).
     """
 
-    scales: tuple[Scale, ...]
-    skipped: tuple[tuple[str, str], ...]  # label, reason
+    __slots__ = ()
 
-    def without(self, reason: str | None = None) -> tuple[str, ...]:
-        """Labels of the series whose curve determines no s, for `reason`, or for either."""
+    def without(self, reason: str | None = None) -> tuple[SeriesKey, ...]:
+        """The series whose curve determines no s, for `reason`, or for either."""
         wanted = (ABOVE, OUTSIDE) if reason is None else (reason,)
-        return tuple(label for label, why in self.skipped if why in wanted)
-
-    def __iter__(self) -> Iterator[Scale]:
-        return iter(self.scales)
-
-    def __len__(self) -> int:
-        return len(self.scales)
-
-    def __getitem__(self, label: str) -> Scale:
-        """The scale of the series `label`; KeyError if there is none."""
-        for scale in self.scales:
-            if scale.label == label:
-                return scale
-        raise KeyError(label)
+        return tuple(key for key, why in self.skipped if why in wanted)
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            "scales": [scale.summary() for scale in self.scales],
-            "skipped": [{"label": label, "reason": reason} for label, reason in self.skipped],
-        }
+        return self.listed("scales")
 
     def lines(self) -> list[str]:
         """Lines of at most 79 columns."""
-        lines = [line for scale in self.scales for line in wrapped(f"{scale.label} on {scale.theory}: {scale.words()}")]
-        return lines + skipped_lines("no scale", self.skipped)
+        lines = []
+        for scale in self:
+            s, beyond, miss, parts, free = scale.cells()
+            words = (
+                f"s = {s}, off by {miss}, {beyond} of its range beyond the theory's P; departs: {parts}; free: {free}"
+            )
+            lines += wrapped(f"{scale.label} on {scale.theory}: {words}")
+        return lines + skipped_lines("no effective scale", self.skipped)
 
 
 def effective_scales(
-    theory_table: pd.DataFrame,
-    measured_table: pd.DataFrame,
+    theory_table: pd.DataFrame | Curves,
+    measured_table: pd.DataFrame | Curves,
     *,
     stage: str | None = None,
     confidence: float = 0.95,
@@ -193,28 +151,31 @@ def effective_scales(
         If a table is no valid curve table, or no series of the theory has two P with a positive R_f.
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
-    usable = usable_theory(theory_table)
+    theory, measured = Curves.of(theory_table, "theory"), Curves.of(measured_table, "measured")
+    return scales_of(theory, measured, stage, LawFitter(confidence))
+
+
+def scales_of(theory: Curves, measured: Curves, stage: str | None, fitter: LawFitter) -> Scales:
+    """`effective_scales` of parsed tables."""
+    usable = usable_theory(theory)
     scales: list[Scale] = []
-    skipped: list[tuple[str, str]] = []
-    rng = np.random.default_rng(0)  # draws nothing: no bootstrap is made
-    for label, rows in series(validate_table(measured_table, "measured")).items():
-        if rows.iloc[0]["stage"] == "initial":
-            skipped.append((label, "at initialisation R_f does not depend on P"))
+    skipped: list[tuple[SeriesKey, str]] = []
+    for key, rows in measured.parts.items():
+        if key.stage == "initial":
+            skipped.append((key, INITIAL))
             continue
-        name = nearest_theory(rows.iloc[0], usable, stage)
-        curve = TheoryCurve.of(usable[name], name)
+        beside = nearest_theory(key, usable.parts, stage)
+        curve = TheoryCurve.of(usable.parts[beside], str(beside))
         try:
-            shifted = fit_rows(rows, label, "theory-shifted", curve, confidence, 0, rng)
+            shifted = fitter.fit(key, rows, "theory-shifted", curve)
         except InputError as error:
-            skipped.append((label, str(error)))
+            skipped.append((key, str(error)))
             continue
         if (reason := _undetermined(shifted, curve)) is not None:
-            skipped.append((label, reason))
+            skipped.append((key, reason))
             continue
-        enough = shifted.n_sizes >= 3
-        scaled = fit_rows(rows, label, "theory-scaled", curve, confidence, 0, rng) if enough else None
-        parting, tested = _parting(shifted, rows, confidence)
-        scales.append(Scale(label, name, curve, shifted, scaled, parting, tested))
+        scaled = fitter.fit(key, rows, "theory-scaled", curve) if shifted.n_sizes >= 3 else None
+        scales.append(Scale(key, curve, shifted, scaled, *_parting(shifted, rows, fitter.confidence)))
     return Scales(tuple(scales), tuple(skipped))
 
 
@@ -224,7 +185,7 @@ def _undetermined(shifted: LawFit, curve: TheoryCurve) -> str | None:
     means = np.log(shifted.predict(sizes)) + [item.value.value for item in shifted.residuals]
     if 2 * int((means > curve.log_top + ROUNDING).sum()) > means.size:
         return ABOVE
-    return OUTSIDE if beyond_theory(shifted) else None
+    return OUTSIDE if shifted.beyond_theory else None
 
 
 def _parting(fit: LawFit, rows: pd.DataFrame, confidence: float) -> tuple[Parting | None, bool]:
@@ -243,11 +204,8 @@ def _parting(fit: LawFit, rows: pd.DataFrame, confidence: float) -> tuple[Partin
         if not (np.isfinite(ends).all() and (ends > 0).all()):
             return None, False
         half = (np.log(ends[:, 1] / ends[:, 0]) / 2 * wider).tolist()
-    outside = [
-        item
-        for item, reach in zip(fit.residuals, half, strict=True)
-        if abs(item.value.value) > max(reach, ROUNDING)
-    ]
+    pairs = zip(fit.residuals, half, strict=True)
+    outside = [item for item, reach in pairs if abs(item.value.value) > max(reach, ROUNDING)]
     if not outside:
         return None, True
     value = outside[0].value.value

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from theory.common.table import validate_table
-
-__all__ = ["MEASURES", "Block", "blocks", "common", "net_table", "without_twins"]
+__all__ = ["EVERYWHERE", "GAPS", "LEVEL", "MEASURES", "Block", "blocks", "common", "net_table", "without_twins"]
 
 #: What a test error is laid beside.
 MEASURES = ("relative_stability", "diffeo_stability", "noise_stability")
+#: p-value below which a correlation is called significant, what all data sets are called, and why one is missing.
+LEVEL, EVERYWHERE, GAPS = 0.05, "all data sets", "no three nets share a P with it"
 _ALL = ("test_error", *MEASURES)
 _SETTING = ("source", "task", "average", "cutoff", "displacement", "temperature")
 
@@ -39,14 +39,13 @@ class Block:
 
 
 def net_table(table: pd.DataFrame) -> pd.DataFrame:
-    """One row for each trained net, P and seed: setting, net, train_size, seed and the logarithms of `_ALL`.
+    """One row for each trained net, P and seed of a valid table: setting, net, P, seed, logarithms of `_ALL`.
 
     A setting is a data set, with how R_f was measured where the table holds that in several ways; a net is an
     architecture with its variant. Rows whose test error or R_f is missing or 0 have no logarithm and are left
     out; a D_f or G_f that is missing or 0 is NaN.
     """
-    valid = validate_table(table)
-    rows = valid[(valid["stage"] == "trained") & (valid["test_error"] > 0) & (valid["relative_stability"] > 0)]
+    rows = table[(table["stage"] == "trained") & (table["test_error"] > 0) & (table["relative_stability"] > 0)]
     keys = rows[list(_SETTING)].copy()
     for name in ("displacement", "temperature"):
         keys[name] = keys[name].map(lambda value: float(f"{value:.3g}"))

@@ -1,1 +1,1 @@
-"""Curves as they come: series of a table, averages over seeds, published values."""
+"""Curves as they come: series of a table and their keys, averages over seeds, published values, printed numbers."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from scipy.optimize import minimize_scalar
 
 from theory.common.errors import InputError
@@ -47,25 +45,17 @@ class SeedErrors:
     Two values of one seed at P and P' have the correlation rho^|log2(P'/P)|: a seed's training sets are nested,
     so that what is odd about one is odd about its neighbours. Variance and rho are pooled over P and seeds:
     at one P, three or four seeds give a variance that is wrong by a factor of two as often as not, and
-    weights made of such variances are worse than none. `equal_variances` is the p-value of Levene's test (about
-    medians) that one variance fits all P; None where fewer than three seeds cover a P.
+    weights made of such variances are worse than none.
     """
 
     log_sizes: np.ndarray
     logs: np.ndarray
     seeds: tuple[int, ...]
     correlation: float
-    equal_variances: float | None
 
-    @property
-    def replicated(self) -> bool:
-        """Whether some P has more than one seed."""
-        return bool((np.isfinite(self.logs).sum(axis=1) > 1).any())
-
-    def means(self, seeds: Sequence[int] | None = None) -> SeedMeans:
-        """Means over the seeds in these columns (all if None; one may come several times); P without any drop out."""
-        columns = list(range(len(self.seeds))) if seeds is None else list(seeds)
-        return _means(self.log_sizes, self.logs[:, columns], self.correlation)[0]
+    def means(self) -> SeedMeans:
+        """Means over the seeds."""
+        return _means(self.log_sizes, self.logs, self.correlation)[0]
 
     @property
     def variance(self) -> float:
@@ -102,12 +92,7 @@ def seed_errors(rows: pd.DataFrame, label: str) -> SeedErrors:
     rho = 0.0
     if y.shape[0] > 1 and (np.isfinite(y).sum(axis=1) > 1).sum() > 1 and _means(x, y, 0.0)[0].pure > ROUNDING**2:
         rho = float(minimize_scalar(lambda r: _restricted(x, y, r), bounds=(0.0, _MOST), method="bounded").x)
-    groups = [row[np.isfinite(row)] for row in y]
-    enough = len(groups) > 1 and all(group.size >= 3 for group in groups)
-    centred = [group - group.mean() for group in groups]
-    varied = enough and any(float(np.ptp(group)) > ROUNDING for group in centred)
-    p_value = float(stats.levene(*centred, center="median").pvalue) if varied else None
-    return SeedErrors(x, y, tuple(int(seed) for seed in table.columns), rho, p_value)
+    return SeedErrors(x, y, tuple(int(seed) for seed in table.columns), rho)
 
 
 def _means(x: np.ndarray, y: np.ndarray, rho: float) -> tuple[SeedMeans, float]:

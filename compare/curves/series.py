@@ -1,47 +1,164 @@
-"""Series of a curve table: the rows that share everything but train_size and seed, and their names."""
+"""Series of a curve table: the rows that share everything but train_size and seed, by a key; a table parsed once."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
 import pandas as pd
 
-from theory.common.table import KEY
+from theory.common.errors import InputError
+from theory.common.table import KEY, validate_table
 
-__all__ = ["SERIES_KEY", "series", "stage_order"]
+__all__ = ["SERIES_KEY", "Curves", "Results", "SeriesKey", "key_of", "series", "stage_order"]
 
 #: The columns whose values one series shares.
 SERIES_KEY = tuple(name for name in KEY if name not in ("train_size", "seed"))
-
 _SOURCES = ("theory", "stripe-net", "hierarchy-net", "scale-net", "images", "published")
-#: Added to a label, in this order, where labels would otherwise be the same.
-_FURTHER = ("layer", "variant", "architecture", "average", "cutoff", "displacement", "temperature")
+#: Written out, in this order, only where two series of one table would otherwise read alike.
+_SETTINGS = ("architecture", "average", "cutoff", "displacement", "temperature")
 _PREFIX = {"cutoff": "c=", "displacement": "delta=", "temperature": "T="}
 
 
-def series(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The series of a valid curve table by label, theory first, each sorted by train_size and seed.
+@dataclass(frozen=True, slots=True)
+class SeriesKey:
+    """What one series is of. Displacement and temperature are equal that agree to three significant digits.
 
-    A label is short: ``theory stripe-d30 q=0.3``, ``images fashion-mnist lenet trained``. Only where two
-    series would have the same label are their differences added (architecture of a theory, average, c,
-    delta, T). Displacement and temperature count as equal when they agree to three significant digits.
-    Neither the labels nor the order depend on the order of the rows.
+    Printed as ``theory stripe-d30 q=0.3`` or ``images fashion-mnist lenet trained``, with layer and variant behind it.
+    `written` names the settings that are printed too; it is no part of what keys are compared by.
+    """
+
+    source: str
+    task: str
+    architecture: str
+    stage: str
+    variant: str = ""
+    layer: str = ""
+    average: str = ""
+    cutoff: float | None = None
+    displacement: float | None = None
+    temperature: float | None = None
+    written: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+    def __str__(self) -> str:
+        net = () if self.source == "theory" else (self.architecture,)
+        names = (self.source, self.task, *net, self.stage, self.layer, self.variant)
+        return " ".join([*filter(None, names), *self._settings()])
+
+    @property
+    def short(self) -> str:
+        """Without the stage of nets trained to the end, as most are."""
+        return str(replace(self, stage="")) if self.stage == "trained" else str(self)
+
+    def _settings(self) -> Iterator[str]:
+        for name in self.written:
+            value = getattr(self, name)
+            if value is None or value == "":
+                yield f"({name} not given)"
+            else:
+                yield f"{_PREFIX.get(name, '')}{value if isinstance(value, str) else f'{value:.3g}'}"
+
+    def order(self) -> tuple[Hashable, ...]:
+        """Sorts the theory first, then along training."""
+        rank = _SOURCES.index(self.source) if self.source in _SOURCES else len(_SOURCES)
+        rest = (self.layer, *(str(getattr(self, name)) for name in _SETTINGS[1:]))
+        return (rank, self.source, self.task, self.architecture, self.variant, stage_order(self.stage), rest)
+
+
+def key_of(row: Mapping[str, Any] | pd.Series) -> SeriesKey:
+    """The key of the series that a row of a valid curve table belongs to."""
+
+    def number(name: str) -> float | None:
+        return None if pd.isna(row[name]) else float(f"{row[name]:.3g}")
+
+    return SeriesKey(
+        source=str(row["source"]),
+        task=str(row["task"]),
+        architecture=str(row["architecture"]),
+        stage=str(row["stage"]),
+        variant=str(row["variant"]),
+        layer=str(row["layer"]),
+        average=str(row["average"]),
+        cutoff=number("cutoff"),
+        displacement=number("displacement"),
+        temperature=number("temperature"),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curves:
+    """A valid curve table and its series, theory first, each sorted by train_size and seed."""
+
+    table: pd.DataFrame
+    parts: Mapping[SeriesKey, pd.DataFrame]
+
+    @staticmethod
+    def of(table: pd.DataFrame | Curves, origin: str = "table") -> Curves:
+        """Validate and split a table; one that is parsed already is returned as it is.
+
+        Raises
+        ------
+        InputError
+            If `table` is no valid curve table.
+        """
+        if isinstance(table, Curves):
+            return table
+        valid = validate_table(table, origin)
+        return Curves(valid, series(valid))
+
+    def pick(self, keep: Callable[[SeriesKey], bool]) -> Curves:
+        """The series whose key is kept."""
+        parts = {key: rows for key, rows in self.parts.items() if keep(key)}
+        whole = len(parts) == len(self.parts)
+        return self if whole else Curves(pd.concat([self.table.iloc[:0], *parts.values()], ignore_index=True), parts)
+
+    @property
+    def theory(self) -> Curves:
+        return self.pick(lambda key: key.source == "theory")
+
+    @property
+    def measured(self) -> Curves:
+        return self.pick(lambda key: key.source != "theory")
+
+    def named(self, label: str) -> SeriesKey:
+        """The key of the series that prints as `label`; InputError if there is none."""
+        for key in self.parts:
+            if str(key) == label:
+                return key
+        listed = ", ".join(map(str, list(self.parts)[:8]))
+        raise InputError("theory", label, f"must be the label of a series: {listed}")
+
+
+def series(table: pd.DataFrame) -> dict[SeriesKey, pd.DataFrame]:
+    """The series of a valid curve table by key, theory first, each sorted by train_size and seed.
+
+    Neither the keys nor their order depend on the order of the rows.
     """
     if table.empty:
         return {}
-    keys = table[list(SERIES_KEY)].copy()
-    for name in ("displacement", "temperature"):
-        keys[name] = keys[name].map(_three_digits)
-    numbers = keys.groupby(list(SERIES_KEY), dropna=False, sort=False).ngroup().to_numpy()
-    parts = [(keys.loc[numbers == i].iloc[0], table.loc[numbers == i]) for i in range(numbers.max() + 1)]
-    parts.sort(key=lambda part: _order(part[0]))
-    labels = _labels([key for key, _ in parts])
-    sort_by = ["train_size", "seed"]
+    numbers = table.groupby(list(SERIES_KEY), dropna=False, sort=False).ngroup().to_numpy()
+    found: dict[SeriesKey, list[pd.DataFrame]] = {}
+    for i in range(numbers.max() + 1):
+        rows = table.loc[numbers == i]
+        found.setdefault(key_of(rows.iloc[0]), []).append(rows)
     return {
-        label: rows.sort_values(sort_by).reset_index(drop=True)
-        for label, (_, rows) in zip(labels, parts, strict=True)
+        key: pd.concat(found[key]).sort_values(["train_size", "seed"]).reset_index(drop=True)
+        for key in _written(sorted(found, key=SeriesKey.order))
     }
+
+
+def _written(keys: list[SeriesKey]) -> list[SeriesKey]:
+    """The keys, those that would read alike with the settings in which they differ."""
+    for name in _SETTINGS:
+        alike: dict[str, list[int]] = {}
+        for i, key in enumerate(keys):
+            alike.setdefault(str(key), []).append(i)
+        for members in alike.values():
+            if len({getattr(keys[i], name) for i in members}) > 1:
+                for i in members:
+                    keys[i] = replace(keys[i], written=(*keys[i].written, name))
+    return keys
 
 
 def stage_order(stage: str) -> tuple[int, float, str]:
@@ -56,54 +173,37 @@ def stage_order(stage: str) -> tuple[int, float, str]:
     return (2, 0.0, "") if stage == "trained" else (3, 0.0, stage)
 
 
-def _three_digits(value: float) -> float:
-    return float(f"{value:.3g}") if np.isfinite(value) else np.nan
+class _Keyed(Protocol):
+    @property
+    def key(self) -> SeriesKey: ...
+
+    def summary(self) -> dict[str, Any]: ...
 
 
-def _order(key: pd.Series) -> tuple[Hashable, ...]:
-    source = str(key["source"])
-    rank = _SOURCES.index(source) if source in _SOURCES else len(_SOURCES)
-    stage = stage_order(str(key["stage"]))
-    rest = tuple(str(key[name]) for name in ("layer", "average", "cutoff", "displacement", "temperature"))
-    return (rank, source, str(key["task"]), str(key["architecture"]), str(key["variant"]), stage, rest)
+Item = TypeVar("Item", bound=_Keyed)
 
 
-def _labels(keys: list[pd.Series]) -> list[str]:
-    """One label for each key, all different."""
-    shown: list[list[str]] = [[_base(key)] for key in keys]
-    for name in _FURTHER:
-        groups: dict[str, list[int]] = {}
-        for i, parts in enumerate(shown):
-            groups.setdefault(" ".join(parts), []).append(i)
-        for members in groups.values():
-            values = [_further(keys[i], name) for i in members]
-            if len(set(values)) > 1:
-                for i, value in zip(members, values, strict=True):
-                    shown[i] += [value] if value else []
-    labels: list[str] = []
-    for parts in shown:
-        label, twin = " ".join(parts), 1
-        while label in labels:  # texts that hold spaces can still read alike
-            twin += 1
-            label = f"{' '.join(parts)} #{twin}"
-        labels.append(label)
-    return labels
+@dataclass(frozen=True, slots=True)
+class Results(Generic[Item]):
+    """What was found for the series of a table, and the reason for each that has none."""
 
+    found: tuple[Item, ...]
+    skipped: tuple[tuple[SeriesKey, str], ...]
 
-def _base(key: pd.Series) -> str:
-    names = (
-        ("source", "task", "stage")
-        if key["source"] == "theory"
-        else ("source", "task", "architecture", "stage")
-    )
-    return " ".join(str(key[name]) for name in names)
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.found)
 
+    def __len__(self) -> int:
+        return len(self.found)
 
-def _further(key: pd.Series, name: str) -> str:
-    value = key[name]
-    if name in ("layer", "variant"):
-        return str(value)  # none is the usual one, or the output
-    if pd.isna(value) or value == "":
-        return f"({name} not given)"
-    text = f"{float(value):.3g}" if name in ("cutoff", "displacement", "temperature") else str(value)
-    return f"{_PREFIX.get(name, '')}{text}"
+    def __getitem__(self, name: SeriesKey | str) -> Item:
+        """By key or printed name; KeyError if there is none."""
+        for item in self.found:
+            if name in (item.key, str(item.key)):
+                return item
+        raise KeyError(name)
+
+    def listed(self, name: str) -> dict[str, Any]:
+        """JSON-ready: what was found under `name`, and what was skipped and why."""
+        skipped = [{"label": str(key), "reason": reason} for key, reason in self.skipped]
+        return {name: [item.summary() for item in self.found], "skipped": skipped}

@@ -6,15 +6,7 @@ from typing import Any
 
 from theory.common.names import look_up
 
-_HOMES = {
-    "table_fits": (
-        "Fits",
-        "PowerLawFit",
-        "fit_all",
-        "fit_error_law",
-        "fit_power_law",
-    ),
-}
+_HOMES = {"power_law": ("Fits", "PowerLawFit", "fit_all", "fit_power_law"), "error_law": ("fit_error_law",)}
 
 
 def __getattr__(name: str) -> Any:

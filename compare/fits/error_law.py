@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from compare.curves.series import series
-from compare.curves.wording import SYMBOLS, format_estimate, format_number
-from compare.fits.intervals import bootstrap_interval, jackknife_interval, resamples
-from theory.common.errors import InputError, require_choice, require_integer, require_real
+from compare.curves.numbers import SYMBOLS, format_estimate, format_number, json_ready
+from compare.curves.series import Curves, SeriesKey
+from compare.fits.law_plot import plot_law
+from compare.fits.power_law import positive
+from theory.common.errors import InputError, require_choice, require_real
 from theory.common.estimate import Estimate, exponential
-from theory.common.table import validate_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ErrorLaw", "Unit", "clustered_error_law"]
+__all__ = ["ErrorLaw", "Unit", "clustered_error_law", "fit_error_law", "jackknife_interval"]
 
 Unit = Literal["series", "seed"]
 _COLUMNS = ("relative_stability", "diffeo_stability", "noise_stability")
@@ -30,15 +30,11 @@ _LEAST = 3
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ErrorLaw:
-    """eps_t = amplitude * x^exponent by least squares of logarithms, with three kinds of interval.
+    """eps_t = amplitude * x^exponent by least squares of logarithms; `amplitude` is the value at x = 1.
 
-    - `exponent` and `amplitude` (the value at x = 1): Student's t over the jackknife's pseudo-values of whole
-      units: the series, or the seeds of each series. The points of one net along P share data and noise, and are
-      no independent points. No interval below three units.
-    - `pooled_exponent`, `pooled_amplitude`: as if all points were independent; much too narrow as a rule.
-    - `bootstrap_exponent`, `bootstrap_amplitude`: percentiles over resampled units; too narrow for few of them.
-
-    A fixed exponent has no interval. x is taken as exact: its scatter draws b towards 0.
+    Intervals are Student's t over the jackknife's pseudo-values of whole units: the series, or the seeds of each
+    series. The points of one net along P share data and noise, and are no independent points. There is no interval
+    below three units, nor of a fixed exponent. x is taken as exact: its scatter draws b towards 0.
     """
 
     x: str
@@ -46,10 +42,6 @@ class ErrorLaw:
     fixed: bool
     exponent: Estimate
     amplitude: Estimate
-    pooled_exponent: Estimate
-    pooled_amplitude: Estimate
-    bootstrap_exponent: Estimate | None
-    bootstrap_amplitude: Estimate | None
     residual_rms: float
     r_squared: float
     x_range: tuple[float, float]
@@ -69,20 +61,8 @@ class ErrorLaw:
 
     def summary(self) -> dict[str, Any]:
         """Everything but the points, JSON-ready."""
-        names = ("exponent", "amplitude", "pooled_exponent", "pooled_amplitude")
-        boot = {name: getattr(self, name) for name in ("bootstrap_exponent", "bootstrap_amplitude")}
-        return {
-            "x": self.x,
-            "unit": self.unit,
-            "fixed": self.fixed,
-            **{name: getattr(self, name).summary() for name in names},
-            **{name: None if value is None else value.summary() for name, value in boot.items()},
-            "residual_rms": self.residual_rms,
-            "r_squared": self.r_squared if math.isfinite(self.r_squared) else None,
-            "x_range": list(self.x_range),
-            "n_points": self.n_points,
-            "n_units": self.n_units,
-        }
+        names = ("exponent", "amplitude", "residual_rms", "r_squared", "x_range", "n_points", "n_units")
+        return dict(json_ready(self, "x", "unit", "fixed", *names))
 
     def __repr__(self) -> str:
         symbol = SYMBOLS[self.x]
@@ -95,33 +75,22 @@ class ErrorLaw:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The points and the law on log axes; on a new figure if `ax` is None. Returns the axes."""
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(5.5, 4.0), layout="constrained").add_subplot()
-        ax.set(xscale="log", yscale="log", xlabel=SYMBOLS[self.x], ylabel="eps_t")
-        ax.plot(*np.transpose(self.points), "o", color="#0072B2", alpha=0.7)
-        line = np.geomspace(*self.x_range, 50)
-        ax.plot(line, self.predict(line), "--", color="#D55E00")
-        return ax
+        return plot_law(ax, self.points, self.predict, self.x_range, (SYMBOLS[self.x], "eps_t"))
 
 
 def clustered_error_law(
-    table: pd.DataFrame,
+    table: pd.DataFrame | Curves,
     x: str = "relative_stability",
     *,
     exponent: float | None = None,
     unit: Unit = "series",
     confidence: float = 0.95,
-    draws: int = 999,
-    rng: np.random.Generator | None = None,
 ) -> ErrorLaw:
     """Fit eps_t = a x^b to all trained rows with a positive test error and x, whatever their series.
 
     b is free if `exponent` is None, else fixed: 1/2 is the law that CIFAR10 nets follow at a displacement of one
-    pixel, eps_t ~ 0.2 sqrt(R_f) (arXiv 2105.02468, figure 3). `unit` is what is left out or resampled as a whole:
-    a series (data set, net), or one seed of a series. `rng` draws the bootstrap of more than six units
-    (`numpy.random.default_rng(0)` if None).
+    pixel, eps_t ~ 0.2 sqrt(R_f) (arXiv 2105.02468, figure 3). `unit` is what the jackknife leaves out as a whole:
+    a series (data set, net), or one seed of a series.
 
     Raises
     ------
@@ -130,53 +99,83 @@ def clustered_error_law(
     """
     require_choice("x", x, _COLUMNS)
     require_choice("unit", unit, ("series", "seed"))
-    require_integer("draws", draws, 1)
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     if exponent is not None:
         exponent = require_real("exponent", exponent)
-    valid = validate_table(table)
-    rows = valid[(valid["stage"] == "trained") & (valid["test_error"] > 0) & (valid[x] > 0)]
-    if len(rows) < 3 or len(set(rows[x])) < 2:
-        words = "must hold three trained rows or more with a test error above 0, at two values of x above 0"
-        raise InputError("table", f"{len(rows)} such rows", words)
-    parts = [
-        group
-        for own in series(rows).values()
-        for group in ([own] if unit == "series" else [seed for _, seed in own.groupby("seed", sort=True)])
+    parts = {}
+    for key, rows in Curves.of(table).parts.items():
+        kept = rows[(rows["test_error"] > 0) & (rows[x] > 0)]
+        if key.stage == "trained" and len(kept):
+            parts[key] = kept
+    return _law(parts, x, exponent, unit, confidence)
+
+
+def fit_error_law(table: pd.DataFrame | Curves, *, confidence: float = 0.95) -> ErrorLaw:
+    """Fit eps_t = a * R_f^b to all trained rows with a test error, whatever their series: `clustered_error_law`.
+
+    CIFAR10 nets at a displacement of one pixel have eps_t ~ 0.2 sqrt(R_f) (arXiv 2105.02468, figure 3): a of
+    0.2 and b of 1/2. Intervals are over whole series (data set, net): nets differ by more than their seeds do. Below
+    three series they are over the seeds of these, where there are three, and say nothing on other nets; `unit` of the
+    result says which. Else there is none. A series that has the test errors of an earlier one is the same nets, R_f
+    measured in another way (the published curves hold two interpolations), and left out.
+    R_f is taken as exact: where its scatter matters, b comes out too close to 0.
+
+    Raises
+    ------
+    InputError
+        If there are no such rows, fewer than three, or a test error or R_f is 0.
+    """
+    curves = Curves.of(table)
+    trained = {key: rows[rows["test_error"].notna()] for key, rows in curves.parts.items() if key.stage == "trained"}
+    trained = {key: rows for key, rows in trained.items() if len(rows)}
+    if not trained:
+        raise InputError("table", f"{len(curves.table)} rows", "must hold trained rows with a test error")
+    seen: dict[tuple[tuple[float, ...], ...], SeriesKey] = {}
+    for key, rows in trained.items():
+        for name in ("relative_stability", "test_error"):
+            positive(rows, name, key)
+        errors = tuple(rows[["train_size", "seed", "test_error"]].astype("float64").itertuples(index=False, name=None))
+        # One row may agree with another by chance.
+        seen.setdefault(errors if len(errors) > 1 else (*errors, (float(len(seen)),)), key)
+    kept = {key: trained[key] for key in seen.values()}
+    law = _law(kept, "relative_stability", None, "series", confidence)
+    if law.n_units >= _LEAST:
+        return law
+    by_seed = _law(kept, "relative_stability", None, "seed", confidence)
+    return by_seed if by_seed.n_units >= _LEAST else law
+
+
+def _law(
+    parts: dict[SeriesKey, pd.DataFrame], x: str, exponent: float | None, unit: Unit, confidence: float
+) -> ErrorLaw:
+    units = [
+        (np.log(group[x].to_numpy(dtype=float)), np.log(group["test_error"].to_numpy(dtype=float)))
+        for rows in parts.values()
+        for group in ([rows] if unit == "series" else [own for _, own in rows.groupby("seed", sort=True)])
     ]
-    logs = [(np.log(part[x].to_numpy(dtype=float)), np.log(part["test_error"].to_numpy(dtype=float))) for part in parts]
-    u, v = (np.concatenate([pair[i] for pair in logs]) for i in (0, 1))
+    u, v = (np.concatenate([pair[i] for pair in units]) if units else np.zeros(0) for i in (0, 1))
+    if u.size < 3 or float(np.ptp(u)) < 1e-9:
+        words = "must hold three trained rows or more with a test error above 0, at two values of x above 0"
+        raise InputError("table", f"{u.size} such rows", words)
     whole = _line(u, v, exponent)
+    found = [Estimate(value, n=len(units), confidence=confidence) for value in whole]
+    left = [_without(units, i, exponent) for i in range(len(units))] if len(units) >= _LEAST else []
+    lines = np.array([line for line in left if line is not None])
+    if left and len(lines) == len(left):
+        found = [jackknife_interval(whole[i], lines[:, i], confidence) for i in (0, 1)]
     residual = v - whole[0] - whole[1] * u
-    jackknifed = bootstrapped = None
-    if len(logs) >= _LEAST:
-        left = [_over(logs, [j for j in range(len(logs)) if j != i], exponent) for i in range(len(logs))]
-        if all(line is not None for line in left):
-            lines = np.array(left)
-            jackknifed = [jackknife_interval(whole[i], lines[:, i], confidence) for i in (0, 1)]
-        chosen = resamples(len(logs), draws, rng or np.random.default_rng(0))
-        kept = [(line, weight) for units, weight in chosen if (line := _over(logs, units, exponent)) is not None]
-        lines, weights = np.array([line for line, _ in kept]), np.array([weight for _, weight in kept])
-        bootstrapped = [bootstrap_interval(whole[i], lines[:, i], weights, len(logs), confidence) for i in (0, 1)]
-    bare = [Estimate(value, n=len(logs), confidence=confidence) for value in whole]
-    found = jackknifed or bare
-    pooled = _pooled(u, v, whole, exponent, confidence)
     spread = float(((v - v.mean()) ** 2).sum())
     return ErrorLaw(
         x=x,
         unit=unit,
         fixed=exponent is not None,
-        exponent=found[1] if exponent is None else bare[1],
+        exponent=found[1] if exponent is None else Estimate(exponent, n=len(units), confidence=confidence),
         amplitude=exponential(found[0]),
-        pooled_exponent=pooled[1],
-        pooled_amplitude=exponential(pooled[0]),
-        bootstrap_exponent=bootstrapped[1] if bootstrapped and exponent is None else None,
-        bootstrap_amplitude=exponential(bootstrapped[0]) if bootstrapped else None,
         residual_rms=float(np.sqrt(np.mean(residual**2))),
         r_squared=1 - float((residual**2).sum()) / spread if spread > 0 else math.nan,
         x_range=(math.exp(u.min()), math.exp(u.max())),
         n_points=u.size,
-        n_units=len(logs),
+        n_units=len(units),
         points=tuple(zip(np.exp(u).tolist(), np.exp(v).tolist(), strict=True)),
     )
 
@@ -189,29 +188,20 @@ def _line(u: np.ndarray, v: np.ndarray, exponent: float | None) -> tuple[float, 
     return float(v.mean() - slope * u.mean()), slope
 
 
-def _over(
-    logs: list[tuple[np.ndarray, np.ndarray]], units: list[int] | tuple[int, ...], exponent: float | None
+def _without(
+    units: list[tuple[np.ndarray, np.ndarray]], left: int, exponent: float | None
 ) -> tuple[float, float] | None:
-    """The line through some units; None if they have one x only."""
-    u, v = (np.concatenate([logs[j][i] for j in units]) for i in (0, 1))
-    if exponent is None and float(np.ptp(u)) < 1e-9:
-        return None
-    return _line(u, v, exponent)
+    """The line through all units but one; None if these have one x only."""
+    u, v = (np.concatenate([pair[i] for j, pair in enumerate(units) if j != left]) for i in (0, 1))
+    return None if exponent is None and float(np.ptp(u)) < 1e-9 else _line(u, v, exponent)
 
 
-def _pooled(
-    u: np.ndarray, v: np.ndarray, whole: tuple[float, float], exponent: float | None, confidence: float
-) -> list[Estimate]:
-    """Intervals of log a and b as if all points were independent."""
-    free = u.size - (1 if exponent is not None else 2)
-    quantile = float(stats.t.ppf((1 + confidence) / 2, free))
-    deviation = math.sqrt(float(((v - whole[0] - whole[1] * u) ** 2).sum()) / free)
-    if exponent is not None:
-        half = [quantile * deviation / math.sqrt(u.size), math.nan]
-    else:
-        spread = float(((u - u.mean()) ** 2).sum())
-        half = [
-            quantile * deviation * math.sqrt(1 / u.size + float(u.mean()) ** 2 / spread),
-            quantile * deviation / math.sqrt(spread),
-        ]
-    return [Estimate(w, w - h, w + h, u.size, confidence) for w, h in zip(whole, half, strict=True)]
+def jackknife_interval(whole: float, without: np.ndarray, confidence: float) -> Estimate:
+    """Student's t interval about `whole` from the values found `without` each of S >= 2 units.
+
+    The pseudo-values S whole - (S - 1) without_s are treated as S independent values.
+    """
+    count = without.size
+    pseudo = count * whole - (count - 1) * without
+    half = float(stats.t.ppf((1 + confidence) / 2, count - 1) * pseudo.std(ddof=1) / math.sqrt(count))
+    return Estimate(whole, whole - half, whole + half, count, confidence)

@@ -1,4 +1,4 @@
-"""A law fitted to a series: parameters with three kinds of interval, goodness, residuals, a plot."""
+"""A law fitted to a series: parameters with their intervals, goodness, residuals, a plot."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compare.curves.wording import format_interval, format_number
+from compare.curves.numbers import format_estimate, format_interval, format_number, json_ready
+from compare.curves.series import SeriesKey
 from compare.fits.goodness import Goodness
-from compare.fits.laws import Law, LawName
+from compare.fits.law_plot import plot_law
+from compare.fits.laws import SYMBOLS, Law, LawName
 from theory.common.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -18,55 +20,43 @@ if TYPE_CHECKING:
 
 __all__ = ["LawFit", "LawParameter", "Residual"]
 
-Numbers = tuple[float, ...]
 #: Parameters that are positive: an interval of theirs that reaches 0 is open below.
 _POSITIVE = ("amplitude", "floor", "break_size", "scale", "shift")
 
 
 @dataclass(frozen=True, slots=True)
 class LawParameter:
-    """One fitted parameter and its intervals; a side that the data leave open is infinite (or at its bound).
+    """One fitted parameter; a side of its interval that the data leave open is infinite (or at its bound).
 
-    - `profile`: all values of the parameter at which the sum of squares, the others refitted, is not worse by
-      more than the F test allows. It rests on the pooled variance and correlation of the seeds.
-    - `seeds`: Student's t over seeds (the jackknife's pseudo-values), three seeds or more; it assumes nothing
-      about the scatter of one seed along P.
-    - `bootstrap`: percentiles over resampled seeds. With three or four seeds it is much too narrow.
+    The interval is the profile's: all values at which the sum of squares, the other parameters refitted, is not
+    worse by more than the F test allows. It rests on the pooled variance and correlation of the seeds.
     """
 
     name: str
-    profile: Estimate
-    seeds: Estimate | None = None
-    bootstrap: Estimate | None = None
-
-    @property
-    def estimate(self) -> Estimate:
-        """The value with the interval to quote: that over seeds where there is one, else the profile's.
-
-        A floor's is the profile's: near 0 its values from single seeds are not scattered as Student's t has it.
-        """
-        return self.profile if self.seeds is None or self.name == "floor" else self.seeds
+    estimate: Estimate
 
     @property
     def identified(self) -> bool:
         """Whether the data bound the parameter on both sides; a floor must also be told from 0."""
-        low, high = self.profile.low, self.profile.high
+        low, high = self.estimate.low, self.estimate.high
         return bool(math.isfinite(low) and math.isfinite(high) and (self.name not in _POSITIVE or low > 0))
+
+    def words(self) -> str:
+        """``b = 0.16 ± 0.09``; a floor that may be 0 as ``F < 0.3``; ``s not fixed`` where both sides are open."""
+        name, found = SYMBOLS.get(self.name, self.name), self.estimate
+        if self.identified or math.isnan(found.low):
+            return f"{name} = {format_estimate(found)}"
+        if not math.isfinite(found.low) or (self.name in SYMBOLS and found.low <= 0):
+            return f"{name} < {found.high:.2g}" if math.isfinite(found.high) else f"{name} not fixed"
+        return f"{name} > {found.low:.2g}"
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready; an open side is None, and `open` names it."""
-        low, high = self.profile.low, self.profile.high
+        low, high = self.estimate.low, self.estimate.high
         open_below = not math.isfinite(low) or (self.name in _POSITIVE and low <= 0)
         sides = [side for side, there in (("below", open_below), ("above", not math.isfinite(high))) if there]
-        return {
-            "name": self.name,
-            "value": self.profile.value if math.isfinite(self.profile.value) else None,
-            "profile": self.profile.summary(),
-            "open": sides,
-            "seeds": None if self.seeds is None else self.seeds.summary(),
-            "bootstrap": None if self.bootstrap is None else self.bootstrap.summary(),
-            "identified": self.identified,
-        }
+        found = json_ready(self, "name", "estimate", "identified")
+        return {**found, "value": json_ready(self.estimate.value), "open": sides}
 
     def __repr__(self) -> str:
         return f"{self.name} = {format_interval(self.estimate)}"
@@ -82,6 +72,9 @@ class Residual:
     train_size: int
     value: Estimate
 
+    def summary(self) -> dict[str, Any]:
+        return {"train_size": self.train_size, **self.value.summary()}
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LawFit:
@@ -89,25 +82,23 @@ class LawFit:
 
     Values are weighted by the inverse of the pooled covariance of the seeds (`seed_deviation`, the standard
     deviation of log R_f, and `seed_correlation` between neighbouring doublings of P, see `SeedErrors`); a
-    series of one seed is unweighted and gets no interval over seeds. `extended` is the part of the measured
-    range, from 0 to 1, at which the theory's curve had to be extended beyond its ends.
+    series of one seed is unweighted. `extended` is the part of the measured range, from 0 to 1, at which the
+    theory's curve had to be extended beyond its ends.
     """
 
-    label: str
+    key: SeriesKey
     law: Law
-    theory: str | None
     parameters: tuple[LawParameter, ...]
     goodness: Goodness
     seed_deviation: float
     seed_correlation: float
-    equal_variances: float | None
     extended: float
     x_range: tuple[float, float]
     n_points: int
     n_sizes: int
     n_seeds: int
     residuals: tuple[Residual, ...]
-    fitted: Numbers = field(repr=False)
+    fitted: tuple[float, ...] = field(repr=False)
     points: tuple[tuple[float, float], ...] = field(default=(), compare=False)
 
     def __getitem__(self, name: str) -> LawParameter:
@@ -118,8 +109,22 @@ class LawFit:
         raise KeyError(name)
 
     @property
+    def label(self) -> str:
+        return str(self.key)
+
+    @property
     def name(self) -> LawName:
         return self.law.name
+
+    @property
+    def theory(self) -> str | None:
+        """What the theory's series prints as, of a law that has one."""
+        return None if self.law.theory is None else self.law.theory.label
+
+    @property
+    def beyond_theory(self) -> bool:
+        """Whether more than half of the measured range is read off the extension of the theory's curve, not off it."""
+        return self.extended > 0.5
 
     def predict(self, train_size: float | np.ndarray) -> np.ndarray:
         """R_f at P, in the shape of `train_size`."""
@@ -130,27 +135,18 @@ class LawFit:
         """Names of the parameters that the data leave open on a side; a floor that may be 0 is one."""
         return tuple(parameter.name for parameter in self.parameters if not parameter.identified)
 
+    def words(self) -> str:
+        """All parameters, and the P at which the law has its amplitude."""
+        return ", ".join([*(p.words() for p in self.parameters), *filter(None, [self.law.pivot_words])])
+
     def summary(self) -> dict[str, Any]:
         """Everything but the points, JSON-ready."""
-        return {
-            "label": self.label,
-            "law": self.name,
-            "formula": self.law.formula,
-            "theory": self.theory,
-            "pivot": self.law.pivot,
-            "parameters": [parameter.summary() for parameter in self.parameters],
-            "unidentified": list(self.unidentified()),
-            "goodness": self.goodness.summary(),
-            "seed_deviation": _number(self.seed_deviation),
-            "seed_correlation": self.seed_correlation,
-            "equal_variances_p": self.equal_variances,
-            "extended": self.extended,
-            "x_range": list(self.x_range),
-            "n_points": self.n_points,
-            "n_sizes": self.n_sizes,
-            "n_seeds": self.n_seeds,
-            "residuals": [{"train_size": item.train_size, **item.value.summary()} for item in self.residuals],
-        }
+        names = (
+            "label", "theory", "parameters", "goodness", "seed_deviation", "seed_correlation", "extended", "x_range",
+            "n_points", "n_sizes", "n_seeds", "residuals",
+        )  # fmt: skip
+        law = {"law": self.name, "formula": self.law.formula, "pivot": self.law.pivot}
+        return {**law, **json_ready(self, *names), "unidentified": list(self.unidentified())}
 
     def __repr__(self) -> str:
         low, high = map(format_number, self.x_range)
@@ -160,18 +156,5 @@ class LawFit:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The points and the fitted law on log axes; on a new figure if `ax` is None. Returns the axes."""
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(5.5, 4.0), layout="constrained").add_subplot()
-        ax.set(xscale="log", yscale="log", xlabel="P", ylabel="R_f")
-        if self.points:
-            ax.plot(*np.transpose(self.points), "o", color="#0072B2", alpha=0.7)
-        line = np.geomspace(*self.x_range, 100)
-        ax.plot(line, self.predict(line), "--", color="#D55E00")
-        ax.set_title(f"{self.label}: {self.law.formula}".replace("$", r"\$"), fontsize="medium", wrap=True)
-        return ax
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+        title = f"{self.label}: {self.law.formula}"
+        return plot_law(ax, self.points, self.predict, self.x_range, ("P", "R_f"), title)

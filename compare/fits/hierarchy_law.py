@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compare.curves.wording import format_estimate
+from compare.curves.numbers import format_estimate
 from compare.fits.sample_complexity import Crossing
 from theory.common.errors import InputError
 from theory.common.estimate import Estimate, geometric_mean, mean

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compare.contrasts.comparison import nearest_theory, usable_theory
-from compare.curves.series import series
-from compare.curves.wording import WIDTH, format_estimate, skipped_lines, wrapped
-from compare.fits.fitted_law import LawFit, LawParameter
-from compare.fits.law_fits import beyond_theory, fit_rows, one_series
-from compare.fits.laws import LAWS, LawName, TheoryCurve
-from theory.common.errors import InputError, require_integer, require_real
-from theory.common.table import validate_table
+from compare.curves.nearest_theory import INITIAL, nearest_theory, usable_theory
+from compare.curves.numbers import WIDTH, json_ready, skipped_lines, wrapped
+from compare.curves.series import Curves, Results, SeriesKey
+from compare.fits.fitted_law import LawFit
+from compare.fits.law_fits import LawFitter, one_series
+from compare.fits.laws import LAWS, SYMBOLS, LawName, TheoryCurve
+from theory.common.errors import InputError, require_choice, require_real
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["LawChoice", "LawChoices", "choose_law", "choose_laws"]
+__all__ = ["CLOSE", "LEAST_SIZES", "TOO_FEW", "LawChoice", "LawChoices", "choose_all", "choose_law", "choose_laws"]
 
 #: Laws whose AICc is worse by less than this are not told from the best (Burnham and Anderson 2002, section 2.6).
 CLOSE = 2.0
@@ -30,7 +29,6 @@ CLOSE = 2.0
 LEAST_SIZES = 3
 #: Why a series has no choice although laws can be fitted to it, see `LawChoice`.
 TOO_FEW = "too few points to choose a law"
-_SYMBOLS = {"amplitude": "A", "floor": "F", "break_size": "P_b", "scale": "a", "shift": "s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class LawChoice:
     is a law of the theory chosen that would be read mostly off the extension of its curve (`skipped` says so).
     """
 
-    label: str
+    key: SeriesKey
     fits: tuple[LawFit, ...]
     skipped: tuple[tuple[LawName, str], ...]
 
@@ -61,59 +59,64 @@ class LawChoice:
         raise KeyError(law)
 
     @property
+    def label(self) -> str:
+        return str(self.key)
+
+    @property
     def chosen(self) -> LawFit:
         return self.fits[0]
 
     @property
     def passes(self) -> bool | None:
-        """Whether the chosen law passes its residual tests; None if there are none."""
+        """Whether the chosen law passes the test of lack of fit; None if it cannot be made."""
         return self.chosen.goodness.passes
 
     def weights(self, criterion: str = "aicc") -> dict[LawName, float]:
         """exp(-difference / 2) of ``aicc``, ``aic`` or ``bic``, normalised to a sum of 1."""
-        if criterion not in ("aicc", "aic", "bic"):
-            raise InputError("criterion", criterion, "must be one of aicc, aic, bic")
+        require_choice("criterion", criterion, ("aicc", "aic", "bic"))
         values = np.array([getattr(fit.goodness, criterion) for fit in self.fits])
         raw = np.exp(-(values - values.min()) / 2)
         return {fit.name: float(w) for fit, w in zip(self.fits, raw / raw.sum(), strict=True)}
 
+    def behind(self, fit: LawFit) -> float:
+        """By how much the AICc of `fit` is worse than the best."""
+        return fit.goodness.aicc - self.chosen.goodness.aicc
+
     def close(self) -> tuple[LawName, ...]:
         """The laws, besides the chosen one, whose AICc is worse by less than 2."""
-        best = self.chosen.goodness.aicc
-        return tuple(fit.name for fit in self.fits[1:] if fit.goodness.aicc - best < CLOSE)
+        return tuple(fit.name for fit in self.fits[1:] if self.behind(fit) < CLOSE)
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        aicc, bic = self.weights(), self.weights("bic")
         return {
-            "label": self.label,
+            **json_ready(self, "label", "passes", "fits"),
             "chosen": self.chosen.name,
             "close": list(self.close()),
-            "passes": self.passes,
-            "failures": self.chosen.goodness.failures(),
-            "weights_aicc": aicc,
-            "weights_bic": bic,
-            "fits": [fit.summary() for fit in self.fits],
+            "weights_aicc": self.weights(),
+            "weights_bic": self.weights("bic"),
             "skipped": [{"law": name, "reason": reason} for name, reason in self.skipped],
             "verdict": self.verdict(),
         }
 
-    def lines(self) -> list[str]:
-        """A table of at most 79 columns: laws, AICc above the best, weight, tests, parameters."""
-        lines = wrapped(self.label)
-        weights, best = self.weights(), self.chosen.goodness.aicc
-        lines.append(f"  {'law':<15}{'dAICc':>7}{'weight':>8}{'lack of fit':>13}{'along P':>9}  parameters")
+    def rows(self) -> list[tuple[str, ...]]:
+        """Law, AICc above the best, weight, lack of fit (p-value) and parameters of each fit, as text."""
+        weights = self.weights()
+        found: list[tuple[str, ...]] = []
         for fit in self.fits:
-            good = fit.goodness
-            behind = f"{good.aicc - best:.1f}" if math.isfinite(good.aicc) else "–"
-            row = f"  {fit.name:<15}{behind:>7}{weights[fit.name]:>8.2f}"
-            row += f"{_p(good.lack_of_fit):>13}{_p(good.hanging_together):>9}  "
-            words = [parameter_words(parameter) for parameter in fit.parameters]
-            if len(row) + len("  ".join(words)) <= WIDTH:
-                lines.append(row + "  ".join(words))
-            else:
-                lines.append(row.rstrip())
-                lines += wrapped("    " + ", ".join(words), indent="    ")
+            lack, behind = fit.goodness.lack_of_fit, self.behind(fit)
+            p = "–" if lack is None else "<0.001" if lack < 0.001 else f"{lack:.3f}"
+            above = f"{behind:.1f}" if math.isfinite(behind) else "–"
+            words = ", ".join(parameter.words() for parameter in fit.parameters)
+            found.append((fit.name, above, f"{weights[fit.name]:.2f}", p, words))
+        return found
+
+    def lines(self) -> list[str]:
+        """A table of at most 79 columns."""
+        lines = [*wrapped(self.label), f"  {'law':<15}{'dAICc':>7}{'weight':>8}{'lack of fit':>13}  parameters"]
+        for name, above, weight, lack, words in self.rows():
+            row = f"  {name:<15}{above:>7}{weight:>8}{lack:>13}"
+            fits_in = len(row) + 2 + len(words) <= WIDTH
+            lines += [f"{row}  {words}"] if fits_in else [row, *wrapped(f"    {words}")]
         if pivoted := [fit for fit in self.fits if fit.law.pivot_words]:
             names = " and ".join(fit.name for fit in pivoted)
             lines += wrapped(f"  A of {names} is at {pivoted[0].law.pivot_words}, the geometric mean of P")
@@ -121,17 +124,19 @@ class LawChoice:
         return lines + wrapped(f"  {self.verdict()}")
 
     def verdict(self) -> str:
-        """One sentence: the law chosen, its rivals, what the data leave open, and whether its residuals pass."""
+        """The law chosen, its rivals, what the data leave open, and whether it passes the test of lack of fit."""
         fit = self.chosen
-        words = ", ".join([*map(parameter_words, fit.parameters), *filter(None, [fit.law.pivot_words])])
-        text = f"{fit.law.formula} ({words}; n={fit.n_points}, {fit.n_seeds} seed{'s' * (fit.n_seeds != 1)})"
+        text = f"{fit.law.formula} ({fit.words()}; n={fit.n_points}, {fit.n_seeds} seed{'s' * (fit.n_seeds != 1)})"
         if self.close():
-            text += f", not told from {' or '.join(self.close())}"
-        if (open_ones := fit.unidentified()) and not (fit.goodness.n <= len(fit.parameters)):
-            text += f"; not fixed by these points: {', '.join(_SYMBOLS.get(n, n) for n in open_ones)}"
+            text += f"; {' and '.join(self.close())} fit{'s' * (len(self.close()) == 1)} as well"
+        if (open_ones := fit.unidentified()) and fit.goodness.n > len(fit.parameters):
+            text += f"; these points do not fix {', '.join(SYMBOLS.get(n, n) for n in open_ones)}"
         if self.passes is None:
-            return text + "; no test of its residuals."
-        return text + ("; residuals pass." if self.passes else f"; but {' and '.join(fit.goodness.failures())}.")
+            return f"{text}; there are no replicates to test it against."
+        lack = f"(p = {fit.goodness.lack_of_fit:.2g})"
+        return (
+            f"{text}; it passes the test of lack of fit {lack}." if self.passes else f"{text}; it does not fit {lack}."
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The points with the chosen law; see `LawFit.plot`."""
@@ -141,51 +146,27 @@ class LawChoice:
         return f"{self.label}: {self.verdict()}"
 
 
-@dataclass(frozen=True, slots=True)
-class LawChoices:
+class LawChoices(Results[LawChoice]):
     """The choice for each series of a table, and the reason for each that has none."""
 
-    choices: tuple[LawChoice, ...]
-    skipped: tuple[tuple[str, str], ...]  # label, reason
-
-    def __iter__(self) -> Iterator[LawChoice]:
-        return iter(self.choices)
-
-    def __len__(self) -> int:
-        return len(self.choices)
-
-    def __getitem__(self, label: str) -> LawChoice:
-        """The choice for the series `label`; KeyError if there is none."""
-        for choice in self.choices:
-            if choice.label == label:
-                return choice
-        raise KeyError(label)
+    __slots__ = ()
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            "choices": [choice.summary() for choice in self.choices],
-            "skipped": [{"label": label, "reason": reason} for label, reason in self.skipped],
-        }
+        return self.listed("choices")
 
     def lines(self) -> list[str]:
         """The tables of all series, of at most 79 columns."""
-        lines = [line for choice in self.choices for line in choice.lines()]
+        lines = [line for choice in self for line in choice.lines()]
         return lines + skipped_lines("no law", self.skipped)
 
 
 def choose_law(
-    table: pd.DataFrame,
-    theory: str | pd.DataFrame | None = None,
-    *,
-    confidence: float = 0.95,
-    draws: int = 0,
-    rng: np.random.Generator | None = None,
+    table: pd.DataFrame | Curves, theory: str | pd.DataFrame | None = None, *, confidence: float = 0.95
 ) -> LawChoice:
     """Fit every law that the series has points enough for, and order them by AICc.
 
-    `theory` as in `compare.fit_law`; without one the two laws of the theory are left out. `draws` is 0 as a
-    rule: the bootstrap, of all intervals the least reliable, is then not made.
+    `theory` as in `compare.fit_law`; without one the two laws of the theory are left out.
 
     Raises
     ------
@@ -193,15 +174,13 @@ def choose_law(
         As `compare.fit_law`, and if the series has too few distinct P for any law, or too few points to choose
         among laws: fewer than two, or not the power law, have a finite AICc.
     """
-    require_integer("draws", draws, 0)
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
-    label, rows, curve = one_series(table, theory)
-    return _choose(rows, label, curve, confidence, draws, rng or np.random.default_rng(0))
+    return _choose(*one_series(table, theory), LawFitter(confidence))
 
 
 def choose_laws(
-    table: pd.DataFrame,
-    theory: str | pd.DataFrame | None = None,
+    table: pd.DataFrame | Curves,
+    theory: str | pd.DataFrame | Curves | None = None,
     *,
     stage: str | None = None,
     confidence: float = 0.95,
@@ -218,74 +197,59 @@ def choose_laws(
         If a table is no valid curve table, `theory` names no series, or none of its series has two P with R_f above 0.
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
-    groups = series(validate_table(table))
+    curves = Curves.of(table)
+    predicted: Curves | None
     if isinstance(theory, str):
-        if theory not in groups:
-            raise InputError("theory", theory, "must be the label of a series of the table")
-        predicted = dict(zip([theory], usable_theory(groups.pop(theory)).values(), strict=True))
+        named = curves.named(theory)
+        predicted = curves.pick(lambda key: key == named)
+        curves = curves.pick(lambda key: key != named)
     else:
-        predicted = {} if theory is None else usable_theory(theory)
+        predicted = None if theory is None else Curves.of(theory, "theory")
+    return choose_all(curves, predicted, stage, LawFitter(confidence))
+
+
+def choose_all(curves: Curves, theory: Curves | None, stage: str | None, fitter: LawFitter) -> LawChoices:
+    """`choose_laws` of parsed tables."""
+    usable = None if theory is None else usable_theory(theory)
     choices: list[LawChoice] = []
-    skipped: list[tuple[str, str]] = []
-    rng = np.random.default_rng(0)
-    for label, rows in groups.items():
-        key = rows.iloc[0]
-        if key["stage"] == "initial":
-            skipped.append((label, "at initialisation R_f does not depend on P"))
+    skipped: list[tuple[SeriesKey, str]] = []
+    for key, rows in curves.parts.items():
+        if key.stage == "initial":
+            skipped.append((key, INITIAL))
             continue
         if (count := rows["train_size"].nunique()) < LEAST_SIZES:
-            skipped.append((label, f"{count} P, fewer than {LEAST_SIZES}, say nothing about the shape of a curve"))
+            skipped.append((key, f"{count} P, fewer than {LEAST_SIZES}, say nothing about the shape of a curve"))
             continue
         try:
-            name = nearest_theory(key, predicted, stage) if predicted else None
-            curve = None if name is None else TheoryCurve.of(predicted[name], name)
-            choices.append(_choose(rows, label, curve, confidence, 0, rng))
+            curve = None
+            if usable is not None:
+                beside = nearest_theory(key, usable.parts, stage)
+                curve = TheoryCurve.of(usable.parts[beside], str(beside))
+            choices.append(_choose(key, rows, curve, fitter))
         except InputError as error:
-            skipped.append((label, TOO_FEW if error.allowed == TOO_FEW else str(error)))
+            skipped.append((key, TOO_FEW if error.allowed == TOO_FEW else str(error)))
     return LawChoices(tuple(choices), tuple(skipped))
 
 
-def _choose(
-    rows: pd.DataFrame,
-    label: str,
-    theory: TheoryCurve | None,
-    confidence: float,
-    draws: int,
-    rng: np.random.Generator,
-) -> LawChoice:
+def _choose(key: SeriesKey, rows: pd.DataFrame, theory: TheoryCurve | None, fitter: LawFitter) -> LawChoice:
     fits: list[LawFit] = []
     skipped: list[tuple[LawName, str]] = []
     for name in LAWS:
         if theory is None and name.startswith("theory"):
             continue
         try:
-            fits.append(fit_rows(rows, label, name, theory, confidence, draws, rng))
+            fits.append(fitter.fit(key, rows, name, theory))
         except InputError as error:
             if error.parameter != "series":
                 raise
             skipped.append((name, f"{error.value}: {error.allowed}"))
     if not fits:
-        raise InputError(label, f"{rows['train_size'].nunique()} distinct P", "must have at least 3 for a law")
+        raise InputError(str(key), f"{rows['train_size'].nunique()} distinct P", "must have at least 3 for a law")
     told = [fit.name for fit in fits if math.isfinite(fit.goodness.aicc)]
     if len(told) < 2 or "power" not in told:
-        raise InputError(label, f"{fits[0].n_points} points at {fits[0].n_sizes} P", TOO_FEW)
-    skipped += [(fit.name, "reads mostly the extension of the theory's curve") for fit in fits if beyond_theory(fit)]
-    fits = sorted(
-        (fit for fit in fits if not beyond_theory(fit)), key=lambda fit: (fit.goodness.aicc, len(fit.parameters))
+        raise InputError(str(key), f"{fits[0].n_points} points at {fits[0].n_sizes} P", TOO_FEW)
+    skipped += [(fit.name, "reads mostly the extension of the theory's curve") for fit in fits if fit.beyond_theory]
+    kept = sorted(
+        (fit for fit in fits if not fit.beyond_theory), key=lambda fit: (fit.goodness.aicc, len(fit.parameters))
     )
-    return LawChoice(label, tuple(fits), tuple(skipped))
-
-
-def parameter_words(parameter: LawParameter) -> str:
-    """``b = 0.16 ± 0.09``; a floor that may be 0 as ``F < 0.3``; ``s not fixed`` where both sides are open."""
-    name, found = _SYMBOLS.get(parameter.name, parameter.name), parameter.profile
-    if parameter.identified or math.isnan(found.low):
-        return f"{name} = {format_estimate(parameter.estimate)}"
-    open_below = not math.isfinite(found.low) or (parameter.name in _SYMBOLS and found.low <= 0)
-    if open_below:
-        return f"{name} < {found.high:.2g}" if math.isfinite(found.high) else f"{name} not fixed"
-    return f"{name} > {found.low:.2g}"
-
-
-def _p(value: float | None) -> str:
-    return "" if value is None else ("<0.001" if value < 0.001 else f"{value:.3f}")
+    return LawChoice(key, tuple(kept), tuple(skipped))

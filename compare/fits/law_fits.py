@@ -1,48 +1,44 @@
-"""Fitting a law to one series of the curve table."""
+"""Fitting a law to one series of the curve table, and the intervals of its parameters by the profile of the misfit.
+
+lmfit finds the optimum. Its `conf_interval` makes the same profile, but not as well for these laws: it refuses laws
+of one parameter, takes seven times as long, and where the data leave a parameter nearly free it ends in a local
+minimum or at infinity. So the profile is made here.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from scipy.optimize import leastsq
+from scipy.optimize import brentq, leastsq
 
 from compare.curves.seed_errors import ROUNDING, SeedErrors, SeedMeans, seed_errors
-from compare.curves.series import series
-from compare.curves.wording import listing
+from compare.curves.series import Curves, SeriesKey
 from compare.fits.fitted_law import LawFit, LawParameter, Residual
 from compare.fits.goodness import goodness
-from compare.fits.intervals import bootstrap_interval, jackknife_interval, profile_interval, resamples
 from compare.fits.laws import Law, LawName, TheoryCurve, make_law
-from theory.common.errors import InputError, require_integer, require_real
+from theory.common.errors import InputError, require_real
 from theory.common.estimate import Estimate
-from theory.common.table import validate_table
 
-__all__ = ["fit_law"]
-
-#: Seeds that an interval over seeds needs.
-LEAST_SEEDS = 3
-Numbers = tuple[float, ...]
+__all__ = ["LawFitter", "fit_law", "one_series"]
 
 
 def fit_law(
-    table: pd.DataFrame,
+    table: pd.DataFrame | Curves,
     law: LawName = "power",
     *,
     theory: str | pd.DataFrame | None = None,
     confidence: float = 0.95,
-    draws: int = 400,
-    rng: np.random.Generator | None = None,
 ) -> LawFit:
-    """Fit `law` (see `compare.fits.laws.make_law`) to R_f(P) of one series, by lmfit on log R_f.
+    """Fit `law` (see `compare.fits.laws.make_law`) to R_f(P) of one series, by least squares of log R_f.
 
     `theory` is R_th of the laws ``theory-shifted`` and ``theory-scaled``: the label of a series of `table`, which
-    then holds it beside the series to fit, or a table of one series. Which interval covers what is written at
-    `LawParameter`. The bootstrap enumerates all resamples of up to six seeds; of more it takes `draws` by `rng`
-    (`numpy.random.default_rng(0)` if None, so that a table gives the same interval each time), none if `draws` is 0.
+    then holds it beside the series to fit, or a table of one series. Intervals are those of `LawParameter`.
 
     Raises
     ------
@@ -50,71 +46,73 @@ def fit_law(
         If `table` is no valid curve table or holds not exactly one series (besides the theory's), a R_f is 0,
         there are too few distinct P for the law, or the law needs a theory that is not there.
     """
-    require_integer("draws", draws, 0)
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
-    label, rows, curve = one_series(table, theory)
-    return fit_rows(rows, label, law, curve, confidence, draws, rng or np.random.default_rng(0))
+    key, rows, curve = one_series(table, theory)
+    return LawFitter(confidence).fit(key, rows, law, curve)
 
 
 def one_series(
-    table: pd.DataFrame, theory: str | pd.DataFrame | None
-) -> tuple[str, pd.DataFrame, TheoryCurve | None]:
-    """Label and rows of the series to fit, and the theory's curve."""
-    groups = series(validate_table(table))
+    table: pd.DataFrame | Curves, theory: str | pd.DataFrame | None
+) -> tuple[SeriesKey, pd.DataFrame, TheoryCurve | None]:
+    """Key and rows of the series to fit, and the theory's curve."""
+    curves = Curves.of(table)
     curve = None
     if isinstance(theory, str):
-        if theory not in groups:
-            raise InputError("theory", theory, "must be the label of a series: " + listing(list(groups), 8))
-        curve = TheoryCurve.of(groups.pop(theory), theory)
+        named = curves.named(theory)
+        curve = TheoryCurve.of(curves.parts[named], theory)
+        curves = curves.pick(lambda key: key != named)
     elif theory is not None:
-        valid = validate_table(theory, "theory")
-        curve = TheoryCurve.of(valid, next(iter(series(valid)), "theory"))
-    if len(groups) != 1:
-        words = f"{len(groups)} series ({listing(list(groups))})" if groups else "empty"
-        raise InputError("table", words, "must hold one series to fit")
-    ((label, rows),) = groups.items()
-    return label, rows, curve
+        predicted = Curves.of(theory, "theory")
+        curve = TheoryCurve.of(predicted.table, str(next(iter(predicted.parts), "theory")))
+    if len(curves.parts) != 1:
+        listed = ", ".join(map(str, list(curves.parts)[:3]))
+        raise InputError("table", f"{len(curves.parts)} series ({listed})", "must hold one series to fit")
+    ((key, rows),) = curves.parts.items()
+    return key, rows, curve
 
 
-def fit_rows(
+@dataclass(slots=True)
+class LawFitter:
+    """Fits laws to series, each once: a law asked for again is returned as it was fitted first."""
+
+    confidence: float = 0.95
+    _errors: dict[SeriesKey, SeedErrors] = field(default_factory=dict, repr=False)
+    _fits: dict[tuple[SeriesKey, LawName, str], LawFit] = field(default_factory=dict, repr=False)
+
+    def fit(self, key: SeriesKey, rows: pd.DataFrame, name: LawName, theory: TheoryCurve | None) -> LawFit:
+        """`fit_law` for the rows of one series of a valid table."""
+        asked = (key, name, theory.label if theory and name.startswith("theory") else "")
+        if asked not in self._fits:
+            if key not in self._errors:
+                self._errors[key] = seed_errors(rows, str(key))
+            self._fits[asked] = _fit(key, rows, self._errors[key], name, theory, self.confidence)
+        return self._fits[asked]
+
+
+def _fit(
+    key: SeriesKey,
     rows: pd.DataFrame,
-    label: str,
+    errors: SeedErrors,
     name: LawName,
     theory: TheoryCurve | None,
     confidence: float,
-    draws: int,
-    rng: np.random.Generator,
 ) -> LawFit:
-    """`fit_law` for the rows of one series of a valid table."""
-    errors = seed_errors(rows, label)
     whole = errors.means()
     law = make_law(name, whole.log_sizes, whole.means, theory)
     best, missed = _best(law, whole)
-    jacobian = _jacobian(law, whole, best)
-    total = max(missed + whole.pure, whole.n * ROUNDING**2)
-    freedom = whole.n - best.size
-    profile = _profiles(law, whole, best, total, jacobian, confidence)
-    seeds, bootstrap = _over_seeds(law, errors, best, confidence, draws, rng)
-    residuals = whole.whiten @ (whole.means - law.log_value(best, whole.log_sizes))
+    ends = _profiles(law, whole, best, max(missed + whole.pure, whole.n * ROUNDING**2), confidence)
+    shown = [parameter.shown(float(value)) for parameter, value in zip(law.parameters, best, strict=True)]
+    points = rows[["train_size", "relative_stability"]].astype("float64")
     return LawFit(
-        label=label,
+        key=key,
         law=law,
-        theory=None if law.theory is None else law.theory.label,
         parameters=tuple(
-            LawParameter(
-                parameter.name,
-                Estimate(parameter.shown(float(best[i])), *profile[i], whole.n, confidence)
-                if freedom > 0
-                else Estimate(parameter.shown(float(best[i])), n=whole.n, confidence=confidence),
-                seeds[i],
-                bootstrap[i],
-            )
-            for i, parameter in enumerate(law.parameters)
+            LawParameter(parameter.name, Estimate(value, *pair, whole.n, confidence))
+            for parameter, value, pair in zip(law.parameters, shown, ends, strict=True)
         ),
-        goodness=goodness(residuals, jacobian, whole.pure, whole.pure_freedom, whole.n, ROUNDING),
+        goodness=goodness(missed, best.size, whole.means.size, whole.pure, whole.pure_freedom, ROUNDING),
         seed_deviation=math.sqrt(errors.variance),
         seed_correlation=errors.correlation,
-        equal_variances=errors.equal_variances,
         extended=law.extended(tuple(best.tolist()), whole.log_sizes),
         x_range=(math.exp(whole.log_sizes[0]), math.exp(whole.log_sizes[-1])),
         n_points=whole.n,
@@ -122,19 +120,8 @@ def fit_rows(
         n_seeds=len(errors.seeds),
         residuals=_residuals(law, errors, whole, best, confidence),
         fitted=tuple(best.tolist()),
-        points=tuple(
-            zip(
-                rows["train_size"].astype(float).tolist(),
-                rows["relative_stability"].astype(float).tolist(),
-                strict=True,
-            )
-        ),
+        points=tuple(points.itertuples(index=False, name=None)),
     )
-
-
-def beyond_theory(fit: LawFit) -> bool:
-    """Whether more than half of the measured range is read off the extension of the theory's curve, not off it."""
-    return fit.extended > 0.5
 
 
 def _best(law: Law, data: SeedMeans) -> tuple[np.ndarray, float]:
@@ -147,7 +134,7 @@ def _best(law: Law, data: SeedMeans) -> tuple[np.ndarray, float]:
         shown = np.array([values[name].value for name in names])
         return data.whiten @ (data.means - law.log_value(shown, data.log_sizes))
 
-    found: list[tuple[float, Numbers]] = []
+    found: list[tuple[float, tuple[float, ...]]] = []
     for start in law.starts:
         parameters = Parameters()
         for parameter, value in zip(law.parameters, start, strict=True):
@@ -161,11 +148,11 @@ def _best(law: Law, data: SeedMeans) -> tuple[np.ndarray, float]:
     return np.array(values), misfit
 
 
-def _again(law: Law, data: SeedMeans, start: np.ndarray, fixed: int | None = None) -> tuple[np.ndarray, float]:
+def _again(law: Law, data: SeedMeans, start: np.ndarray, fixed: int) -> tuple[np.ndarray, float]:
     """Least squares from a point near the optimum, the parameter `fixed` held.
 
-    The same MINPACK routine that lmfit calls, ten times faster without lmfit's parameter objects: a profile and a
-    bootstrap need hundreds of fits. Beyond its bounds a parameter is worth its bound, and is drawn back.
+    The same MINPACK routine that lmfit calls, ten times faster without lmfit's parameter objects: a profile
+    needs hundreds of fits. Beyond its bounds a parameter is worth its bound, and is drawn back.
     """
     low = np.array([parameter.low for parameter in law.parameters])
     high = np.array([parameter.high for parameter in law.parameters])
@@ -190,55 +177,76 @@ def _again(law: Law, data: SeedMeans, start: np.ndarray, fixed: int | None = Non
     return values, float(missed @ missed)
 
 
-def _jacobian(law: Law, data: SeedMeans, best: np.ndarray) -> np.ndarray:
-    """Derivatives of the whitened law (P by parameters), by central differences."""
-    step = 1e-4
+def _steps(law: Law, data: SeedMeans, best: np.ndarray, variance: float) -> np.ndarray:
+    """Standard errors of the parameters by central differences: first steps of the search for the ends."""
     columns = []
     for i in range(best.size):
         change = np.zeros(best.size)
-        change[i] = step
+        change[i] = 1e-4
         up, down = law.log_value(best + change, data.log_sizes), law.log_value(best - change, data.log_sizes)
-        columns.append(data.whiten @ (up - down) / (2 * step))
-    return np.column_stack(columns)
+        columns.append(data.whiten @ (up - down) / 2e-4)
+    jacobian = np.column_stack(columns)
+    found = np.sqrt(np.clip(np.diag(np.linalg.pinv(jacobian.T @ jacobian)), 0, None) * variance)
+    return np.clip(found, 1e-6, 0.5)
 
 
 def _profiles(
-    law: Law, data: SeedMeans, best: np.ndarray, total: float, jacobian: np.ndarray, confidence: float
+    law: Law, data: SeedMeans, best: np.ndarray, total: float, confidence: float
 ) -> list[tuple[float, float]]:
     """The F test's interval of each parameter, as shown."""
     freedom = data.n - best.size
     if freedom < 1:
         return [(math.nan, math.nan)] * best.size
     limit = total / freedom * float(stats.t.ppf((1 + confidence) / 2, freedom)) ** 2 + total
-    steps = np.sqrt(np.clip(np.diag(np.linalg.pinv(jacobian.T @ jacobian)), 0, None) * total / freedom)
+    steps = _steps(law, data, best, total / freedom)
     found = []
     for i, parameter in enumerate(law.parameters):
         last = best.copy()
 
-        def misfit(value: float, i: int = i, last: np.ndarray = last) -> float:
-            found = []
+        def over(value: float, i: int = i, last: np.ndarray = last) -> float:
+            """By how much the misfit with parameter i at `value`, the others refitted, exceeds the limit."""
+            tried = []
             for start in (last, best):
                 held = start.copy()
                 held[i] = value
-                found.append(_again(law, data, held, fixed=i))
-            values, missed = min(found, key=lambda pair: pair[1])
+                tried.append(_again(law, data, held, fixed=i))
+            values, missed = min(tried, key=lambda pair: pair[1])
             last[:] = values
-            return missed + data.pure
+            return missed + data.pure - limit
 
-        ends = profile_interval(
-            misfit,
-            float(best[i]),
-            float(np.clip(steps[i], 1e-6, 0.5)),
-            limit,
-            (parameter.low, parameter.high),
-            (parameter.edge_low, parameter.edge_high),
-        )
-        closed = [
-            edge if math.isfinite(end) and _runs_away(law, data, best, i, end) else end
-            for end, edge in zip(ends, (parameter.edge_low, parameter.edge_high), strict=True)
-        ]
-        found.append((_end(parameter.log, closed[0]), _end(parameter.log, closed[1])))
+        ends = []
+        for direction, bound, edge in (
+            (-1, parameter.low, parameter.edge_low),
+            (1, parameter.high, parameter.edge_high),
+        ):
+            end = _end(over, float(best[i]), direction * float(steps[i]), bound, limit)
+            if end is None or _runs_away(law, data, best, i, end):
+                end = edge
+            ends.append(math.inf if parameter.log and end > 709 else math.exp(end) if parameter.log else end)
+        found.append((ends[0], ends[1]))
     return found
+
+
+def _end(over: Callable[[float], float], best: float, step: float, bound: float, limit: float) -> float | None:
+    """Where the misfit meets its limit, on the side of `step`; None if it does not before the bound."""
+    known = {best: min(over(best), -1e-12 * abs(limit))}
+
+    def once(value: float) -> float:
+        """Refits from elsewhere may end a little elsewhere: each value is asked for once."""
+        if value not in known:
+            known[value] = over(value)
+        return known[value]
+
+    inner, reach = best, step
+    while True:
+        outer = best + reach
+        at_bound = outer <= bound if step < 0 else outer >= bound
+        outer = bound if at_bound else outer
+        if once(outer) > 0:
+            return float(brentq(once, inner, outer, xtol=1e-3 * abs(step), rtol=1e-6))
+        if at_bound or not math.isfinite(outer) or reach / step > 1e6:
+            return None
+        inner, reach = outer, 2 * reach
 
 
 def _runs_away(law: Law, data: SeedMeans, best: np.ndarray, i: int, end: float) -> bool:
@@ -250,75 +258,6 @@ def _runs_away(law: Law, data: SeedMeans, best: np.ndarray, i: int, end: float) 
         parameter.name == "shift" and j != i and not parameter.low + 0.1 < values[j] < parameter.high - 0.1
         for j, parameter in enumerate(law.parameters)
     )
-
-
-def _end(log: bool, fitted: float) -> float:
-    if not log:
-        return fitted
-    return math.inf if fitted > 709 else math.exp(fitted)
-
-
-def _over_seeds(
-    law: Law, errors: SeedErrors, best: np.ndarray, confidence: float, draws: int, rng: np.random.Generator
-) -> tuple[list[Estimate | None], list[Estimate | None]]:
-    """Student's t over seeds and the percentile bootstrap of each parameter; None where there are too few seeds."""
-    nothing: list[Estimate | None] = [None] * best.size
-    count = len(errors.seeds)
-    if count < LEAST_SEEDS or not errors.replicated:
-        return nothing, nothing
-    columns = range(count)
-    without = [_refit(law, errors, tuple(j for j in columns if j != i), best) for i in columns]
-    whole = _scales(law, best)
-    if any(values is None for values in without):
-        return nothing, nothing  # without some seed there are too few P
-    left = np.array([_scales(law, values) for values in without if values is not None])
-    # At a bound a parameter does not move with the seeds: only the profile says how far it may lie.
-    inside = [p.low + 1e-3 < value < p.high - 1e-3 for p, value in zip(law.parameters, best, strict=True)]
-    seeds = [
-        _shown(law, i, jackknife_interval(float(whole[i]), left[:, i], confidence)) if inside[i] else None
-        for i in range(best.size)
-    ]
-    if not draws:
-        return seeds, [None] * best.size
-    kept = [
-        (values, weight)
-        for chosen, weight in resamples(count, draws, rng)
-        if (values := _refit(law, errors, chosen, best)) is not None
-    ]
-    table = np.array([_scales(law, values) for values, _ in kept])
-    weights = np.array([weight for _, weight in kept])
-    bootstrap = [
-        _shown(law, i, bootstrap_interval(float(whole[i]), table[:, i], weights, count, confidence))
-        if inside[i]
-        else None
-        for i in range(best.size)
-    ]
-    return seeds, bootstrap
-
-
-def _refit(law: Law, errors: SeedErrors, seeds: tuple[int, ...], best: np.ndarray) -> np.ndarray | None:
-    """The law fitted to some seeds, from the parameters of all; None if they have too few P for it."""
-    data = errors.means(seeds)
-    if data.means.size < best.size:
-        return None
-    return _again(law, data, best)[0]
-
-
-def _scales(law: Law, values: np.ndarray) -> np.ndarray:
-    """Parameters on the scale on which they are averaged: logarithms, but the floor, which may be 0, as it is."""
-    return np.array(
-        [p.shown(float(value)) if p.may_vanish else value for p, value in zip(law.parameters, values, strict=True)]
-    )
-
-
-def _shown(law: Law, i: int, estimate: Estimate) -> Estimate:
-    parameter = law.parameters[i]
-    ends = [estimate.value, estimate.low, estimate.high]
-    if parameter.may_vanish:
-        ends = [max(end, 0.0) for end in ends]
-    elif parameter.log:
-        ends = [_end(True, end) for end in ends]
-    return Estimate(ends[0], ends[1], ends[2], estimate.n, estimate.confidence)
 
 
 def _residuals(

@@ -12,15 +12,16 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import PchipInterpolator
 
-from compare.curves.series import series
-from compare.curves.wording import listing
+from compare.curves.series import SERIES_KEY
 from theory.common.errors import InputError, require_choice
 
-__all__ = ["LAWS", "Law", "LawName", "Parameter", "TheoryCurve", "make_law"]
+__all__ = ["LAWS", "SYMBOLS", "Law", "LawName", "Parameter", "TheoryCurve", "make_law"]
 
 LawName = Literal["power", "floor", "broken", "theory-shifted", "theory-scaled"]
 #: Laws, the simplest first, and the distinct P that each needs: one more than it has parameters.
 LAWS: dict[LawName, int] = {"power": 3, "theory-shifted": 2, "theory-scaled": 3, "floor": 4, "broken": 5}
+#: Symbols of parameters in the formulas, where they are not the parameter's own name.
+SYMBOLS = {"amplitude": "A", "floor": "F", "break_size": "P_b", "scale": "a", "shift": "s"}
 #: Width in log P of the bend of a broken power law: it passes from one slope to the other within a factor e or so.
 BEND = 0.5
 #: Beyond the overlap of measurement and theory, s may lie this far in log P.
@@ -89,9 +90,8 @@ class TheoryCurve:
         InputError
             If `rows` are several series, or have fewer than two P with a positive R_f.
         """
-        names = list(series(rows))
-        if len(names) > 1:
-            raise InputError(label, f"{len(names)} series ({listing(names)})", "must hold one series only")
+        if (count := len(rows[list(SERIES_KEY)].drop_duplicates())) > 1:
+            raise InputError(label, f"{count} series", "must hold one series only")
         kept = rows[rows["relative_stability"] > 0]
         sizes = kept["train_size"].to_numpy(dtype=float)
         logs = np.log(kept["relative_stability"].to_numpy(dtype=float))
@@ -274,7 +274,5 @@ def _theory_law(name: LawName, x: Array, y: Array, theory: TheoryCurve) -> Law:
         pivot=math.exp(float(x.mean())),
         starts=tuple((float(scales[i]), float(scan[i])) if scaled else (float(scan[i]),) for i in best),
         theory=theory,
-        log_value=(
-            (lambda p, t: p[0] + theory.log_at(t - p[1])) if scaled else (lambda p, t: theory.log_at(t - p[0]))
-        ),
+        log_value=((lambda p, t: p[0] + theory.log_at(t - p[1])) if scaled else (lambda p, t: theory.log_at(t - p[0]))),
     )

@@ -1,21 +1,31 @@
-"""The result of a power-law fit: numbers with intervals, a sentence, a dictionary, a plot."""
+"""Power laws fitted to series of the curve table, with intervals and a check of the form."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
+from scipy import stats
 
-from compare.curves.wording import SYMBOLS, format_estimate, format_number
-from theory.common.estimate import Estimate
+from compare.curves.numbers import SYMBOLS, format_estimate, format_number, json_ready, listing
+from compare.curves.series import Curves, Results, SeriesKey
+from compare.fits.law_plot import plot_law
+from theory.common.errors import InputError, require_choice, require_real
+from theory.common.estimate import Estimate, exponential, mean
+from theory.common.table import COLUMNS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["IntervalMethod", "PowerLawFit"]
+__all__ = ["Fits", "IntervalMethod", "PowerLawFit", "fit_all", "fit_power_law", "fit_series", "positive"]
 
 IntervalMethod = Literal["per-seed", "pooled"]
+#: Seeds that an interval over seeds needs, and x that a curvature needs.
+_LEAST_SEEDS, _LEAST_FOR_BEND = 3, 4
+_NUMERIC = tuple(name for name, column in COLUMNS.items() if column.kind != "text")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -29,7 +39,7 @@ class PowerLawFit:
     mean log y about the line. `interval_method` says where intervals come from, see `fit_power_law`.
     """
 
-    label: str
+    key: SeriesKey
     x: str
     y: str
     exponent: Estimate
@@ -47,6 +57,10 @@ class PowerLawFit:
     seed_exponents: tuple[tuple[int, float], ...] = field(default=(), compare=False, repr=False)
 
     @property
+    def label(self) -> str:
+        return str(self.key)
+
+    @property
     def bent(self) -> bool:
         """Whether the curvature's interval leaves out 0 (beyond rounding)."""
         if self.curvature is None or not np.isfinite(self.curvature.error):
@@ -59,22 +73,11 @@ class PowerLawFit:
 
     def summary(self) -> dict[str, Any]:
         """Everything but the points, JSON-ready."""
-        return {
-            "label": self.label,
-            "x": self.x,
-            "y": self.y,
-            "exponent": self.exponent.summary(),
-            "amplitude": self.amplitude.summary(),
-            "pivot": self.pivot,
-            "value_at_pivot": self.value_at_pivot.summary(),
-            "interval_method": self.interval_method,
-            "residual_rms": self.residual_rms,
-            "curvature": None if self.curvature is None else self.curvature.summary(),
-            "bent": self.bent,
-            "x_range": list(self.x_range),
-            "n_points": self.n_points,
-            "n_seeds": self.n_seeds,
-        }
+        names = (
+            "label", "x", "y", "exponent", "amplitude", "pivot", "value_at_pivot", "interval_method", "residual_rms",
+            "curvature", "bent", "x_range", "n_points", "n_seeds",
+        )  # fmt: skip
+        return dict(json_ready(self, *names))
 
     def law(self) -> str:
         """The fit without its range: ``R_f ~ P^(-1.02 ± 0.03)``."""
@@ -92,16 +95,161 @@ class PowerLawFit:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The points and the fitted line on log axes; on a new figure if `ax` is None. Returns the axes."""
-        if ax is None:
-            from matplotlib.figure import Figure
+        symbols = SYMBOLS.get(self.x, self.x), SYMBOLS.get(self.y, self.y)
+        return plot_law(ax, self.points, self.predict, self.x_range, symbols, f"{self.label}: {self.law()}")
 
-            ax = Figure(figsize=(5.5, 4.0), layout="constrained").add_subplot()
-        ax.set(
-            xscale="log", yscale="log", xlabel=SYMBOLS.get(self.x, self.x), ylabel=SYMBOLS.get(self.y, self.y)
-        )
-        if self.points:
-            ax.plot(*np.transpose(self.points), "o", color="#0072B2", alpha=0.7)
-        line = np.geomspace(*self.x_range, 50)
-        ax.plot(line, self.predict(line), "--", color="#D55E00")
-        ax.set_title(f"{self.label}: {self.law()}".replace("$", r"\$"), fontsize="medium", wrap=True)
-        return ax
+
+class Fits(Results[PowerLawFit]):
+    """The fits of all series of a table that can be fitted, and the reason for each that cannot."""
+
+    __slots__ = ()
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready: the fits, and what was skipped and why."""
+        return self.listed("fits")
+
+
+def fit_power_law(
+    table: pd.DataFrame | Curves,
+    *,
+    x: str = "train_size",
+    y: str = "relative_stability",
+    confidence: float = 0.95,
+) -> PowerLawFit:
+    """Fit y = amplitude * x^exponent to one series, by least squares of log y on log x.
+
+    Intervals come in two ways, named by `interval_method` of the result:
+
+    - ``per-seed``: three seeds or more with two or more x each (a seed with one x is left out). Each seed is
+      fitted by itself and the interval is Student's t over the seeds' values. It holds when the residuals of
+      one seed are correlated, as they are when a seed's training sets are nested, and where runs are missing.
+      If none is, the seeds' mean is the joint fit.
+    - ``pooled``: otherwise. The covariance of all points with Student's t of n - 2 degrees of freedom.
+      It is too narrow where residuals of one seed are correlated.
+
+    Raises
+    ------
+    InputError
+        If the table is not a valid curve table, is empty or holds several series, `x` or `y` is no numeric
+        column, a value is not positive and finite, or there are too few points: fewer than two distinct x
+        (three for a single seed) or fewer than three points.
+    """
+    parts = Curves.of(table).parts
+    if len(parts) != 1:
+        held = f"{len(parts)} series ({listing([str(key) for key in parts])})" if parts else "empty"
+        raise InputError("table", held, "must hold the rows of one series")
+    ((key, rows),) = parts.items()
+    return fit_series(key, rows, x, y, confidence)
+
+
+def fit_all(
+    table: pd.DataFrame | Curves,
+    *,
+    x: str = "train_size",
+    y: str = "relative_stability",
+    confidence: float = 0.95,
+) -> Fits:
+    """`fit_power_law` for each series of `table`; one that cannot be fitted is skipped, with its reason."""
+    require_choice("x", x, _NUMERIC)
+    require_choice("y", y, _NUMERIC)
+    require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
+    fits: list[PowerLawFit] = []
+    skipped: list[tuple[SeriesKey, str]] = []
+    for key, rows in Curves.of(table).parts.items():
+        try:
+            fits.append(fit_series(key, rows, x, y, confidence))
+        except InputError as error:
+            skipped.append((key, str(error)))
+    return Fits(tuple(fits), tuple(skipped))
+
+
+def fit_series(
+    key: SeriesKey,
+    rows: pd.DataFrame,
+    x: str = "train_size",
+    y: str = "relative_stability",
+    confidence: float = 0.95,
+) -> PowerLawFit:
+    """`fit_power_law` for the rows of one series of a valid table."""
+    confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
+    xs, ys = positive(rows, x, key), positive(rows, y, key)
+    seeds = rows["seed"].to_numpy(dtype=int)
+    n_seeds, n_x = np.unique(seeds).size, np.unique(xs).size
+    needed = 3 if n_seeds == 1 else 2
+    if n_x < needed or xs.size < 3:
+        symbol = SYMBOLS.get(x, x)
+        words = f"must have at least 3 points at {needed} distinct {symbol} or more"
+        raise InputError(str(key), f"{xs.size} points at {n_x} distinct {symbol}", words)
+    pivot = math.exp(float(np.log(xs).mean()))
+    u, v = np.log(xs / pivot), np.log(ys)
+    lines = _by_seed(u, v, seeds, 1)
+    method: IntervalMethod
+    if len(lines) >= _LEAST_SEEDS:
+        method = "per-seed"
+        intercepts, slopes = np.array(list(lines.values())).T
+        centre, slope = mean(intercepts, confidence), mean(slopes, confidence)
+        at_one = mean(intercepts - slopes * math.log(pivot), confidence)
+        parabolas = _by_seed(u, v, seeds, 2)
+        enough = len(parabolas) >= _LEAST_SEEDS
+        bend = mean([c[2] for c in parabolas.values()], confidence) if enough else None
+    else:
+        method, lines = "pooled", {}
+        centre, slope = _pooled(u, v, 1, confidence)
+        # At the pivot the two errors are independent, so that they add in quadrature at x = 1.
+        value = centre.value - math.log(pivot) * slope.value
+        error = math.hypot(centre.error, math.log(pivot) * slope.error)
+        at_one = Estimate(value, value - error, value + error, centre.n, confidence)
+        bend = _pooled(u, v, 2, confidence)[2] if n_x >= _LEAST_FOR_BEND else None
+    distinct, which = np.unique(u, return_inverse=True)
+    seed_means = np.bincount(which, v) / np.bincount(which)
+    return PowerLawFit(
+        key=key,
+        x=x,
+        y=y,
+        exponent=slope,
+        amplitude=exponential(at_one),
+        pivot=pivot,
+        value_at_pivot=exponential(centre),
+        interval_method=method,
+        residual_rms=float(np.sqrt(np.mean((seed_means - centre.value - slope.value * distinct) ** 2))),
+        curvature=bend,
+        x_range=(float(xs.min()), float(xs.max())),
+        n_points=int(xs.size),
+        n_seeds=int(n_seeds),
+        points=tuple(zip(xs.tolist(), ys.tolist(), strict=True)),
+        seed_exponents=tuple((seed, float(line[1])) for seed, line in lines.items()),
+    )
+
+
+def positive(rows: pd.DataFrame, name: str, key: SeriesKey | str) -> np.ndarray:
+    """Column `name` as floats, all positive and finite; InputError with the first row that is not."""
+    require_choice("column", name, _NUMERIC)
+    values = rows[name].astype("float64").to_numpy()
+    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if bad.size:
+        row = rows.iloc[int(bad[0])]
+        where = f"{key}, P = {row['train_size']}, seed {row['seed']}"
+        raise InputError(name, float(values[bad[0]]), f"must be positive and finite for a power law ({where})")
+    return values
+
+
+def _by_seed(u: np.ndarray, v: np.ndarray, seeds: np.ndarray, degree: int) -> dict[int, np.ndarray]:
+    """Coefficients, constant first, of the polynomial through each seed that has points enough for it."""
+    least = 2 if degree == 1 else _LEAST_FOR_BEND
+    fitted = {}
+    for seed in np.unique(seeds):
+        own = seeds == seed
+        if np.unique(u[own]).size >= least:
+            fitted[int(seed)] = np.polynomial.polynomial.polyfit(u[own], v[own], degree)
+    return fitted
+
+
+def _pooled(u: np.ndarray, v: np.ndarray, degree: int, confidence: float) -> list[Estimate]:
+    """Polynomial coefficients, constant first, with intervals of t(n - degree - 1) from their covariance."""
+    free = u.size - degree - 1
+    if free < 1:
+        return [Estimate(float(c), n=u.size, confidence=confidence) for c in np.polyfit(u, v, degree)[::-1]]
+    values, covariance = np.polyfit(u, v, degree, cov=True)
+    half = float(stats.t.ppf((1 + confidence) / 2, free)) * np.sqrt(np.diag(covariance))
+    ends = list(zip(values.tolist(), half.tolist(), strict=True))[::-1]
+    return [Estimate(value, value - reach, value + reach, u.size, confidence) for value, reach in ends]

@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
+from compare.curves.numbers import SYMBOLS, format_estimate, format_number
 from compare.curves.series import series
-from compare.curves.wording import SYMBOLS, format_estimate, format_number
 from theory.common.errors import InputError, require_choice, require_real
 from theory.common.estimate import Estimate, geometric_mean
 from theory.common.table import validate_table
@@ -116,7 +116,7 @@ def crossings(
         raise InputError("table", f"{len(valid)} rows", f"holds no trained row with a {y} of layer {layer or 'output'}")
     found = []
     for label, own in series(rows).items():
-        crossing = _crossing(own, label, y, threshold, confidence)
+        crossing = _crossing(own, str(label), y, threshold, confidence)
         if crossing is not None:
             found.append(crossing)
     return found

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pandas as pd
-
-from compare.curves.series import series, stage_order
+from compare.curves.series import Curves, SeriesKey, stage_order
 
 __all__ = ["Choices", "Facet", "series_choices"]
 
@@ -26,28 +24,27 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The facets that differ between series, each series' values in them, and its number by its label."""
+    """The facets that differ between series, each series' values in them, and its number by its key."""
 
     facets: tuple[Facet, ...]
     series: tuple[Mapping[str, str], ...]
-    numbers: Mapping[str, int]
+    numbers: Mapping[SeriesKey, int]
 
 
-def series_choices(table: pd.DataFrame) -> Choices:
-    """The choices of a valid curve table; facets in which all series agree are left out."""
-    parts = series(table)
-    values = [{name: str(rows.iloc[0][name]) for name in _FACETS} for rows in parts.values()]
+def series_choices(curves: Curves) -> Choices:
+    """The choices of a curve table; facets in which all series agree are left out."""
+    values = [{name: str(getattr(key, name)) for name in _FACETS} for key in curves.parts]
     facets = []
     for name in _FACETS:
         found = list(dict.fromkeys(one[name] for one in values))
         if name == "stage":
             found.sort(key=lambda stage: (*stage_order(stage)[:2], _trailing_number(stage), stage))
         if len(found) > 1:
-            hidden = [name == "stage" and len(parts) > _MANY and stage_order(value)[0] == 3 for value in found]
+            hidden = [name == "stage" and len(values) > _MANY and stage_order(value)[0] == 3 for value in found]
             if all(hidden):
                 hidden = [False] * len(hidden)
             facets.append(Facet(name, tuple((value, not h) for value, h in zip(found, hidden, strict=True))))
-    return Choices(tuple(facets), tuple(values), {label: i for i, label in enumerate(parts)})
+    return Choices(tuple(facets), tuple(values), {key: i for i, key in enumerate(curves.parts)})
 
 
 def _trailing_number(stage: str) -> float:

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from compare.fits.power_law import PowerLawFit
-from compare.report.panels import Curve, Panel, diffeo_panel, error_panel, log_ticks, stability_panel
+from compare.report.panels import Curve, Panel, bar_lengths, log_ticks
 from theory.common.errors import InputError
 from theory.common.files import require_writable_parent, write_whole
 
 __all__ = [
     "draw",
     "plot_deformed_grid",
-    "plot_error_against_diffeo_stability",
-    "plot_error_against_stability",
-    "plot_stability_curves",
     "png",
     "require_figure_path",
     "save",
@@ -40,40 +35,20 @@ _SUFFIXES: dict[str, dict[str, Any]] = {
 _LAW = "#666666"
 
 
-def plot_stability_curves(
-    table: pd.DataFrame, fits: Iterable[PowerLawFit] = (), ax: Axes | None = None
-) -> Figure:
-    """R_f against P for all series of a curve table, with fits as broken lines; returns the figure."""
-    return draw(stability_panel(table, fits), ax)
-
-
-def plot_error_against_stability(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
-    """Test error against R_f, and 0.2 sqrt(R_f); returns the figure."""
-    return draw(error_panel(table), ax)
-
-
-def plot_error_against_diffeo_stability(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
-    """Test error against D_f; returns the figure."""
-    return draw(diffeo_panel(table), ax)
-
-
 def draw(panel: Panel, ax: Axes | None = None) -> Figure:
     """Draw `panel` on `ax`, or on a new figure high enough for its legend, which stands below the axes."""
-    labels = [curve.label for curve in panel.curves] + [line.label for line in panel.lines if not line.style]
-    columns = 1 if max(map(len, labels), default=0) > 42 else 2
+    columns = 1 if max(map(len, panel.labels), default=0) > 42 else 2
     own = ax is None
     if ax is None:
-        height = 4.2 + 0.2 * math.ceil(len(labels) / columns)
+        height = 4.2 + 0.2 * math.ceil(len(panel.labels) / columns)
         ax = Figure(figsize=(6.6, height), layout="constrained").add_subplot()
-    fitted = {line.label for line in panel.lines if line.style}
-    handles = [_draw_curve(ax, curve, curve.label in fitted) for curve in panel.curves]
+    fitted = {line.key for line in panel.lines if line.style}
+    handles = [_draw_curve(ax, curve, curve.key in fitted) for curve in panel.curves]
     for line in panel.lines:
         if line.style is None:
             handles += ax.plot(line.x, line.y, color=_LAW, linewidth=1.2, zorder=1)
         else:
-            ax.plot(
-                line.x, line.y, color=line.style.colour, linestyle=line.style.matplotlib_dash, linewidth=1.1
-            )
+            ax.plot(line.x, line.y, color=line.style.colour, linestyle=line.style.matplotlib_dash, linewidth=1.1)
     _axis(ax, "x", panel.limits("x"))
     _axis(ax, "y", panel.limits("y"))
     ax.set(xlabel=_math(panel.x_label), ylabel=_math(panel.y_label))
@@ -83,7 +58,7 @@ def draw(panel: Panel, ax: Axes | None = None) -> Figure:
     if not handles:
         ax.text(0.5, 0.5, "no rows to show", transform=ax.transAxes, ha="center", color=_LAW)
     else:
-        words = [_math(label) for label in labels]
+        words = [_math(label) for label in panel.labels]
         look: dict[str, Any] = {"ncols": columns, "fontsize": "x-small", "frameon": False, "handlelength": 3}
         if own:
             _figure(ax).legend(handles, words, loc="outside lower center", **look)
@@ -105,9 +80,7 @@ def plot_deformed_grid(images: np.ndarray, row_labels: Sequence[str], column_lab
         raise InputError("images", array.shape, "must have the shape rows x columns x n x n, or the same x 3")
     rows, columns = array.shape[:2]
     if len(row_labels) != rows or len(column_labels) != columns:
-        raise InputError(
-            "labels", (len(row_labels), len(column_labels)), f"must be {rows} rows, {columns} columns"
-        )
+        raise InputError("labels", (len(row_labels), len(column_labels)), f"must be {rows} rows, {columns} columns")
     figure = Figure(figsize=(0.9 + 1.15 * columns, 0.4 + 1.15 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for i in range(rows):
@@ -149,37 +122,12 @@ def png(figure: Figure) -> bytes:
 def _draw_curve(ax: Axes, curve: Curve, fitted: bool) -> Line2D:
     """One series: markers with error bars; returns what stands for it in the legend."""
     style = curve.style
-    ax.errorbar(
-        curve.x,
-        curve.y,
-        yerr=_bars(curve.y, curve.y_low, curve.y_high),
-        xerr=_bars(curve.x, curve.x_low, curve.x_high),
-        linestyle="none",
-        color=style.colour,
-        marker=style.matplotlib_marker,
-        markersize=5,
-        markerfacecolor="none" if style.hollow else style.colour,
-        elinewidth=0.9,
-        capsize=1.5,
-    )
-    return Line2D(
-        [],
-        [],
-        color=style.colour,
-        marker=style.matplotlib_marker,
-        markersize=5,
-        markerfacecolor="none" if style.hollow else style.colour,
-        linestyle=style.matplotlib_dash if fitted else "none",
-        linewidth=1.1,
-    )
-
-
-def _bars(value: Sequence[float], low: Sequence[float], high: Sequence[float]) -> np.ndarray | None:
-    """Lengths below and above, 0 where there is no interval; None if there is none at all."""
-    centre = np.array(value)
-    if not np.isfinite(low).any():
-        return None
-    return np.nan_to_num(np.clip([centre - np.array(low), np.array(high) - centre], 0, None), posinf=0)
+    look: dict[str, Any] = {"color": style.colour, "marker": style.matplotlib_marker, "markersize": 5}
+    look["markerfacecolor"] = "none" if style.hollow else style.colour
+    ends = ((curve.y, curve.y_low, curve.y_high), (curve.x, curve.x_low, curve.x_high))
+    yerr, xerr = (bar_lengths(*three) if np.isfinite(three[1]).any() else None for three in ends)
+    ax.errorbar(curve.x, curve.y, yerr=yerr, xerr=xerr, linestyle="none", elinewidth=0.9, capsize=1.5, **look)
+    return Line2D([], [], linestyle=style.matplotlib_dash if fitted else "none", linewidth=1.1, **look)
 
 
 def _axis(ax: Axes, which: str, limits: tuple[float, float]) -> None:

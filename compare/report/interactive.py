@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from compare.curves.wording import SYMBOLS, format_number
+from compare.curves.numbers import SYMBOLS, format_number
+from compare.curves.series import SeriesKey
 from compare.report.panels import Curve, Line, Panel, log_ticks
 
 __all__ = ["panel_html", "plotly_script"]
@@ -30,10 +31,10 @@ def plotly_script() -> str:
     return str(get_plotlyjs())
 
 
-def panel_html(panel: Panel, numbers: Mapping[str, int] | None = None) -> str:
+def panel_html(panel: Panel, numbers: Mapping[SeriesKey, int] | None = None) -> str:
     """One panel as an HTML fragment: a div and the script that draws it, the same bytes each time.
 
-    `numbers` gives series by label the number under which the page's script shows and hides them (the trace's
+    `numbers` gives series by key the number under which the page's script shows and hides them (the trace's
     ``meta``); others are always seen. The script also gives the legend the height that it takes.
     Labels are escaped here, since plotly reads tags such as ``<b>`` and ``<a>`` in them.
     """
@@ -41,18 +42,14 @@ def panel_html(panel: Panel, numbers: Mapping[str, int] | None = None) -> str:
     from plotly.io import to_html
 
     known = numbers or {}
-    fitted: dict[str, list[Line]] = {}
-    for line in panel.lines:
-        if line.style:
-            fitted.setdefault(line.label, []).append(line)
     traces: list[Any] = []
     for curve in panel.curves:
-        meta = {"meta": known[curve.label]} if curve.label in known else {}
+        meta = {"meta": known[curve.key]} if curve.key in known else {}
+        fitted = [line for line in panel.lines if line.key == curve.key]
         traces.append(go.Scatter(**_points(curve, panel), **meta))
-        traces += [go.Scatter(**_line(line, curve.label), **meta) for line in fitted.get(curve.label, ())]
-    traces += [go.Scatter(**_line(line, None)) for line in panel.lines if line.style is None]
-    names = [curve.label for curve in panel.curves] + [line.label for line in panel.lines if not line.style]
-    longest = max((len(part) for name in names for part in _parts(name)), default=0)
+        traces += [go.Scatter(**_line(line, curve.label), **meta) for line in fitted]
+    traces += [go.Scatter(**_line(line, None)) for line in panel.laws]
+    longest = max((len(part) for name in panel.labels for part in _parts(name)), default=0)
     figure = go.Figure(traces)
     figure.update_layout(
         template="none",
@@ -116,9 +113,7 @@ def _points(curve: Curve, panel: Panel) -> dict[str, Any]:
 def _line(line: Line, group: str | None) -> dict[str, Any]:
     """A fitted law, hidden and shown with its series, or a law with a legend entry of its own."""
     own = line.style is None
-    look = (
-        {"color": _GREY, "width": 1.5} if line.style is None else {"color": line.style.colour, "width": 1.3}
-    )
+    look = {"color": _GREY, "width": 1.5} if line.style is None else {"color": line.style.colour, "width": 1.3}
     if line.style is not None:
         look["dash"] = line.style.plotly_dash
     x, y = _bent(line)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import importlib.metadata
 import importlib.resources
-import math
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compare.contrasts.comparison import Contrast, contrast, require_stage
-from compare.curves.wording import format_estimate
-from compare.fits.table_fits import Fits, fit_all, fit_error_law
+from compare.curves.series import Curves, series
 from compare.report.choices import series_choices
-from compare.report.findings import exponents_section, find
+from compare.report.findings import find
 from compare.report.samples import SampleImage, sample_images
-from compare.report.sections import Download, curve_download, fits_section, left_out, points_sections
+from compare.report.sections import answer_section, downloads, left_out, points_sections, sections
 from theory.common.errors import InputError
 from theory.common.files import require_writable_parent, write_whole
 from theory.common.matplotlib_settings import default_settings
@@ -44,8 +41,8 @@ class DeformedGrid:
     column_labels: Sequence[str]
 
 
-def gather(tables: pd.DataFrame | str | Path | Sequence[pd.DataFrame | str | Path]) -> pd.DataFrame:
-    """Curve tables, or files of them, as one valid curve table.
+def gather(tables: pd.DataFrame | str | Path | Sequence[pd.DataFrame | str | Path]) -> Curves:
+    """Curve tables, or files of them, as one, parsed.
 
     Raises
     ------
@@ -53,18 +50,25 @@ def gather(tables: pd.DataFrame | str | Path | Sequence[pd.DataFrame | str | Pat
         If there is no table or no row, a file or table is not valid, or two rows have the same key.
     """
     items = [tables] if isinstance(tables, (pd.DataFrame, str, Path)) else list(tables)
+    if len(items) == 1:
+        (item,) = items
+        table = validate_table(item) if isinstance(item, pd.DataFrame) else read_table(item)
+        if table.empty:
+            raise InputError("tables", "1 table", "must hold at least one row")
+        return Curves(table, series(table))
     frames = [validate_table(item) if isinstance(item, pd.DataFrame) else read_table(item) for item in items]
     filled = [frame for frame in frames if len(frame)]
     names = [f"table {i}" if isinstance(item, pd.DataFrame) else str(item) for i, item in enumerate(items, 1)]
     if not filled:
         raise InputError("tables", f"{len(items)} tables", "must hold at least one row")
     origins = [name for name, frame in zip(names, frames, strict=True) for _ in range(len(frame))]
-    return validate_table(pd.concat(filled, ignore_index=True), origin="tables together", origins=origins)
+    whole = validate_table(pd.concat(filled, ignore_index=True), origin="tables together", origins=origins)
+    return Curves(whole, series(whole))
 
 
 @default_settings()
 def write_report(
-    tables: pd.DataFrame | str | Path | Sequence[pd.DataFrame | str | Path],
+    tables: Curves | pd.DataFrame | str | Path | Sequence[pd.DataFrame | str | Path],
     path: str | Path,
     *,
     title: str = "Relative stability: theory against measurement",
@@ -89,7 +93,7 @@ def write_report(
     """
     from compare.report.figures import draw, plot_deformed_grid, save
     from compare.report.interactive import panel_html, plotly_script
-    from compare.report.panels import diffeo_panel, error_panel, stability_panel
+    from compare.report.panels import collapse_panel, diffeo_panel, error_panel, stability_panel
 
     target = Path(path)
     called = "path" if command is None else "output"  # as an option of the commands it has another name
@@ -98,11 +102,10 @@ def write_report(
     shown = sample_images() if samples is None else list(samples)
     if not shown:
         raise InputError("samples", "none", "must hold at least one image")
-    table = gather(tables)
-    fits = fit_all(table)
-    contrasted, reason = _contrast(table, stage)
-    found = find(table, contrasted, reason, stage)
-    panels = [stability_panel(table, fits), *found.panels, error_panel(table), diffeo_panel(table)]
+    curves = tables if isinstance(tables, Curves) else gather(tables)
+    found = find(curves, stage)
+    collapse = [] if found.scales is None else [collapse_panel(curves, found.scales)]
+    panels = [stability_panel(curves, found.fits), *collapse, error_panel(curves), diffeo_panel(curves)]
     panels = [panel for panel in panels if panel.curves]
     grid = None
     if images is not None:
@@ -111,23 +114,24 @@ def write_report(
     figures = target.with_name(f"{target.stem}_figures")
     drawn = {} if grid is None else {"deformed-images": grid}
     drawn |= {panel.name: draw(panel) for panel in panels}
-    choices = series_choices(table)
+    choices = series_choices(curves)
     page = _template().render(
         title=title,
-        verdict=found.verdict,
-        exponents=exponents_section(contrasted),
+        sentence=found.sentences[0],
+        details=found.sentences[1:],
+        answer=answer_section(found),
         panels=[(panel, panel_html(panel, choices.numbers)) for panel in panels],
         choices=choices,
         scripts={name: _resource(name) for name in ("charts.js", "explorer.js")},
         style=_resource("report.css"),
         plotly=plotly_script(),
-        sections=[fits_section(fits, contrasted, _error_law(table)), *found.sections],
-        left_out=left_out(contrasted.skipped if contrasted else fits.skipped),
+        sections=sections(found),
+        left_out=left_out(found.contrast.skipped if found.contrast else found.fits.skipped),
         image=_base64(grid) if grid is not None else None,
         samples=[sample.embedded() for sample in shown],
-        points=points_sections(table),
-        downloads=[curve_download(table, command), _fits_download(fits, contrasted), *found.downloads],
-        rows=len(table),
+        points=points_sections(curves),
+        downloads=downloads(found, command),
+        rows=len(curves.table),
         notes=list(notes),
         command=command,
         versions=_versions(),
@@ -136,44 +140,6 @@ def write_report(
     for name, figure in drawn.items():
         save(figure, figures / f"{name}.png")
     return write_whole(target, lambda aside: aside.write_text(page, encoding="utf-8"))
-
-
-def _contrast(table: pd.DataFrame, stage: str | None) -> tuple[Contrast | None, str]:
-    """The contrast, or None and the reason why there is none."""
-    theory = table["source"] == "theory"
-    require_stage(table[theory], stage)
-    if not theory.any():
-        return None, "These tables hold no series of the theory: there is nothing to contrast."
-    if theory.all():
-        return None, "These tables hold the theory alone: there is nothing measured to contrast it with."
-    if not len(fit_all(table[theory])):
-        return None, "No series of the theory can be fitted: there is nothing to contrast with."
-    return contrast(table[theory], table[~theory], stage=stage), ""
-
-
-def _error_law(table: pd.DataFrame) -> list[str]:
-    """The law of test error against R_f of the measured rows, or why it cannot be fitted."""
-    try:
-        law = fit_error_law(table[table["source"] != "theory"])
-    except InputError as error:
-        return [f"The law of test error against R_f cannot be fitted to the measured rows: {error}."]
-    if not math.isfinite(law.exponent.error):
-        why = f"no interval over nets or seeds ({law.n_units} series): as if all points were independent, the exponent "
-        why += f"would be {format_estimate(law.pooled_exponent)}"
-    elif law.unit == "series":
-        why = "intervals over whole series, a net on a data set each"
-    else:
-        why = "fewer than three series: intervals over their seeds alone, which say nothing on other nets"
-    return [
-        f"Test error against relative stability, over all measured trained rows: {law!r}; {why}. For comparison, "
-        "CIFAR10 nets at one pixel: eps_t = 0.2 R_f^0.5 (arXiv 2105.02468)."
-    ]
-
-
-def _fits_download(fits: Fits, contrasted: Contrast | None) -> Download:
-    """The table of `relstab compare --output`."""
-    numbers = (contrasted or Contrast(fits.fits, (), fits.skipped)).table()
-    return Download("fits.csv", "the table of fits", numbers.to_csv(index=False, lineterminator="\n"))
 
 
 def _versions() -> list[str]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from compare.contrasts.scales import Scales
 from compare.curves.averages import average_over_seeds
-from compare.curves.series import series
+from compare.curves.series import Curves, SeriesKey
 from compare.fits.power_law import PowerLawFit
 from compare.report.styles import Style, series_styles
-from theory.common.table import validate_table
 
-__all__ = ["Curve", "Line", "Panel", "diffeo_panel", "error_panel", "log_ticks", "stability_panel"]
+__all__ = ["Curve", "Line", "Panel", "collapse_panel", "diffeo_panel", "error_panel", "log_ticks", "stability_panel"]
 
 Numbers = tuple[float, ...]
 ERROR_LAW = "CIFAR10 law of arXiv 2105.02468: 0.2 sqrt(R_f)"
@@ -25,7 +25,7 @@ ERROR_LAW = "CIFAR10 law of arXiv 2105.02468: 0.2 sqrt(R_f)"
 class Curve:
     """Points of one series, averaged over seeds: x and y with their intervals (NaN: none), n seeds, and P."""
 
-    label: str
+    key: SeriesKey
     style: Style
     x: Numbers
     x_low: Numbers
@@ -36,15 +36,20 @@ class Curve:
     n: tuple[int, ...]
     train_size: tuple[int, ...]
 
+    @property
+    def label(self) -> str:
+        return str(self.key)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A straight line on log axes. `label` is that of its series for a fit, else its own."""
+    """A straight line on log axes: a fit in the style of its series, or a law from elsewhere with its own label."""
 
     label: str
     x: Numbers
     y: Numbers
-    style: Style | None = None  # None: a law from elsewhere, which gets a legend entry of its own
+    style: Style | None = None
+    key: SeriesKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,18 @@ class Panel:
     x_label: str
     y_label: str
     curves: tuple[Curve, ...]
-    lines: tuple[Line, ...]
-    notes: tuple[str, ...]
+    lines: tuple[Line, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def laws(self) -> list[Line]:
+        """The lines that have a legend entry of their own."""
+        return [line for line in self.lines if line.style is None]
+
+    @property
+    def labels(self) -> list[str]:
+        """What the legend says: curves, then laws."""
+        return [curve.label for curve in self.curves] + [line.label for line in self.laws]
 
     def limits(self, axis: str) -> tuple[float, float]:
         """Ends of axis ``x`` or ``y``: all points, and their intervals up to a factor 3 beyond the points."""
@@ -74,60 +89,75 @@ class Panel:
         return low / room, high * room
 
 
-def stability_panel(table: pd.DataFrame, fits: Iterable[PowerLawFit] = ()) -> Panel:
+def stability_panel(table: pd.DataFrame | Curves, fits: Iterable[PowerLawFit] = ()) -> Panel:
     """R_f against P for every series, each with its fit, if it has one, as a line."""
-    parts, styles = _parts(table)
-    curves, notes = _curves(parts, styles, "train_size", "relative_stability")
-    lines = []
-    for fit in fits:
-        if fit.label in styles:
-            ends = np.array(fit.x_range)
-            lines.append(Line(fit.label, fit.x_range, tuple(fit.predict(ends).tolist()), styles[fit.label]))
+    curves, notes = _curves(Curves.of(table), "train_size", "relative_stability")
+    styles = {curve.key: curve.style for curve in curves}
+    lines = tuple(
+        Line(fit.label, fit.x_range, tuple(fit.predict(np.array(fit.x_range)).tolist()), styles[fit.key], fit.key)
+        for fit in fits
+        if fit.key in styles
+    )
     if lines:
         notes = (*notes, "Broken lines are power laws fitted to the points.")
-    return Panel(
-        name="stability-against-train-size",
-        title="Relative stability against training-set size",
-        x_label="training-set size P",
-        y_label="relative stability R_f",
-        curves=curves,
-        lines=tuple(lines),
-        notes=notes,
-    )
+    title, axis = "Relative stability against training-set size", "relative stability R_f"
+    return Panel("stability-against-train-size", title, "training-set size P", axis, curves, lines, notes)
 
 
-def error_panel(table: pd.DataFrame) -> Panel:
+def error_panel(table: pd.DataFrame | Curves) -> Panel:
     """Test error against R_f, with the law eps_t = 0.2 sqrt(R_f) of arXiv 2105.02468 (CIFAR10, 1 pixel)."""
-    parts, styles = _parts(table)
-    curves, notes = _curves(parts, styles, "relative_stability", "test_error")
-    panel = Panel(
-        name="error-against-stability",
-        title="Test error against relative stability",
-        x_label="relative stability R_f",
-        y_label="test error eps_t",
-        curves=curves,
-        lines=(),
-        notes=notes,
-    )
-    if not curves:
-        return panel
+    curves, notes = _curves(Curves.of(table), "relative_stability", "test_error")
+    title = "Test error against relative stability"
+    panel = Panel("error-against-stability", title, "relative stability R_f", "test error eps_t", curves, (), notes)
     ends = panel.limits("x")
     law = Line(ERROR_LAW, ends, tuple(0.2 * math.sqrt(end) for end in ends))
-    return Panel(panel.name, panel.title, panel.x_label, panel.y_label, curves, (law,), notes)
+    return replace(panel, lines=(law,)) if curves else panel
 
 
-def diffeo_panel(table: pd.DataFrame) -> Panel:
+def diffeo_panel(table: pd.DataFrame | Curves) -> Panel:
     """Test error against D_f, of the rows that have D_f. On images the two hardly correlate."""
-    parts, styles = _parts(table)
-    curves, notes = _curves(parts, styles, "diffeo_stability", "test_error")
+    curves, notes = _curves(Curves.of(table), "diffeo_stability", "test_error")
+    title = "Test error against diffeo stability"
+    return Panel("error-against-diffeo-stability", title, "diffeo stability D_f", "test error eps_t", curves, (), notes)
+
+
+def collapse_panel(table: pd.DataFrame | Curves, scales: Scales) -> Panel:
+    """Every series of `table` that has a scale, moved onto the theory by its a and s, and the theory's curves.
+
+    A series is moved by both a and s where the data fix both, else by s alone. `table` is the one that the other
+    figures are drawn from, so that styles agree; series without a scale are not shown, and those whose curve
+    determines none are named in the notes.
+    """
+    drawn = {curve.key: curve for curve in _curves(Curves.of(table), "train_size", "relative_stability")[0]}
+    placed = [scale for scale in scales if scale.key in drawn]
+    curves, notes = [], []
+    for scale in placed:
+        a, s = scale.placed
+        curve = drawn[scale.key]
+        y, low, high = (tuple(np.divide(ends, a).tolist()) for ends in (curve.y, curve.y_low, curve.y_high))
+        curves.append(replace(curve, x=tuple(np.divide(curve.x, s).tolist()), y=y, y_low=low, y_high=high))
+        notes.append(f"{scale.label}: s = {s:.3g}, a = {a:.3g}.")
+    lines = []
+    for label in dict.fromkeys(scale.theory for scale in placed):
+        theory = next(scale.curve for scale in placed if scale.theory == label)
+        xs = [x for curve, scale in zip(curves, placed, strict=True) if scale.theory == label for x in curve.x]
+        xs += [math.exp(theory.log_sizes[0]), math.exp(theory.log_sizes[-1])]
+        grid = np.geomspace(min(xs), max(xs), 120)
+        lines.append(Line(label, tuple(grid.tolist()), tuple(np.exp(theory.log_at(np.log(grid))).tolist())))
+    if lines:
+        notes.append(
+            "Beyond the theory's last point, its line goes on along the slope of its last pair of points; before its "
+            "first, along that of its first pair, up to the model's saturation."
+        )
+    notes += [f"{key}: {why}." for key, why in scales.skipped if key in drawn and key in scales.without()]
     return Panel(
-        name="error-against-diffeo-stability",
-        title="Test error against diffeo stability",
-        x_label="diffeo stability D_f",
-        y_label="test error eps_t",
-        curves=curves,
-        lines=(),
-        notes=notes,
+        name="collapse-on-theory",
+        title="Measured curves on the theory's",
+        x_label="scaled training-set size P / s",
+        y_label="scaled relative stability R_f / a",
+        curves=tuple(curves),
+        lines=tuple(lines),
+        notes=tuple(notes),
     )
 
 
@@ -144,17 +174,17 @@ def log_ticks(low: float, high: float) -> list[float]:
     return ticks[::step]
 
 
-def _parts(table: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], dict[str, Style]]:
-    parts = series(validate_table(table))
-    return parts, series_styles(parts)
+def bar_lengths(value: Sequence[float], low: Sequence[float], high: Sequence[float]) -> np.ndarray:
+    """Lengths of error bars below and above (2 x points), 0 where there is no interval."""
+    centre = np.array(value)
+    return np.nan_to_num(np.clip([centre - np.array(low), np.array(high) - centre], 0, None), posinf=0)
 
 
-def _curves(
-    parts: dict[str, pd.DataFrame], styles: dict[str, Style], x: str, y: str
-) -> tuple[tuple[Curve, ...], tuple[str, ...]]:
+def _curves(table: Curves, x: str, y: str) -> tuple[tuple[Curve, ...], tuple[str, ...]]:
     """A curve for each series that has positive values of both, and notes on what log axes cannot show."""
+    styles = series_styles(table.parts)
     curves, lost = [], 0
-    for label, rows in parts.items():
+    for key, rows in table.parts.items():
         averages = average_over_seeds(rows)
         there = averages[averages[x].notna() & averages[y].notna()]
         shown = there[(there[x] > 0) & (there[y] > 0)]
@@ -167,14 +197,7 @@ def _curves(
             for axis, name in (("x", x), ("y", y))
             for end in ("", "_low", "_high")
         }
-        curves.append(
-            Curve(
-                label=label,
-                style=styles[label],
-                n=tuple(int(n) for n in shown[f"{y}_n"]),
-                train_size=tuple(int(size) for size in shown["train_size"]),
-                **columns,
-            )
-        )
+        n = tuple(int(n) for n in shown[f"{y}_n"])
+        curves.append(Curve(key, styles[key], n=n, train_size=tuple(int(p) for p in shown["train_size"]), **columns))
     notes = () if not lost else (f"{lost} points at 0 cannot stand on logarithmic axes and are left out.",)
     return tuple(curves), notes

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
-from compare.curves.series import stage_order
+from compare.curves.series import SeriesKey, stage_order
 
 __all__ = ["Style", "series_styles"]
 
@@ -67,19 +65,18 @@ class Style:
         return DASHES[self.dash % len(DASHES)][1]
 
 
-def series_styles(parts: Mapping[str, pd.DataFrame]) -> dict[str, Style]:
+def series_styles(keys: Iterable[SeriesKey]) -> dict[SeriesKey, Style]:
     """The style of each series of one table; the same in all figures made from that table."""
-    keys = {label: tuple(rows.iloc[0][["source", "task", "architecture"]]) for label, rows in parts.items()}
-    stages = {label: str(rows["stage"].iloc[0]) for label, rows in parts.items()}
-    groups = list(dict.fromkeys(keys.values()))
-    order = sorted(set(stages.values()) - {"trained"}, key=stage_order)
+    keys = list(keys)
+    groups = list(dict.fromkeys((key.source, key.task, key.architecture) for key in keys))
+    order = sorted({key.stage for key in keys} - {"trained"}, key=stage_order)
     dashes = {stage: i for i, stage in enumerate(["trained", *order])}
     return {
-        label: Style(
-            colour=PALETTE[groups.index(keys[label]) % len(PALETTE)],
+        key: Style(
+            colour=PALETTE[groups.index((key.source, key.task, key.architecture)) % len(PALETTE)],
             marker=i,
-            dash=dashes[stages[label]],
-            hollow=stages[label] == "initial",
+            dash=dashes[key.stage],
+            hollow=key.stage == "initial",
         )
-        for i, label in enumerate(parts)
+        for i, key in enumerate(keys)
     }

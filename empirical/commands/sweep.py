@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import signal
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -248,8 +249,9 @@ class Sweep:
             except Stopped:
                 stopped = True
         if stopped:
+            terminal.line("asked to stop: states are kept")
+            sys.stdout.flush()  # Slurm ends a task that is queued again
             queued = received[0] == signal.SIGUSR1 and requeue_this_task()
-            terminal.line("asked to stop: states are kept" + (", and the task is queued again" if queued else ""))
         result = {"stopped": stopped, "queued": queued, "missing": []}
         if missing is not None:
             result["missing"] = _told(terminal, "missing", missing.failures)

@@ -6,10 +6,11 @@ import math
 
 import pandas as pd
 
-from compare import fit_error_law
-from compare.contrasts.correlations import EVERYWHERE, LEVEL, Correlations, correlations
+from compare import Correlations, correlations, fit_error_law
+from compare.contrasts.strata import EVERYWHERE, LEVEL
 from paper.numbers.formats import full, short
 from paper.numbers.image_table import TASKS, image_table
+from paper.numbers.swap_test import SwapTest, swap_tests
 from theory import InputError
 
 _SYMBOLS = {"relative_stability": "R_f", "diffeo_stability": "D_f"}
@@ -25,9 +26,9 @@ def numbers() -> dict[str, str]:
         if law.unit != "series" or not math.isfinite(law.exponent.error):
             raise InputError("image_curves.csv", task, "has fewer than three nets; the text needs more")
         found[f"{task}.law.exponent"], found[f"{task}.law.amplitude"] = full(law.exponent), short(law.amplitude)
-    every = correlations(trained)
+    every, tests = correlations(trained), swap_tests(trained)
     for where in (*TASKS, EVERYWHERE):
-        found[f"correlations.{where}"] = correlation_sentence(every, where)
+        found[f"correlations.{where}"] = correlation_sentence(every, tests, where)
     return found | {"correlations.level": f"{LEVEL:g}", "correlations.nets": _nets(trained)}
 
 
@@ -35,24 +36,25 @@ def _nets(trained: pd.DataFrame) -> str:
     return str(trained["architecture"].nunique())
 
 
-def correlation_sentence(found: Correlations, where: str) -> str:
-    """Pooled correlations of log eps_t with log R_f and log D_f, and which of the two goes with it more closely."""
+def correlation_sentence(found: Correlations, tests: list[SwapTest], where: str) -> str:
+    """Pooled correlations of log eps_t with log R_f and log D_f, and which of the two tracks it better."""
     clauses = []
     for x, symbol in _SYMBOLS.items():
         rows = found.pick("pooled", x, where)
         if not rows:
             raise InputError("image_curves.csv", where, "has no P at which three nets or more stand; the text needs it")
         (row,) = rows
-        word = "goes" if row.p_pearson < LEVEL else "is not seen to go"
+        word = "is correlated" if row.p_pearson < LEVEL else "is not significantly correlated"
         numbers = f"r = {short(row.pearson)}, p = {row.p_pearson:.2g}, ranks {_two_digits(row.spearman.value)}"
         clauses.append(f"${symbol}$ {word} with $epsilon_t$ ({numbers})")
-    test = found.test("diffeo_stability", where)
-    if test is None:
+    pairs = [test for test in tests if (test.right, test.where) == ("diffeo_stability", where)]
+    if not pairs:
         raise InputError("image_curves.csv", where, "allows no test of R_f against D_f; the text needs it")
+    (test,) = pairs
     if test.p_value >= LEVEL:
-        which = "which of the two goes with it more closely cannot be told"
+        which = "the data do not tell which of the two tracks it better"
     else:
-        which = f"${'R_f' if test.difference.value > 0 else 'D_f'}$ goes with it more closely"
+        which = f"${'R_f' if test.difference.value > 0 else 'D_f'}$ tracks it better"
     sizes = f"n = {test.nets} nets at {test.strata} P"
     return f"on {_NAMES[where]} {' and '.join(clauses)}; {which} (p = {test.p_value:.2g}, {sizes})"
 

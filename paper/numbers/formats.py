@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare.curves.wording import format_estimate
+from compare.curves.numbers import format_estimate
 from theory import Estimate
 
 #: A minus sign, so that lines do not break behind a hyphen.

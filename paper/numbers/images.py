@@ -6,8 +6,7 @@ import math
 
 import pandas as pd
 
-from compare import contrast, fit_power_law
-from compare.contrasts.comparison import Comparison
+from compare import Comparison, Relation, contrast, fit_power_law
 from paper.figures.displacement import displacement_table
 from paper.figures.layers import layer_table
 from paper.figures.stripe import flow_table
@@ -16,15 +15,15 @@ from paper.numbers.image_table import NETS, TASKS, averaged, image_table, means,
 from theory import Estimate, InputError
 from theory.common.estimate import geometric_mean
 
-#: The theory's stage beside which nets trained to the end are laid; `compare.contrasts.comparison` takes it by default.
+#: The theory's stage beside which nets trained to the end are laid; `compare.contrast` takes it by default.
 STAGE = "q=0.3"
 _WORDS = {
-    "agrees with": "falls with $P$ as in the theory within the intervals",
-    "slower than": "falls with $P$ more slowly than in the theory",
-    "steeper than": "falls with $P$ more steeply than in the theory",
-    "not seen to fall beside": "is not seen to fall with $P$, as it does in the theory,",
-    "rises beside": "rises with $P$",
-    "cannot be told from": "changes so uncertainly with $P$ that neither the theory's fall nor none is excluded",
+    Relation.SAME: "falls with $P$ at the theory's rate within the intervals",
+    Relation.SLOWER: "falls with $P$ more slowly than in the theory",
+    Relation.STEEPER: "falls with $P$ more steeply than in the theory",
+    Relation.NO_DECREASE: "does not decrease significantly with $P$, as it does in the theory,",
+    Relation.RISES: "rises with $P$",
+    Relation.UNCERTAIN: "has too few points to tell how it changes with $P$",
 }
 
 

@@ -63,7 +63,7 @@ def _shorter_steps(table: pd.DataFrame) -> str:
         raise InputError("stripe_nets_short_steps.csv", size, "is no P of stripe_nets.csv; the text compares them")
     usual, fifth = (geometric_mean(both[f"relative_stability{end}"].to_numpy()) for end in ("", "_short"))
     ratio = geometric_mean((both["relative_stability_short"] / both["relative_stability"]).to_numpy())
-    word = "is not seen to matter"
+    word = "makes no significant difference"
     if ratio.high < 1:
         word = "holds it up"
     elif ratio.low > 1:

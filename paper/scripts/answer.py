@@ -1,4 +1,4 @@
-"""The README's answer: exponents of R_f(P) side by side, from the committed tables, and the figure beside them.
+"""The answer: how far the simple model explains the measured curves, in one sentence, a small table and a figure.
 
     python -m paper.scripts.answer    # the figure, and README.md and docs/results.md between the marks
 """
@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,35 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from compare import choose_laws, contrast, correlations, effective_scales, fit_power_law, write_verdict
+from compare import (
+    Contrast,
+    Ratio,
+    choose_laws,
+    contrast,
+    correlations,
+    effective_scales,
+    fit_power_law,
+    measured_over_theory,
+    write_verdict,
+)  # fmt: skip
+from compare.contrasts.comparison import Comparison
 from compare.contrasts.scales import ABOVE, OUTSIDE
+from compare.contrasts.strata import EVERYWHERE
+from compare.contrasts.wording import Relation
 from compare.curves.averages import average_over_seeds
-from compare.curves.wording import SYMBOLS, format_estimate, format_interval
+from compare.curves.numbers import SYMBOLS, format_estimate, format_interval
+from compare.curves.series import SeriesKey
 from compare.report.figures import save
 from compare.report.styles import PALETTE
 from paper.figures.plots import LOOK, bars, finish, log_y, points, sizes
-from paper.figures.stripe import flow_table, predicted_prefactor, predicted_stability
+from paper.figures.stripe import flow_table, predicted_stability
 from paper.numbers.image_table import COLOURS, DATA, MARKS, NETS, TASKS, averaged, image_table, published
-from theory import InputError, read_table
+from paper.numbers.swap_test import swap_tests
+from theory import Estimate, InputError, read_table
 from theory.common.estimate import geometric_mean
 from theory.common.files import write_whole
 
-__all__ = ["answer", "answer_figure", "rows", "verdict"]
+__all__ = ["answer", "answer_figure", "results"]
 
 ROOT = Path(__file__).parents[2]
 STAGE = "q=0.3"
@@ -36,46 +52,78 @@ FROM = 1024
 MARK = "<!-- answer -->", "<!-- end of the answer -->"
 
 
-def _curves() -> Iterator[tuple[str, pd.DataFrame, bool]]:
-    """Name, rows of one series, and whether it is measured."""
-    flow = flow_table()
-    yield "simple model, gradient flow", flow[(flow["stage"] == STAGE) & (flow["train_size"] >= FROM)], False
-    nets = read_table(DATA / "stripe_nets.csv")
-    nets = nets[(nets["stage"] == STAGE) & (nets["train_size"] >= FROM)]
-    order = ["one-hidden-h1000", "two-hidden-h256", "three-hidden-h256"]
-    for (net, variant), own in nets.groupby(["architecture", "variant"], sort=False):
-        if own["train_size"].nunique() < 3:
-            continue
-        layers = order.index(str(net)) + 1
-        by = "Adam" if "adam" in str(variant) else ("SGD" if "batch" in str(variant) else "descent")
-        yield f"trained on stripes, {by}, {layers} hidden layer{'s' * (layers > 1)}", own, True
-    images = image_table()
-    images = images[images["stage"] == "trained"]
-    for task, title in TASKS.items():
-        for net, label in NETS.items():
-            yield f"{title}, {label}", images[(images["task"] == task) & (images["architecture"] == net)], True
-    for task, title in TASKS.items():
-        for label, own in published(task).groupby("architecture"):
-            yield f"{title.removesuffix(' (JPEG)')}, {str(label).split(' (')[0]}, published", own, True
+def _theory() -> pd.DataFrame:
+    """The flow at alpha = 1e-6, and at the 0.01 of the trained nets."""
+    both = pd.concat([flow_table(), read_table(DATA / "stripe_alpha1e-2.csv")], ignore_index=True)
+    return both[both["stage"] == STAGE]
 
 
-def rows() -> list[str]:
-    """The lines of the README's table."""
+@cache
+def _contrast() -> Contrast:
+    """All curves at q = 0.3 or trained to the end beside the flow's."""
+    nets, images = read_table(DATA / "stripe_nets.csv"), image_table()
+    others = [published(task) for task in TASKS]
+    measured = [nets[nets["stage"] == STAGE], images[images["stage"] == "trained"], *others]
+    return contrast(_theory(), pd.concat(measured, ignore_index=True))
+
+
+def _name(key: SeriesKey) -> str:
+    """A curve as a reader of the README knows it."""
+    if key.source == "stripe-net":
+        return f"stripes, {key.architecture.split('-')[0]} hidden, {_optimizer(key.variant)}"
+    net = NETS.get(key.architecture, key.architecture.split(" (")[0])
+    task = {**TASKS, "cifar10": "CIFAR-10"}[key.task]
+    return f"{task}, {net}{', published' * (key.source == 'published')}"
+
+
+def _optimizer(variant: str) -> str:
+    return "Adam" if "adam" in variant else ("SGD" if "batch" in variant else "full-batch descent")
+
+
+def _ratio(key: SeriesKey, known: Ratio | None) -> str:
+    """R_f of a stripe net over that of the flow at its own alpha; a dash where the tasks differ."""
+    if key.source != "stripe-net":
+        return "–"
+    nets, flow = read_table(DATA / "stripe_nets.csv"), read_table(DATA / "stripe_alpha1e-2.csv")
+    own = nets[(nets["stage"] == STAGE) & (nets["architecture"] == key.architecture) & (nets["variant"] == key.variant)]
+    found = known or measured_over_theory(own, flow[flow["stage"] == STAGE])
+    return "–" if found is None else found.words()
+
+
+def _row(item: Comparison) -> str:
+    exponents = [format_estimate(fit.exponent) + " *" * fit.bent for fit in (item.compared, item.theory)]
+    cells = (_name(item.key), *exponents, _ratio(item.key, item.ratio), item.relation.value)
+    return f"| {' | '.join(cells)} |"
+
+
+def _flow_row() -> str:
+    """The model solved at finite P beside its prediction, where R_f does not saturate."""
     flow = flow_table()
-    flow = flow[flow["stage"] == STAGE]
-    first = f"P R_f = {format_estimate(predicted_prefactor(STAGE))}"
-    lines = [f"| simple model, predicted, nothing fitted | large | {flow['seed'].nunique()} | -1 | {first} | 1 |"]
-    for name, own, measured in _curves():
-        fit = fit_power_law(own)
-        last = own[own["train_size"] == own["train_size"].max()]
-        value = format_estimate(geometric_mean(last["relative_stability"].to_numpy()))
-        scale = "1"
-        if measured:
-            scale = _scale(flow, own)
-        exponent = format_estimate(fit.exponent) + " *" * fit.bent
-        span = f"{fit.x_range[0]:.0f} to {fit.x_range[1]:.0f}"
-        lines.append(f"| {name} | {span} | {fit.n_seeds} | {exponent} | {value} | {scale} |")
-    return lines
+    own = flow[(flow["stage"] == STAGE) & (flow["train_size"] >= FROM)]
+    fit = fit_power_law(own)
+    last = own[own["train_size"] == own["train_size"].max()]
+    value = geometric_mean(last["relative_stability"].to_numpy())
+    predicted = float(predicted_stability(STAGE, np.array([float(own["train_size"].max())]))[0])
+    ratio = Estimate(value.value / predicted, value.low / predicted, value.high / predicted, value.n)
+    same = Relation.SAME if fit.exponent.low <= -1 <= fit.exponent.high else Relation.UNCERTAIN
+    cells = ("the model itself, solved", format_estimate(fit.exponent), "-1", format_estimate(ratio), same.value)
+    return f"| {' | '.join(cells)} |"
+
+
+HEADS = ("| curve | R_f ~ P^ | theory ~ P^ | R_f / theory | decrease |", "|---|---|---|---|---|")
+
+
+def _chosen(items: Sequence[Comparison]) -> Iterator[Comparison]:
+    """Stripe nets of one hidden layer; of every other data set and source the steepest and the flattest curve."""
+    groups: dict[tuple[str, str], list[Comparison]] = {}
+    for item in items:
+        groups.setdefault((item.key.source, item.key.task), []).append(item)
+    for (source, _), own in groups.items():
+        if source == "stripe-net":
+            yield from (item for item in own if item.key.architecture.startswith("one-hidden"))
+        else:
+            ordered = sorted(own, key=lambda item: item.compared.exponent.value)
+            yield from (ordered[0], ordered[-1])
 
 
 def _scale(flow: pd.DataFrame, own: pd.DataFrame) -> str:
@@ -128,57 +176,85 @@ def answer_figure() -> Figure:
 
 
 def answer() -> str:
-    """The README's part."""
-    table = image_table()
-    seeds = table["seed"].nunique()
+    """The README's part: one sentence, one small table, one figure."""
+    found = _contrast()
     lines = [
         MARK[0],
-        "## The answer so far",
+        f"**{found.verdict()}**",
         "",
-        "How R_f falls with P: exponents of power laws, 95 % intervals over seeds (over points for single curves),",
-        "R_f at the largest P, and s: how many times the simple model's number of points a net needs for its R_f, from",
-        f"the model's curve shifted in P ({STAGE.replace('=', ' = ')}; where exponents differ, a shift fits badly).",
-        "None: R_f is above the model's greatest, about 1, or would be read mostly outside the P where it was solved.",
-        "`*`: the curve is bent, and its exponent an average slope. SGD's are those of one step length (see Limits).",
+        *HEADS,
+        _flow_row(),
+        *(_row(item) for item in _chosen(found.comparisons)),
         "",
-        "| curve | P | seeds | R_f ~ P^ | R_f at the largest P | s |",
-        "|---|---|---|---|---|---|",
-        *rows(),
+        "![R_f against the number of training points: the simple model's prediction, its flow and trained nets on its "
+        "data; seven small nets on images, and published curves](paper/figures/answer.png)",
         "",
-        f"Nets on images: {len(NETS)} small ones, {seeds} seeds, one recipe of 15 epochs or 1000 steps",
-        "(`paper/experiments/image_curves.toml`); CIFAR-10 re-encoded as JPEG. Stripes: d = 30, alpha = 1e-6 for the",
-        "flow and 0.01 for the trained nets; exponents from P = 1024 on. Published: early values of the authors",
-        "(repository leonardopetrini/diffeo-sota). `make answer` writes this part from `paper/data`.",
+        "*Exponents with 95 % intervals over the P that curve and theory share. A star marks a bent curve. On images:",
+        "the steepest and the flattest net of each set. [All curves and details](docs/results.md).*",
         MARK[1],
-    ]  # fmt: skip
+    ]
     return "\n".join(lines)
 
 
-def verdict() -> str:
-    """The part of docs/results.md: the verdict on all curves in words, and what goes with the test error."""
-    images = image_table()
-    nets = read_table(DATA / "stripe_nets.csv")
-    others = [published(task) for task in TASKS]
-    measured = pd.concat([images[images["stage"] == "trained"], nets, *others], ignore_index=True)
-    flow = flow_table()
-    related = correlations(images)
-    laws, scales = choose_laws(measured, flow), effective_scales(flow, measured)
-    words = write_verdict(contrast(flow, measured), laws, scales, related)
+def results() -> str:
+    """The part of docs/results.md: the answer, all curves, and folded below it the verdict in detail."""
+    found, flow = _contrast(), flow_table()
+    images, nets = image_table(), read_table(DATA / "stripe_nets.csv")
+    images = images[images["stage"] == "trained"]
+    measured = pd.concat([images, nets, *(published(task) for task in TASKS)], ignore_index=True)
+    related, laws, scales = correlations(images), choose_laws(measured, flow), effective_scales(flow, measured)
+    words = write_verdict(None, laws, scales, related)
+    every = contrast(flow, measured)
     lines = [
         MARK[0],
-        *(f"- {sentence}" for sentence in words.sentences),
+        f"**{found.verdict()}**",
+        "",
+        *HEADS,
+        _flow_row(),
+        *(_row(item) for item in found.comparisons),
+        "",
+        "![R_f against P: the simple model's data, and two data sets of images](../paper/figures/answer.png)",
+        "",
+        "<details><summary>All stages of training, laws, effective scales and the test error</summary>",
+        "",
+        *(f"- {sentence}" for sentence in (every.verdict(), *words.sentences)),
+        "",
+        "</details>",
+        "",
+        "<details><summary>How many times as many training points each curve needs</summary>",
+        "",
+        f"s of R_f = R_th(P/s), the model's curve at {STAGE.replace('=', ' = ')} shifted in P.",
+        "",
+        "| curve | P | seeds | R_f at the largest P | s |",
+        "|---|---|---|---|---|",
+        *_scale_rows(found, flow[flow["stage"] == STAGE], measured),
+        "",
+        "</details>",
+        "",
+        "<details><summary>Correlation of the test error with R_f, D_f and G_f across nets</summary>",
         "",
         "| nets | P | of log eps_t with | r | p | rank r | p |",
         "|---|---|---|---|---|---|---|",
     ]
+    names = {**TASKS, EVERYWHERE: "both together"}
     for row in related.rows:
         if row.kind == "pooled":
-            name = f"{row.n}, {TASKS.get(row.where, row.where)} | {row.strata} | log {SYMBOLS[row.x]}"
+            name = f"{row.n}, {names[row.where]} | {row.strata} | log {SYMBOLS[row.x]}"
             numbers = f"{format_interval(row.pearson)} | {row.p_pearson:.2g}"
             lines.append(f"| {name} | {numbers} | {row.spearman.value:.2f} | {row.p_spearman:.2g} |")
-    tests = [test for test in related.tests if " P = " not in test.where]
-    lines += ["", *(f"- {TASKS.get(test.where, test.where)}: {test.verdict()}." for test in tests), MARK[1]]
-    return "\n".join(lines)
+    tests = [f"- {names[test.where]}: {test.verdict()}." for test in swap_tests(images)]
+    return "\n".join([*lines, "", *tests, "", "</details>", MARK[1]])
+
+
+def _scale_rows(found: Contrast, flow: pd.DataFrame, measured: pd.DataFrame) -> Iterator[str]:
+    for item in found.comparisons:
+        key, fit = item.key, item.measured
+        same = [measured[name] == getattr(key, name) for name in ("source", "task", "architecture", "variant", "stage")]
+        own = measured[np.logical_and.reduce(same)]
+        last = own[own["train_size"] == own["train_size"].max()]
+        value = format_estimate(geometric_mean(last["relative_stability"].to_numpy()))
+        span = f"{fit.x_range[0]:.0f} to {fit.x_range[1]:.0f}"
+        yield f"| {_name(key)} | {span} | {fit.n_seeds} | {value} | {_scale(flow, own)} |"
 
 
 def _put(path: Path, part: str) -> None:
@@ -196,7 +272,7 @@ def main() -> None:
     with mpl.rc_context(LOOK):
         save(answer_figure(), ROOT / "paper" / "figures" / "answer.png")
     _put(ROOT / "README.md", answer())
-    _put(ROOT / "docs" / "results.md", verdict())
+    _put(ROOT / "docs" / "results.md", results())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from browser_page import drawn, open_page, show
+from browser_page import drawn, open_page, show, unfold
 
 from compare import write_report
 from compare.report.samples import SampleImage, drawn_pattern
@@ -84,10 +84,11 @@ def page_file(page_table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def page(browser: Any, page_file: Path) -> Any:
-    """The browser, freshly on the report, on a wide light screen; every figure is drawn."""
+    """The browser, freshly on the report, on a wide light screen, nothing folded away; every figure is drawn."""
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     show(browser, "light")
     open_page(browser, page_file)
+    unfold(browser)
     drawn(browser)
     return browser
 

@@ -40,11 +40,11 @@ def test_the_verdict_follows_the_slopes(paper: Path, monkeypatch: pytest.MonkeyP
 
     flow = flow_table().query("stage == 'q=0.3' and train_size in @SIZES")
     mixed = said({"fc2": -0.2, "lenet": fit_power_law(flow).exponent.value, "vgg-small": -2.2})
-    assert "as in the theory within the intervals for LeNet;" in mixed
+    assert "at the theory's rate within the intervals for LeNet;" in mixed
     assert "more slowly than in the theory for fc2;" in mixed
     assert mixed.endswith("more steeply than in the theory for VGG-6.")
     flat = said({"fc2": 0.0, "lenet": 0.3, "vgg-small": -0.3})
-    assert "is not seen to fall with $P$, as it does in the theory, for fc2;" in flat
+    assert "does not decrease significantly with $P$, as it does in the theory, for fc2;" in flat
     assert flat.endswith("rises with $P$ for LeNet.")
     alike = said({"fc2": -0.2, "lenet": -0.3, "vgg-small": -0.1})
     assert alike == "$R_f$ falls with $P$ more slowly than in the theory for all 3 nets."

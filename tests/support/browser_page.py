@@ -30,6 +30,11 @@ def drawn(browser: Any) -> None:
     browser.execute_async_script("var done = arguments[0]; window.relstabRedraw().then(function () { done(); });")
 
 
+def unfold(browser: Any) -> None:
+    """Open everything that the page folds away."""
+    browser.execute_script("document.querySelectorAll('details').forEach(function (part) { part.open = true; });")
+
+
 def console(browser: Any) -> list[str]:
     """Errors and warnings of the page's console."""
     return [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]

@@ -18,7 +18,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "theory": (
         "common", "model", "kernels", "flow", "prediction", "ensemble", "hierarchies", "jobs", "runs", "commands",
     ),
-    "empirical": ("diffeo", "data", "nets", "stability", "training", "runs", "commands"),
+    "empirical": ("diffeo", "data", "nets", "stability", "training", "integrations", "runs", "commands"),
     "compare": ("curves", "fits", "contrasts", "report", "commands"),
     "paper": (),
 }  # fmt: skip
@@ -125,9 +125,9 @@ def tree(root: Path = ROOT) -> str:
     for package, rooms in ROOMS.items():
         if not (root / package / "__init__.py").is_file():
             continue
-        lines.append(f"{package + '/':15}{_first_line(root / package)}")
+        lines.append(f"{package + '/':17}{_first_line(root / package)}")
         there = [room for room in rooms if (root / package / room / "__init__.py").is_file()]
-        lines += [f"  {room + '/':13}{_first_line(root / package / room)}" for room in there]
+        lines += [f"  {room + '/':15}{_first_line(root / package / room)}" for room in there]
     return "\n".join(lines)
 
 

@@ -38,7 +38,7 @@ class Slurm:
     time : limit of a task, as sbatch takes it ("4:00:00"); None leaves it to the cluster. A task whose limit is near
         writes its runs' states and is queued again
     options : any other options of sbatch, such as "--partition=gpu"
-    notice : seconds before the limit at which a task is told
+    notice : seconds before the limit at which a task is told; at most half of the time
 
     Raises
     ------
@@ -62,16 +62,34 @@ class Slurm:
             if not option.startswith("-"):
                 raise InputError("sbatch", option, "must be options of sbatch, such as --partition=gpu")
 
+    def _notice(self) -> int:
+        """Seconds, short of half of the limit."""
+        return self.notice if self.time is None else max(min(self.notice, _seconds(self.time) // 2), 1)
+
     def script(self, command: Sequence[str], logs: Path, cpus: int = 1) -> str:
         """The batch file: `command` in every task of the array, which is told by a signal before its time is up."""
         directives = [
             "--job-name=relstab", f"--array=0-{self.jobs - 1}", "--ntasks=1", f"--cpus-per-task={cpus}",
-            "--requeue", "--open-mode=append", f"--signal=B:USR1@{self.notice}", f"--output={logs}/%A_%a.log",
+            "--requeue", "--open-mode=append", f"--signal=B:USR1@{self._notice()}", f"--output={logs}/%A_%a.log",
             *([] if self.time is None else [f"--time={self.time}"]), *self.options,
         ]  # fmt: skip
         lines = "".join(f"#SBATCH {directive}\n" for directive in directives)
-        # exec: the signal goes to the batch script's own process.
-        return f"#!/bin/sh\n{lines}exec {shlex.join(command)}\n"
+        # exec: the signal goes to the batch script's own process. One that comes before the sweep has begun is
+        # ignored, as Slurm's signals may come a minute early.
+        return f"#!/bin/sh\n{lines}trap '' USR1\nexec {shlex.join(command)}\n"
+
+
+def _seconds(time: str) -> int:
+    """A time as Slurm writes it, in seconds: a single number is minutes, after days the first is hours."""
+    days, dash, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if dash:
+        hours, minutes, seconds = (*parts, 0, 0)[:3]
+    elif len(parts) == 3:
+        hours, minutes, seconds = parts
+    else:
+        hours, (minutes, seconds) = 0, (*parts, 0)[:2]
+    return int(days or 0) * 86400 + hours * 3600 + minutes * 60 + seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,9 @@
     return window.Plotly.relayout(gd, { height: gd.relstabArea + below, "margin.b": below });
   }
 
+  // A figure that is folded away has no size: it is drawn when it is shown.
   function draw(gd) {
+    if (!(gd.checkVisibility ? gd.checkVisibility() : gd.offsetParent)) return Promise.resolve();
     if (!gd.relstabAxes) {
       gd.relstabAxes = { xaxis: clone(gd.layout.xaxis), yaxis: clone(gd.layout.yaxis) };
       gd.relstabArea = gd.layout.height - gd.layout.margin.b;
@@ -105,6 +107,9 @@
       });
       drawAll();
     });
+  });
+  each("details", function (part) {
+    part.addEventListener("toggle", function () { if (part.open && part.querySelector(".plotly-graph-div")) drawAll(); });
   });
   document.getElementById("theme").addEventListener("change", function (event) {
     if (event.target.value) root.dataset.theme = event.target.value; else delete root.dataset.theme;

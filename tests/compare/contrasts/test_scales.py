@@ -12,9 +12,11 @@ from planted_curves import SIZES, planted, saturating, theory_series
 
 from compare import Scales, collapse_panel, effective_scales
 from compare.contrasts.scales import ABOVE, OUTSIDE
+from compare.curves.series import Curves
 from compare.report.figures import draw
+from compare.report.findings import find
 from compare.report.interactive import panel_html
-from compare.report.sections import scales_section
+from compare.report.sections import sections
 from theory.common.errors import InputError
 
 LABEL = "images digits lenet trained"
@@ -35,8 +37,8 @@ def test_a_planted_shift_is_found_and_never_parts(theory: pd.DataFrame) -> None:
     assert scale.miss < 1.2
     assert scale.scaled is not None
     assert not scale.scaled.unidentified()
-    assert scale.placed == (scale.scaled["scale"].profile.value, scale.scaled["shift"].profile.value)
-    assert "never parts from it" in scale.words()
+    assert scale.placed == (scale.scaled["scale"].estimate.value, scale.scaled["shift"].estimate.value)
+    assert scale.cells()[3] == "never"
 
 
 def test_where_a_series_parts_from_the_theory_is_said(theory: pd.DataFrame) -> None:
@@ -104,32 +106,32 @@ def test_the_collapse_lays_all_series_on_the_theory(theory: pd.DataFrame) -> Non
     assert math.isfinite(panel.limits("x")[0])
 
 
-def undetermined() -> Scales:
+def undetermined() -> tuple[pd.DataFrame, Scales]:
     """A net above the model, a flat one within it, one that follows it, on a theory from P = 64 on."""
     rng = np.random.default_rng(7)
-    return effective_scales(
-        theory_series(tuple(2**k for k in range(6, 16))),
-        pd.concat(
-            [
-                planted(rng, lambda p: 5 * (p / 64) ** -0.1, sigma=0.05, architecture="fc2"),
-                planted(rng, lambda p: 0 * p + 0.9, sigma=0.05, architecture="fc4"),
-                planted(rng, lambda p: saturating(p / 2), sigma=0.05),
-            ]
-        ),
+    theory = theory_series(tuple(2**k for k in range(6, 16)))
+    measured = pd.concat(
+        [
+            planted(rng, lambda p: 5 * (p / 64) ** -0.1, sigma=0.05, architecture="fc2"),
+            planted(rng, lambda p: 0 * p + 0.9, sigma=0.05, architecture="fc4"),
+            planted(rng, lambda p: saturating(p / 2), sigma=0.05),
+        ]
     )
+    return pd.concat([theory, measured]), effective_scales(theory, measured)
 
 
 def test_a_series_above_the_model_or_outside_its_sizes_has_no_scale() -> None:
-    scales = undetermined()
+    _, scales = undetermined()
     assert [scale.label for scale in scales] == [LABEL]
-    assert dict(scales.skipped) == {
+    assert {str(key): why for key, why in scales.skipped} == {
         "images digits fc2 trained": ABOVE, "images digits fc4 trained": OUTSIDE,
     }  # fmt: skip
-    assert scales.without(ABOVE) == ("images digits fc2 trained",)
+    assert [str(key) for key in scales.without(ABOVE)] == ["images digits fc2 trained"]
     assert len(scales.without()) == 2
-    assert 0 < scales[LABEL].extended < 0.5
-    assert "% of its range beyond the theory's P" in scales[LABEL].words()
-    assert "no scale: images digits fc2 trained: no s: R_f lies above the model's" in scales.lines()
+    assert 0 < scales[LABEL].shifted.extended < 0.5
+    words = " ".join(" ".join(scales.lines()).split())
+    assert f"{100 * scales[LABEL].shifted.extended:.0f} % of its range beyond" in words
+    assert f"no effective scale: images digits fc2 trained: {ABOVE}" in words
     json.dumps(scales.summary(), allow_nan=False)
 
 
@@ -145,18 +147,18 @@ def test_the_scale_of_a_net_does_not_depend_on_where_the_theory_begins() -> None
         begins = planted(rng, steep, sigma=0.0, seeds=1, sizes=tuple(2**k for k in range(first, 16)), source="theory",
                          task="stripe-d30", stage="q=0.3")  # fmt: skip
         scale = effective_scales(begins, table)[LABEL]
-        assert scale.shifted["shift"].profile.value == pytest.approx(4, rel=0.05)
+        assert scale.shifted["shift"].estimate.value == pytest.approx(4, rel=0.05)
         assert scale.miss < 1.1
 
 
 def test_the_report_s_table_says_what_has_no_scale_and_how_far_the_theory_was_extended() -> None:
-    scales = undetermined()
-    section = scales_section(scales)
+    table, scales = undetermined()
+    (section,) = [part for part in sections(find(Curves.of(table))) if part.title == "Effective scale of P"]
     assert section.heads.index("extended") == section.heads.index("s") + 1
     cells = {row[0]: row for row in section.rows}
     assert len(cells) == 3
-    assert cells["images digits fc2 trained"][2] == ABOVE
-    assert cells[LABEL][3] == f"{100 * scales[LABEL].extended:.0f} %"
+    assert cells["images digits fc2 trained"][2] == f"none: {ABOVE}"
+    assert cells[LABEL][3] == f"{100 * scales[LABEL].shifted.extended:.0f} %"
     assert {len(row) for row in section.rows} == {len(section.heads)}
 
 

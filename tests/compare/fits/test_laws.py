@@ -14,7 +14,6 @@ from scipy import stats
 
 from compare import TheoryCurve, fit_law, fit_power_law, series
 from compare.curves.seed_errors import seed_errors
-from compare.fits.law_fits import _best, _jacobian
 from compare.fits.laws import LAWS, LawName, make_law
 from theory.common.errors import InputError
 
@@ -46,39 +45,22 @@ def test_a_planted_law_without_noise_is_found(name: LawName, long_theory: pd.Dat
     table = planted(np.random.default_rng(0), law, sigma=0.0, seeds=1)
     fit = fit_law(table, name, theory=long_theory if name.startswith("theory") else None)
     for parameter, value in truth.items():
-        assert fit[parameter].profile.value == pytest.approx(value, rel=0.02)
-        assert fit[parameter].seeds is None
-        assert fit[parameter].bootstrap is None
+        assert fit[parameter].estimate.value == pytest.approx(value, rel=0.02)
     assert fit.predict(np.array(SIZES)) == pytest.approx(law(np.array(SIZES, dtype=float)), rel=0.01)
     assert (fit.n_points, fit.n_sizes, fit.n_seeds) == (8, 8, 1)
     assert fit.extended == 0
 
 
 def test_weights_alone_do_not_move_a_balanced_power_law() -> None:
-    """With no correlation along P, a law fitted to all points is the existing power-law fit, interval and all."""
+    """With no correlation along P, a law fitted to all points is the existing power-law fit."""
     table = planted(np.random.default_rng(1), PLANTED["power"][0], rho=0.0)
     errors = seed_errors(table, "x")
     fit, old = fit_law(table), fit_power_law(table)
-    # Of the seeds' interval, only the weights of the estimated correlation make a difference.
+    line = stats.linregress(np.log(table["train_size"]), np.log(table["relative_stability"]))
+    # Only the weights of the estimated correlation make a difference.
     assert errors.correlation < 0.4
-    assert fit["b"].seeds is not None
-    assert fit["b"].seeds.value == pytest.approx(-old.exponent.value, abs=0.03)
-    assert fit["b"].seeds.error == pytest.approx(old.exponent.error, rel=0.3)
-    assert fit["b"].estimate == fit["b"].seeds
-
-
-def test_the_jackknife_of_a_linear_law_is_students_t_over_seeds() -> None:
-    table = planted(np.random.default_rng(2), PLANTED["power"][0], seeds=5)
-    errors = seed_errors(table, "x")
-    slopes = []
-    for column in range(5):
-        own = errors.means([column])
-        slopes.append(_best(make_law("power", own.log_sizes, own.means), own)[0][1])
-    fit = fit_law(table)["b"].seeds
-    assert fit is not None
-    half = stats.t.ppf(0.975, 4) * np.std(slopes, ddof=1) / math.sqrt(5)
-    assert fit.value == pytest.approx(np.mean(slopes), abs=1e-6)
-    assert fit.error == pytest.approx(half, rel=1e-4)
+    assert fit["b"].estimate.value == pytest.approx(-old.exponent.value, abs=0.03)
+    assert fit["b"].estimate.error == pytest.approx(stats.t.ppf(0.975, len(table) - 2) * line.stderr, rel=0.3)
 
 
 @pytest.mark.parametrize("name", ["power", "floor", "broken"])
@@ -101,7 +83,7 @@ def test_the_profile_is_lmfits(name: LawName) -> None:
     ends = conf_interval(minimizer, minimizer.leastsq(), sigmas=[0.95])
     for parameter in form.parameters:
         (_, low), _, (_, high) = ends[parameter.name]
-        found = fit[parameter.name].profile
+        found = fit[parameter.name].estimate
         # lmfit stops within half a thousandth of the value.
         assert found.low == pytest.approx(math.exp(low) if parameter.log else low, rel=4e-3)
         assert found.high == pytest.approx(math.exp(high) if parameter.log else high, rel=4e-3)
@@ -113,8 +95,8 @@ def test_open_sides_are_infinite_and_named() -> None:
     straight = planted(rng, lambda p: 5e-9 / p, seeds=1, sigma=0.0, source="theory", stage="q=0.3")
     fit = fit_law(planted(rng, lambda p: 2 / p), "theory-scaled", theory=straight)
     assert fit.unidentified() == ("scale", "shift")
-    assert math.isinf(fit["shift"].profile.high)
-    assert fit["shift"].profile.low == 0
+    assert math.isinf(fit["shift"].estimate.high)
+    assert fit["shift"].estimate.low == 0
     assert fit["shift"].summary()["open"] == ["below", "above"]
     flat = planted(rng, lambda p: 0 * p + 0.5, seeds=1, sigma=0.0, source="theory", stage="q=0.3")
     assert fit_law(planted(rng, lambda p: 0 * p + 0.5), "theory-shifted", theory=flat).unidentified() == ("shift",)
@@ -125,9 +107,9 @@ def test_a_floor_that_may_be_zero_is_said_to_be() -> None:
     rng = np.random.default_rng(5)
     none = fit_law(planted(rng, PLANTED["power"][0], sigma=0.1), "floor")["floor"]
     there = fit_law(planted(rng, PLANTED["floor"][0], sigma=0.1), "floor")["floor"]
-    assert none.profile.low == 0
+    assert none.estimate.low == 0
     assert not none.identified
-    assert 0 < there.profile.low < 0.1 < there.profile.high
+    assert 0 < there.estimate.low < 0.1 < there.estimate.high
     assert there.identified
 
 
@@ -173,16 +155,6 @@ def test_seed_errors_find_the_planted_variance_and_correlation() -> None:
     # One table, or the variance at one P, is much less certain: what pooling is for.
     single = [np.var(f.logs[0], ddof=1) for f in found]
     assert np.std(single) > 1.5 * np.std([f.variance for f in found])
-    unequal = planted(rng, lambda p: 1 / p, sigma=0.3, rho=0.0, seeds=16)
-    even = seed_errors(unequal, "x").equal_variances
-    late = unequal["train_size"] > 1000
-    unequal.loc[late, "relative_stability"] = (1 / unequal["train_size"]) * (
-        unequal["relative_stability"] * unequal["train_size"]
-    ) ** 0.1
-    odd = seed_errors(unequal, "x").equal_variances
-    assert even is not None
-    assert odd is not None
-    assert odd < 1e-4 < even
 
 
 def test_missing_runs_are_taken_into_account() -> None:
@@ -192,13 +164,6 @@ def test_missing_runs_are_taken_into_account() -> None:
     assert fit.n_points == 27
     assert [item.value.n for item in fit.residuals] == [4, 4, 4, 3, 3, 3, 3, 3]
     assert fit["b"].estimate.low < 0.6 < fit["b"].estimate.high
-
-
-def test_derivatives_are_those_of_the_law() -> None:
-    data = seed_errors(planted(np.random.default_rng(8), PLANTED["power"][0], seeds=1), "x").means()
-    law = make_law("power", data.log_sizes, data.means)
-    expected = np.column_stack([np.ones(8), -(data.log_sizes - data.log_sizes.mean())])
-    assert _jacobian(law, data, np.array([0.3, 0.6])) == pytest.approx(expected)
 
 
 def test_bad_input_is_named(long_theory: pd.DataFrame) -> None:
@@ -219,7 +184,7 @@ def test_bad_input_is_named(long_theory: pd.DataFrame) -> None:
 
 def test_a_theory_can_be_named_by_its_label(long_theory: pd.DataFrame) -> None:
     table = planted(np.random.default_rng(10), PLANTED["theory-shifted"][0])
-    (label,) = series(long_theory)
+    (label,) = map(str, series(long_theory))
     named = fit_law(pd.concat([table, long_theory]), "theory-shifted", theory=label)
     assert named == fit_law(table, "theory-shifted", theory=long_theory)
     assert named.theory == label
@@ -228,13 +193,13 @@ def test_a_theory_can_be_named_by_its_label(long_theory: pd.DataFrame) -> None:
     assert named.plot().get_xscale() == "log"
 
 
-# Coverage. Of 200 intervals that hold the truth with probability 0.95 each, fewer than 182 do so once in 240 times; of
-# intervals with halved errors (about 0.67 for t with few degrees of freedom), 182 or more do so less than once in 1e15.
-REPLICAS, LEAST = 200, 182
+# Coverage. Of 200 intervals that hold the truth with probability 0.90 each, fewer than 167 do so once in 700 times; of
+# intervals with halved errors (about 0.6), 167 or more do so less than once in 1e9.
+REPLICAS, LEAST = 200, 167
 
 
 def coverage(name: LawName, theory: pd.DataFrame, seed: int) -> dict[tuple[str, str], int]:
-    """How many of 200 intervals hold each planted parameter: from seeds, halved, by profile, by bootstrap."""
+    """How many of 200 intervals hold each planted parameter, and how many with halved errors."""
     law, truth = PLANTED[name]
     rng = np.random.default_rng(seed)
     held: dict[tuple[str, str], int] = {}
@@ -242,18 +207,14 @@ def coverage(name: LawName, theory: pd.DataFrame, seed: int) -> dict[tuple[str, 
         table = planted(rng, law, seeds=4, sigma=0.25, rho=0.5)
         fit = fit_law(table, name, theory=theory if name.startswith("theory") else None)
         for parameter, value in truth.items():
-            found = fit[parameter]
-            quoted = found.estimate
+            found = fit[parameter].estimate
             logs = parameter in ("shift", "scale")
-            centre, low, high = (
-                math.log(x) if logs and x > 0 else x for x in (quoted.value, quoted.low, quoted.high)
-            )
+            ends = (found.value, found.low, found.high)
+            centre, low, high = (math.log(x) if logs and x > 0 else x for x in ends)
             wanted = math.log(value) if logs else value
             counts = {
-                "quoted": quoted.low <= value <= quoted.high,
+                "whole": found.low <= value <= found.high,
                 "halved": (low + centre) / 2 <= wanted <= (high + centre) / 2,
-                "profile": found.profile.low <= value <= found.profile.high,
-                "bootstrap": found.bootstrap is None or found.bootstrap.low <= value <= found.bootstrap.high,
             }
             for kind, hit in counts.items():
                 held[parameter, kind] = held.get((parameter, kind), 0) + bool(hit)
@@ -265,12 +226,9 @@ def coverage(name: LawName, theory: pd.DataFrame, seed: int) -> dict[tuple[str, 
 def test_intervals_hold_the_planted_parameters(name: LawName, long_theory: pd.DataFrame) -> None:
     held = coverage(name, long_theory, seed=20)
     for parameter in PLANTED[name][1]:
-        assert held[parameter, "quoted"] >= LEAST, (parameter, held)
         # The correlation along P is estimated, too, which the profile does not know: 0.90 is all it is held to.
-        assert held[parameter, "profile"] >= 172, (parameter, held)
+        assert held[parameter, "whole"] >= LEAST, (parameter, held)
         assert held[parameter, "halved"] < LEAST, (parameter, held)
-        # Four seeds: the percentile bootstrap holds the truth three times in four.
-        assert held[parameter, "bootstrap"] < LEAST, (parameter, held)
 
 
 @pytest.mark.slow
@@ -282,7 +240,7 @@ def test_without_the_correlation_along_p_the_profile_would_be_too_narrow() -> No
     held = {"taken": 0, "left out": 0}
     for _ in range(REPLICAS):
         table = planted(rng, PLANTED["power"][0], seeds=4, sigma=0.25, rho=0.8)
-        found = fit_law(table, draws=0)["amplitude"].profile
+        found = fit_law(table)["amplitude"].estimate
         held["taken"] += math.log(found.low) <= truth <= math.log(found.high)
         line = stats.linregress(np.log(table["train_size"]), np.log(table["relative_stability"]))
         missed = np.log(table["relative_stability"]) - line.intercept - line.slope * np.log(table["train_size"])

@@ -17,13 +17,7 @@ from matplotlib.figure import Figure
 from compare import DeformedGrid, fit_all, load_reference, write_report
 from compare.commands.compare import Compare, Report
 from compare.curves.averages import average_over_seeds
-from compare.report.figures import (
-    plot_deformed_grid,
-    plot_error_against_diffeo_stability,
-    plot_error_against_stability,
-    plot_stability_curves,
-    save,
-)
+from compare.report.figures import draw, plot_deformed_grid, save
 from compare.report.panels import diffeo_panel, error_panel, log_ticks, stability_panel
 from theory.common.errors import InputError
 from theory.common.table import curve_table, write_table
@@ -111,9 +105,9 @@ def test_figures_are_written_and_the_same_each_time(table: pd.DataFrame, tmp_pat
     big = pd.concat([table, load_reference()])
     grid = np.random.default_rng(0).random((2, 3, 8, 8))
     figures = [
-        plot_stability_curves(big, fit_all(big)),
-        plot_error_against_stability(big),
-        plot_error_against_diffeo_stability(big),
+        draw(stability_panel(big, fit_all(big))),
+        draw(error_panel(big)),
+        draw(diffeo_panel(big)),
         plot_deformed_grid(grid, ["a$b", "c"], ["1", "2", "3"]),
     ]
     for i, figure in enumerate(figures):
@@ -124,7 +118,7 @@ def test_figures_are_written_and_the_same_each_time(table: pd.DataFrame, tmp_pat
     again = save(plot_deformed_grid(grid, ["a$b", "c"], ["1", "2", "3"]), tmp_path / "again.png")
     assert again.read_bytes() == (tmp_path / "3.png").read_bytes()
     axes = Figure().add_subplot()
-    assert plot_error_against_stability(table, axes) is axes.figure
+    assert draw(error_panel(table), axes) is axes.figure
     assert len(axes.lines) > 4
     with pytest.raises(InputError, match="must end in"):
         save(figures[0], tmp_path / "figure.jpg")
@@ -148,8 +142,8 @@ def test_the_report_is_self_contained_small_and_deterministic(table: pd.DataFram
     assert page.count("plotly.js v") == 1
     assert page.count('class="plotly-graph-div"') == 4
     assert "<title>A &amp; B</title>" in page
-    said = ("A note.", "relstab report x.csv", "falls as the theory does", "Broken lines", "95 % intervals")
-    headings = ("Exponents side by side", "Fitted power laws", "Which law", "Effective scale of P")
+    said = ("A note.", "relstab report x.csv", "The simple model explains", "Broken lines", "95 % intervals")
+    headings = ("The answer in detail", "Power laws", "Which law", "Effective scale of P")
     for words in (*said, *(f"<h2>{heading}</h2>" for heading in headings)):
         assert words in page
     assert '"modeBarButtons": [["toImage"' in page
@@ -200,11 +194,11 @@ def test_degenerate_tables_have_a_report(case: str, table: pd.DataFrame, tmp_pat
     }
     page = write_report(tables[case], tmp_path / "r.html").read_text("utf-8").rsplit("</head>", 1)[1]
     expected = {
-        "no theory": "no series of the theory: there is nothing to contrast",
+        "no theory": "no series of the theory: there is nothing to compare with",
         "theory alone": "the theory alone",
         "one series": "no series of the theory",
         "one seed": "pooled",
-        "no test errors": "cannot be fitted to the measured rows",
+        "no test errors": "cannot be fitted",
         "one row": "No series can be fitted.",
         "all zero": "No figure can be drawn",
     }
@@ -239,20 +233,26 @@ def test_compare_command(table: pd.DataFrame, tmp_path: Path, capsys: pytest.Cap
     output = tmp_path / "out" / "fits.csv"
     found = tyro.cli(Compare, args=[str(theory), str(nets), "--output", str(output)]).run()
     printed = capsys.readouterr().out
-    assert "measured/theory" in printed
+    assert "R_f / theory" in printed
+    assert printed.startswith("The simple model ")
     assert max(map(len, printed.splitlines())) <= max(100, len(str(output)) + 6)
     assert len(pd.read_csv(output)) == 4
     assert len(found["comparisons"]) == 2
     silent = Compare((theory, nets), stage="q=0.1", json=True).run()
     assert capsys.readouterr().out == ""
     assert json.loads(json.dumps(silent, allow_nan=False))["rows"] == len(table)
+    plot = tmp_path / "plots" / "curves.png"
+    assert Compare((theory, nets), plot=plot).run()["plot"] == str(plot)
+    assert plot.read_bytes().startswith(PNG)
+    assert f"wrote {plot}" in capsys.readouterr().out.replace("\n", "")
     alone = Compare((nets,)).run()
-    assert "No rows of the theory" in capsys.readouterr().out
+    assert "These files hold no rows of the theory" in capsys.readouterr().out
     assert len(alone["fits"]) == 2
     for bad in (
         Compare(()),
         Compare((nets,), stage="q=0.3"),
         Compare((theory, nets), output=tmp_path / "fits.txt"),
+        Compare((theory, nets), plot=tmp_path / "fits.txt"),
         Compare((theory, theory)),
         Compare((tmp_path / "absent.csv",)),
     ):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from browser_page import EACH, console, drawn, fetched, open_page
+from browser_page import EACH, console, drawn, fetched, open_page, unfold
 
 from theory.common.table import read_table
 
@@ -161,3 +161,24 @@ def test_the_downloaded_table_is_the_table(page: Any, page_table: pd.DataFrame, 
     assert list(fits["exponent"]) == pytest.approx([-1] * len(fits), abs=0.2)
     assert len(fits) == 4
     assert fetched(page) == []
+
+
+@pytest.mark.slow
+def test_the_answer_stands_alone_and_figures_unfold_at_full_width(browser: Any, page_file: Path) -> None:
+    """At first one sentence, one table and one figure; a folded figure has the width of the page once it is shown."""
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    open_page(browser, page_file)
+    drawn(browser)
+    seen = "return Array.from(document.querySelectorAll(arguments[0]))"
+    seen += ".filter(function (e) { return e.checkVisibility(); })"
+    assert [browser.execute_script(f"{seen}.length;", what) for what in ("table", ".plotly-graph-div")] == [1, 1]
+    words = browser.execute_script("return document.querySelector('main').innerText;")
+    assert words.index("The simple model") < words.index("theory ~ P^") < words.index("training-set size P")
+    assert "eps_t" not in words
+    widths = f"{EACH}function (gd) {{ return gd.checkVisibility() ? gd._fullLayout.width : 0; }})"
+    first, *folded = browser.execute_script(widths)
+    assert first > 600
+    assert folded == [0, 0, 0]
+    unfold(browser)
+    drawn(browser)
+    assert browser.execute_script(widths) == [first] * 4

@@ -6,19 +6,27 @@ import base64
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from compare import contrast, write_report
+from compare import write_report
+from compare.contrasts import comparison
+from compare.curves import series as series_module
+from compare.curves.series import Curves
+from compare.fits import law_fits, power_law
+from compare.report import page
 from compare.report.choices import series_choices
-from compare.report.findings import exponents_section, find
+from compare.report.findings import find
 from compare.report.interactive import panel_html
-from compare.report.panels import Line, Panel
+from compare.report.panels import Line, Panel, collapse_panel
 from compare.report.samples import SampleImage, drawn_pattern, photographs, sample_images
-from compare.report.sections import curve_download, left_out
+from compare.report.sections import answer_section, curve_download, downloads, left_out, sections
+from theory.common import table as table_module
 from theory.common.errors import InputError
 from theory.common.table import curve_table, read_table, write_table
 
@@ -42,27 +50,29 @@ def rows(*keys: tuple[str, str, str, str], variant: str = "") -> pd.DataFrame:
 
 def test_choices_are_the_columns_that_differ() -> None:
     table = rows(("theory", "stripe-d30", "h1000", "q=0.3"), ("images", "stripe-d30", "h1000", "trained"))
-    choices = series_choices(table)
+    choices = series_choices(Curves.of(table))
     assert {facet.name: facet.boxes for facet in choices.facets} == {
         "source": (("theory", True), ("images", True)),
         "stage": (("q=0.3", True), ("trained", True)),
     }
     assert list(choices.numbers.values()) == [0, 1]
-    assert choices.series[choices.numbers["images stripe-d30 h1000 trained"]]["source"] == "images"
+    assert [str(key) for key in choices.numbers] == ["theory stripe-d30 q=0.3", "images stripe-d30 h1000 trained"]
+    assert choices.series[1]["source"] == "images"
     hinge = rows(("theory", "stripe-d30", "h1000", "q=0.3"), variant="hinge")
-    assert [f.name for f in series_choices(pd.concat([table, hinge])).facets] == ["source", "variant", "stage"]
+    several = series_choices(Curves.of(pd.concat([table, hinge])))
+    assert [facet.name for facet in several.facets] == ["source", "variant", "stage"]
 
 
 def test_stages_inside_training_start_hidden_only_among_many_series() -> None:
     stages = ["initial", "epoch=16", "epoch=3", "trained"]
-    few = series_choices(rows(*(("images", "digits", "lenet", stage) for stage in stages)))
+    few = series_choices(Curves.of(rows(*(("images", "digits", "lenet", stage) for stage in stages))))
     assert dict(few.facets[0].boxes) == dict.fromkeys(stages, True)
     nets = [f"net{i}" for i in range(7)]
-    many = series_choices(rows(*(("images", "digits", net, stage) for stage in stages for net in nets)))
+    many = series_choices(Curves.of(rows(*(("images", "digits", net, stage) for stage in stages for net in nets))))
     stage = many.facets[-1]
     assert stage.boxes == (("initial", True), ("trained", True), ("epoch=3", False), ("epoch=16", False))
     keys = [("images", "digits", f"net{i}", f"epoch={epoch}") for epoch in (1, 2) for i in range(13)]
-    inside = series_choices(rows(*keys))
+    inside = series_choices(Curves.of(rows(*keys)))
     assert all(seen for _, seen in inside.facets[-1].boxes)  # else nothing would be seen at all
 
 
@@ -163,39 +173,68 @@ def test_findings_hold_the_planted_scale_and_law() -> None:
     table = pd.concat([theory, *(_curves("images", net, s, -1.0) for net, s in nets.items())], ignore_index=True)
     short = _curves("images", "two", 2.0, -1.0)
     table = pd.concat([table, short[short["train_size"] < 300]], ignore_index=True)
-    found = find(table, contrast(theory, table[table["source"] != "theory"]), "")
-    sections = {section.title: section for section in found.sections}
-    scales = {row[0]: float(row[2].split(" ")[0]) for row in sections["Effective scale of P"].rows}
+    found = find(Curves.of(table))
+    tables = {section.title: section for section in sections(found)}
+    scales = {row[0]: float(row[2].split(" ")[0]) for row in tables["Effective scale of P"].rows}
     for net, s in nets.items():
         assert scales[f"images stripe-d30 {net} trained"] == pytest.approx(s, rel=0.15)
-    laws = sections["Which law"]
+    laws = tables["Which law"]
     assert len(scales) == 3
     assert sum("chosen" in row[1] for row in laws.rows) == 3
     assert any("1 series of fewer than 3" in note for note in laws.notes)
-    (panel,) = found.panels
-    assert len(panel.curves) == 3
+    assert found.scales is not None
+    assert len(collapse_panel(found.curves, found.scales).curves) == 3
     # At 95 % each, two or more of four miss by chance with probability 1.4 %; the seeds are fixed.
-    assert re.search("[34] fall as the theory does", " ".join(found.verdict))
-    pooled = [row for row in sections["Test error across nets"].rows if "pooled" in row[1]]
+    assert re.match(r"The simple model explains (all 4|3 of 4) curves", found.sentences[0])
+    pooled = [row for row in tables["Test error across nets"].rows if "pooled" in row[1]]
     assert pooled[0][2] == "3"
-    assert "pearson" in found.downloads[0].text
+    assert [file.name for file in downloads(found, None)] == ["curves.csv", "fits.csv", "correlations.csv"]
     slow = pd.concat([theory, _curves("images", "lenet", 4.0, -0.2)], ignore_index=True)  # negative control
-    other = find(slow, contrast(theory, slow[slow["source"] != "theory"]), "")
-    assert "1 falls more slowly" in " ".join(other.verdict)
-    assert "fall as the theory does" not in " ".join(other.verdict)
+    assert find(Curves.of(slow)).sentences[0].endswith("R_f falls more slowly than it predicts.")
 
 
 def test_findings_without_a_theory_say_so() -> None:
     nets = pd.concat([_curves("images", net, 3.0, -0.5) for net in ("lenet", "vgg")], ignore_index=True)
-    found = find(nets, None, "There is no theory.")
-    assert found.verdict[0] == "There is no theory."
-    assert found.panels == ()
-    laws = next(section for section in found.sections if section.title == "Which law")
+    found = find(Curves.of(nets))
+    assert found.sentences[0] == "These tables hold no series of the theory: there is nothing to compare with."
+    assert found.scales is None
+    laws = next(section for section in sections(found) if section.title == "Which law")
     assert not any("theory" in row[1] for row in laws.rows)
-    assert exponents_section(None) is None
-    bare = find(nets.assign(test_error=np.nan).iloc[:1], None, "There is no theory.")
-    assert bare.verdict == ("There is no theory.",)
-    assert any("No correlation with the test error" in note for section in bare.sections for note in section.notes)
+    assert answer_section(found) is None
+    bare = find(Curves.of(nets.assign(test_error=np.nan).iloc[:1]))
+    assert len(bare.sentences) == 1
+    assert any("No correlation with the test error" in note for section in sections(bare) for note in section.notes)
+
+
+def test_a_report_reads_its_table_once_and_fits_each_curve_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine series: one validation to read, one of the copy that the page holds; a power law for each series, one for
+    each range of P compared, and each law once; only what is asked of a law again is counted."""
+    theory = [_curves("theory", "h1000", 1.0, -1.0, stage) for stage in ("q=0.9", "q=0.5", "q=0.3")]
+    nets = [_curves("images", net, s, -1.0) for s, net in enumerate(("a", "b", "c", "d", "e", "f"), 1)]
+    short = [net[net["train_size"] < 5000] for net in nets]
+    table = pd.concat([*theory, *short])
+    calls: dict[str, list[object]] = {"validated": [], "power": [], "laws": []}
+
+    def count(module: object, name: str, kind: str, what: Callable[..., object]) -> None:
+        real = getattr(module, name)
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            calls[kind].append(what(*args))
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, counted)
+
+    for module in (series_module, page, table_module):
+        count(module, "validate_table", "validated", lambda table, *_: len(table))
+    for module in (power_law, comparison):
+        count(module, "fit_series", "power", lambda key, rows, *_: (key, tuple(sorted(set(rows["train_size"])))))
+    count(law_fits, "_fit", "laws", lambda key, rows, errors, name, theory, *_: (key, name))
+    write_report(table, tmp_path / "r.html", samples=[drawn_pattern(8)])
+    assert len(calls["validated"]) == 2
+    assert len(calls["power"]) == len(set(calls["power"])) == 9 + 1
+    assert len(calls["laws"]) == len(set(calls["laws"]))
 
 
 @pytest.mark.slow
@@ -208,7 +247,7 @@ def test_the_error_law_says_over_what_its_intervals_are(tmp_path: Path) -> None:
     # 3 points each of a net, all of seed 0 as published ones are: an interval over nets, none, one over seeds.
     for name, part, words in (
         ("three", table, "intervals over whole series"),
-        ("two", two, "no interval over nets or seeds (2 series): as if all points were independent, the exponent"),
+        ("two", two, "too few nets and seeds for an interval"),
         ("seeds", again, "fewer than three series: intervals over their seeds alone"),
     ):
         assert words in write_report(part, tmp_path / f"{name}.html").read_text("utf-8"), name

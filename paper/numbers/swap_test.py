@@ -1,33 +1,30 @@
-"""Correlations pooled over strata, their exact permutation tests, and the test of two that share a variable."""
+"""Which of two measures tracks the test error better: the test of two correlations that share a variable."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
+import pandas as pd
 
-from compare.contrasts.strata import Block
-from compare.curves.wording import SYMBOLS, format_estimate
-from compare.fits.intervals import jackknife_interval
+from compare.contrasts.correlations import Method, pooled_correlation, standardised
+from compare.contrasts.strata import EVERYWHERE, MEASURES, Block, blocks, common, net_table, without_twins
+from compare.curves.numbers import SYMBOLS, format_estimate
+from compare.fits.error_law import jackknife_interval
 from theory.common.estimate import Estimate
 
-__all__ = ["Method", "SwapTest", "permutation_probability", "pooled_correlation", "pooled_interval", "swap_test"]
+__all__ = ["SwapTest", "swap_test", "swap_tests"]
 
-Method = Literal["pearson", "spearman"]
-#: Nets up to which all orders (8! = 40320) and all swaps (2^12) are enumerated; beyond, draws by a generator.
-_ORDERS, _SWAPS, _DRAWS = 8, 12, 9999
+#: Nets up to which all swaps (2^12) are enumerated; beyond, draws by a generator.
+_SWAPS, _DRAWS = 12, 9999
 _TIE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class SwapTest:
-    """Does `left` go with the test error more closely than `right` does? |r_left| - |r_right|, and its p-values.
+    """Does `left` track the test error better than `right` does? |r_left| - |r_right|, and its p-values.
 
     r is the mean, over strata (data set and P), of the correlation across nets of log eps_t with log `left`. The
     null is that, net by net, the two standardised logarithms may be swapped, once `right` has the sign that makes
@@ -62,72 +59,27 @@ class SwapTest:
     strata: int
 
     def verdict(self, level: float = 0.05) -> str:
-        """In words: which of the two goes with the error more closely, or that the data cannot tell."""
+        """In words: which of the two tracks the error better, or that the data cannot tell."""
         left, right = SYMBOLS[self.left], SYMBOLS[self.right]
         numbers = f"difference {format_estimate(self.difference, sign=True)}, p = {self.p_value:.2g}"
-        tail = f"({numbers}, n = {self.nets} nets, {self.strata} P x data sets)"
         if self.p_value >= level:
             reason = "" if self.smallest_p < level else f": {self.nets} nets are too few for p < {level:g}"
-            return f"whether {left} or {right} goes with the error more closely cannot be told{reason} {tail}"
+            return f"the data do not tell whether {left} or {right} tracks the test error better{reason} ({numbers})"
         winner, loser = (left, right) if self.difference.value > 0 else (right, left)
-        return f"{winner} goes with the error more closely than {loser} {tail}"
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            "where": self.where,
-            "left": self.left,
-            "right": self.right,
-            "r_left": self.r_left,
-            "r_right": self.r_right,
-            "difference": self.difference.summary(),
-            "p_value": self.p_value,
-            "p_ranks": self.p_ranks,
-            "smallest_p": self.smallest_p,
-            "nets": self.nets,
-            "strata": self.strata,
-        }
+        return f"{winner} tracks the test error better than {loser} ({numbers})"
 
 
-def pooled_correlation(parts: Sequence[Block], column: str, method: Method = "pearson") -> float:
-    """Mean over all strata of the correlation, across nets, of log eps_t with the logarithm of `column`."""
-    values = [_rows(part, "test_error", method) * _rows(part, column, method) for part in parts]
-    return float(np.concatenate([product.sum(axis=1) for product in values]).mean())
-
-
-def pooled_interval(parts: Sequence[Block], column: str, confidence: float, method: Method = "pearson") -> Estimate:
-    """The pooled correlation with the jackknife's interval over nets: Student's t of Fisher's z, n - 1 degrees.
-
-    For a single stratum it is Fisher's own interval, z +- z_q / sqrt(n - 3), with Bonett and Wright's
-    sqrt((1 + r^2/2) / (n - 3)) for ranks. No interval below four nets.
-    """
-    value, names = pooled_correlation(parts, column, method), parts[0].nets
-    n = len(names)
-    if n < 4:
-        return Estimate(value, n=n, confidence=confidence)
-    z = _z(value)
-    if sum(len(part.train_sizes) for part in parts) == 1:
-        spread = math.sqrt((1 + (value**2 / 2 if method == "spearman" else 0)) / (n - 3))
-        half = float(stats.norm.ppf((1 + confidence) / 2)) * spread
-        return Estimate(value, math.tanh(z - half), math.tanh(z + half), n, confidence)
-    without = [_z(pooled_correlation([part.without(net) for part in parts], column, method)) for net in names]
-    found = jackknife_interval(z, np.array(without), confidence)
-    return Estimate(value, math.tanh(found.low), math.tanh(found.high), n, confidence)
-
-
-def permutation_probability(
-    parts: Sequence[Block], column: str, rng: np.random.Generator, method: Method = "pearson"
-) -> float:
-    """Two-sided p-value of the pooled correlation: test errors go round among whole nets, over all P together.
-
-    All blocks must have the same nets. Exact (all orders) up to eight nets, else 9999 draws.
-    """
-    n = len(parts[0].nets)
-    orders = _every_order(n) if n <= _ORDERS else _drawn_orders(n, rng)
-    # What net i's x and net j's error contribute if j's error goes to i, over all strata.
-    products = np.sum([_rows(part, column, method).T @ _rows(part, "test_error", method) for part in parts], axis=0)
-    sums = products[np.arange(n), orders].sum(axis=1)
-    return float(np.mean(np.abs(sums) >= abs(sums[0]) - _TIE))
+def swap_tests(table: pd.DataFrame, confidence: float = 0.95, rng: np.random.Generator | None = None) -> list[SwapTest]:
+    """R_f against D_f and against G_f on each data set of a valid curve table, and on all with the nets they share."""
+    rng = rng or np.random.default_rng(0)
+    nets, _ = without_twins(net_table(table))
+    tests: list[SwapTest] = []
+    for right in MEASURES[1:]:
+        both = blocks(nets, ("test_error", MEASURES[0], right))
+        tests += [swap_test([part], MEASURES[0], right, part.setting, confidence, rng) for part in both]
+        if len(both) > 1 and (shared := common(both)):
+            tests.append(swap_test(shared, MEASURES[0], right, EVERYWHERE, confidence, rng))
+    return tests
 
 
 def swap_test(
@@ -168,17 +120,15 @@ def swap_test(
     )
 
 
-def _swap_probability(
-    parts: Sequence[Block], left: str, right: str, swaps: np.ndarray, method: Method
-) -> float:
+def _swap_probability(parts: Sequence[Block], left: str, right: str, swaps: np.ndarray, method: Method) -> float:
     """Two-sided part of the studentised differences, over all swaps, that are as large as the data's own."""
     opposite = pooled_correlation(parts, left, method) * pooled_correlation(parts, right, method) < 0
     sums, strata = np.zeros((3, len(swaps))), 0
     for part in parts:
         own = swaps[:, None, :]
-        error, a, b = (_rows(part, name, method) for name in ("test_error", left, right))
+        error, a, b = (standardised(part, name, method) for name in ("test_error", left, right))
         b = -b if opposite else b
-        x, y = (_standardised(values) for values in (np.where(own, b, a), np.where(own, a, b)))
+        x, y = (_unit(values) for values in (np.where(own, b, a), np.where(own, a, b)))
         for i, product in enumerate((error * x, error * y, x * y)):
             sums[i] += product.sum(axis=(1, 2))
         strata += len(part.train_sizes)
@@ -197,27 +147,8 @@ def _studentised(r_left: np.ndarray, r_right: np.ndarray, between: np.ndarray) -
     return (np.arctanh(left) - np.arctanh(right)) * (1 - r**2) / np.sqrt(variance)
 
 
-def _rows(part: Block, column: str, method: Method) -> np.ndarray:
-    """Values or ranks, each stratum with mean 0 and sum of squares 1 (all 0 where all are equal)."""
-    values = part.logs[column]
-    return _standardised(stats.rankdata(values, axis=1) if method == "spearman" else values)
-
-
-def _standardised(values: np.ndarray) -> np.ndarray:
+def _unit(values: np.ndarray) -> np.ndarray:
     """Along the last axis, mean 0 and sum of squares 1 (all 0 where all are equal)."""
     centred = values - values.mean(axis=-1, keepdims=True)
     norm = np.sqrt((centred**2).sum(axis=-1, keepdims=True))
     return np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 1e-12)
-
-
-@cache
-def _every_order(n: int) -> np.ndarray:
-    return np.array(list(itertools.permutations(range(n))))
-
-
-def _drawn_orders(n: int, rng: np.random.Generator) -> np.ndarray:
-    return np.vstack([np.arange(n), rng.permuted(np.tile(np.arange(n), (_DRAWS, 1)), axis=1)])
-
-
-def _z(r: float) -> float:
-    return math.atanh(max(-1 + 1e-12, min(1 - 1e-12, r)))

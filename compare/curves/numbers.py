@@ -1,10 +1,12 @@
-"""Numbers and sentences as people read them: estimates, power laws, lines of a terminal."""
+"""Numbers as people read them, lines of a terminal, and values as JSON holds them."""
 
 from __future__ import annotations
 
 import math
 import textwrap
 from collections.abc import Sequence
+from enum import Enum
+from typing import Any
 
 from theory.common.estimate import Estimate
 
@@ -14,6 +16,7 @@ __all__ = [
     "format_estimate",
     "format_interval",
     "format_number",
+    "json_ready",
     "listing",
     "skipped_lines",
     "wrapped",
@@ -72,11 +75,28 @@ def listing(names: Sequence[str], most: int = 3) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-def skipped_lines(what: str, skipped: Sequence[tuple[str, str]]) -> list[str]:
+def json_ready(value: object, *names: str) -> Any:
+    """`value` as JSON holds it, or its attributes `names`: NaN and infinity as null, an estimate by its summary."""
+    if names:
+        return {name: json_ready(getattr(value, name)) for name in names}
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (tuple, list)):
+        return [json_ready(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    return value.summary() if hasattr(value, "summary") else str(value)
+
+
+def skipped_lines(what: str, skipped: Sequence[tuple[object, str]]) -> list[str]:
     """Lines that say what was skipped, the series of one reason together: ``no law: a, b and 4 more: reason``."""
     by_reason: dict[str, list[str]] = {}
     for label, reason in skipped:
-        by_reason.setdefault(reason, []).append(label)
+        by_reason.setdefault(reason, []).append(str(label))
     return [line for why, labels in by_reason.items() for line in wrapped(f"{what}: {listing(labels)}: {why}")]
 
 
