@@ -124,7 +124,7 @@ def predict(
 
     With `data`, predict the net of that one sample instead: its points, sorted into cells of the informative
     coordinates, are known by their number, mean and covariance only, and the net flows on these Gaussian clouds
-    (equations 18 to 23). Then the task may be a `Cylinder`, too, and P small and alpha large.
+    (equations 19 to 21). Then the task may be a `Cylinder`, too, and P small and alpha large.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def _predict(
 
 
 def _warn_of_small(task: Task, config: FlowConfig, sizes: tuple[int, ...]) -> None:
-    """Where P is not far above (sigma t*)^2, t* = ln(1 / alpha) / (2 lambda), of the fastest fixed point.
+    """Where P is not far above (sigma t*)^2 (equation 18), t* = ln(1 / alpha) / (2 lambda), of the fastest fixed point.
 
     Growth rates fluctuate from sample to sample by sigma / sqrt(P), and growth exponentiates that for a time t*.
     """
