@@ -81,8 +81,8 @@ class Predict:
     - `relstab theory predict --seeds 8 --workers 2 --output prediction.csv --plot prediction.png`
     """
 
-    train_sizes: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--train-size"])] = (100, 10**4, 10**6, 10**9)
-    """P, one or more numbers of training points; they do not change the cost."""
+    train_sizes: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--train-size"])] = (10**4, 10**6, 10**9)
+    """P, one or more numbers of training points; they do not change the cost, but of --samples."""
     dim: int = 30
     """d, dimension of the points."""
     informative_dim: int = 1

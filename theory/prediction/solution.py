@@ -35,6 +35,8 @@ _FEWEST = 20  # cells
 _COMPRESSED = 5.0
 #: Size of the second-order term beyond which a P is warned of.
 _SECOND_ORDER = 0.1
+#: Neurons below which P R_f spreads by a twelfth from draw to draw (d = 30, 6 draws: 0.18 of h = 10, 0.08 of 30).
+_FEW = 30
 #: Change of F across a cell beyond which P R_f has been seen to be off by a tenth and more (d = 30, 75 to 400 cells).
 _STEEP = 1.0
 
@@ -206,6 +208,9 @@ def _predict(
             RuntimeWarning,
             stacklevel=3,
         )
+    if config.width < _FEW:
+        told = f"prediction: {config.width} neurons: P R_f of one draw of them is off by about a tenth or more"
+        warnings.warn(told, RuntimeWarning, stacklevel=3)
     _warn_of_coarse(course.records, grid.count)
     _warn_of_small(task, config, sizes)
     return Prediction(

@@ -236,3 +236,8 @@ def test_too_few_cells_are_told_where_they_are_too_few() -> None:
         enough = predict(Stripe(), config, cells=300).prefactor
     assert few[1] < 0.8 * enough[1]
     assert few[0] == pytest.approx(enough[0], rel=0.05)
+
+
+def test_very_few_neurons_are_told() -> None:
+    with pytest.warns(RuntimeWarning, match="29 neurons: P R_f of one draw of them is off by about a tenth"):
+        predict(TASK, FlowConfig(width=29, unfit_fractions=(0.9,)), cells=40)
