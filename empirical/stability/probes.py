@@ -33,6 +33,7 @@ class Probes:
     clean, deformed, noisy : shape (images, channels, n, n)
     cutoff, displacement, temperature : of the diffeomorphisms; the displacement is the paper's if T was given
     folded_fraction : of the fields used
+    coefficients : of the fields, shape (images, 2, c, c), see `displacement_fields`
     """
 
     clean: Tensor
@@ -42,6 +43,7 @@ class Probes:
     displacement: float
     temperature: float
     folded_fraction: float
+    coefficients: Tensor | None = None
 
 
 def smoothed(images: Tensor, interpolation: Interpolation) -> Tensor:
@@ -132,5 +134,6 @@ def draw_and_count(
         float(displacement) if displacement is not None else ensemble.paper_displacement,
         ensemble.temperature,
         float(folded(coefficients, size).float().mean()),
+        coefficients,
     )
     return probes, unmoved
