@@ -14,7 +14,7 @@ from rich.markup import escape
 from compare.contrasts.comparison import Contrast, contrast, fits_table
 from compare.contrasts.correlations import correlations
 from compare.contrasts.scales import scales_of
-from compare.contrasts.wording import write_verdict
+from compare.contrasts.wording import Verdict, write_verdict
 from compare.curves.nearest_theory import require_stage
 from compare.curves.numbers import WIDTH, wrapped
 from compare.curves.series import Curves
@@ -84,8 +84,9 @@ class Compare:
             conclusion = write_verdict(found if isinstance(found, Contrast) else None, choices, scales, related)
         if not self.json:
             details = [part.lines() for part in (choices, scales, related) if part is not None]
-            if conclusion is not None:
-                details.append(list(conclusion.lines()))
+            if conclusion is not None:  # the answer itself stands above
+                further = conclusion.sentences[1:] if both else conclusion.sentences
+                details.append(Verdict(further).lines())
             self._print(found, bool(theory.parts), details)
         results = {"laws": choices, "scales": scales, "correlations": related, "conclusion": conclusion}
         return {

@@ -172,7 +172,10 @@ def answer_lines(contrast: Contrasted) -> list[str]:
         long = any(len(name) > room for name, *_ in rows)
         for name, *cells in [("curve", *heads), *rows]:
             numbers = "".join(f"{cell:<18}" for cell in cells[:-1]) + cells[-1]
-            lines += [*wrapped(name), f"{'':{max(room, 0)}}{numbers}"] if long else [f"{name:<{room}}{numbers}"]
+            if long and name != "curve":
+                lines += wrapped(name)
+                name = ""
+            lines.append(f"{name:<{max(room, 0)}}{numbers}")
         lines += ["", *wrapped(NOTE, indent="")]
     return lines + skipped_lines("not compared", contrast.skipped)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from compare.report.page import DeformedGrid
-from compare.report.samples import SampleImage
 from empirical.commands.measure import require_torch
+from empirical.diffeo.explorer_images import SampleImage
 from empirical.training.config import image_side
 
 __all__ = ["data_set_samples", "deformed_grid"]

@@ -17,8 +17,8 @@ import pandas as pd
 from compare.curves.series import Curves, series
 from compare.report.choices import series_choices
 from compare.report.findings import find
-from compare.report.samples import SampleImage, sample_images
 from compare.report.sections import answer_section, downloads, left_out, points_sections, sections
+from empirical.diffeo.explorer_images import SampleImage, explorer_script, sample_images
 from theory.common.errors import InputError
 from theory.common.files import require_writable_parent, write_whole
 from theory.common.matplotlib_settings import default_settings
@@ -81,7 +81,7 @@ def write_report(
     """Write the report of one or more curve tables to `path` (.html); return the path.
 
     Rows of source "theory" are the theory, all others are measured. `samples` are what the page's explorer of
-    diffeomorphisms deforms, by default `compare.report.samples.sample_images`. Static figures go to the folder
+    diffeomorphisms deforms, by default those of `empirical.diffeo.explorer_images`. Static figures go to the folder
     ``<stem>_figures`` beside the report. The same input and versions give the same bytes. All input is read
     and all figures are made before the first file is written, so that bad input leaves nothing behind.
 
@@ -122,7 +122,7 @@ def write_report(
         answer=answer_section(found),
         panels=[(panel, panel_html(panel, choices.numbers)) for panel in panels],
         choices=choices,
-        scripts={name: _resource(name) for name in ("charts.js", "explorer.js")},
+        scripts=(_resource("charts.js"), explorer_script()),
         style=_resource("report.css"),
         plotly=plotly_script(),
         sections=sections(found),

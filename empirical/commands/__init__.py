@@ -1,4 +1,4 @@
-"""The commands `relstab sample`, `train`, `measure` and `sweep`."""
+"""The commands `relstab sample`, `nets`, `train`, `measure` and `sweep`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ COMMANDS = {
     "sample": Command(
         "empirical.commands.sample", "Sample", "Draw maximum-entropy diffeomorphisms, or check a sampler of them."
     ),
+    "nets": Command(
+        "empirical.commands.nets", "Nets", "List the nets known by name: parameters, and the smallest images."
+    ),
     "train": Command("empirical.commands.train", "Train", "Train one net and measure its relative stability."),
     "measure": Command(
         "empirical.commands.measure", "Measure", "Measure D_f, G_f and R_f of your own net on your own images."
@@ -22,6 +25,7 @@ COMMANDS = {
 }
 _HOMES = {
     "sample": ("Sample",),
+    "nets": ("Nets",),
     "train": ("Train",),
     "measure": ("Measure", "require_torch"),
     "sweep": ("Sweep",),

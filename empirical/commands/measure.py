@@ -76,6 +76,8 @@ class Measure(NetAndImages):
     """Images in one forward pass."""
     layers: bool = False
     """Also every layer's D, G and R, by means, at the first cutoff and displacement."""
+    equivariance: bool = False
+    """With layers, also how far each is from following the deformation, over pairs and over noise."""
     layers_output: Path | None = None
     """Table of the layers to write, .csv; with layers."""
     device: str = "cpu"
@@ -91,7 +93,13 @@ class Measure(NetAndImages):
         require_torch()
         import torch
 
-        from empirical.commands.measure_output import law_error, print_layers, print_stability, write_layers
+        from empirical.commands.measure_output import (
+            equivariance_summary,
+            law_error,
+            print_layers,
+            print_stability,
+            write_layers,
+        )
         from empirical.commands.measured_net import MeasuredNet, read_data
         from empirical.nets.evaluation import classification_error
         from empirical.nets.preprocessing import published
@@ -145,8 +153,9 @@ class Measure(NetAndImages):
                 first = {"temperature": self.temperatures[0]}
             probes = draw_probes(images, cutoff=self.cutoffs[0], **first, rng=self.seed, **fields)
             found = measure_layers(
-                model, probes, rng=self.seed, batch_size=self.batch_size, batch_norm=batch_norm
-            )
+                model, probes, rng=self.seed, batch_size=self.batch_size, batch_norm=batch_norm,
+                equivariance=self.equivariance,
+            )  # fmt: skip
             if not found:
                 raise InputError("layers", self.model, "has none to look into: give the module that it was made of")
             print_layers(terminal, f"layer by layer, c = {probes.cutoff}, delta = {probes.displacement:.3g}", found)
@@ -168,7 +177,10 @@ class Measure(NetAndImages):
             "test_error": error,
             "test_images": 0 if error is None else len(tested),
             "stability": [{**s.summary(), "law_error": law_error(data.name, s)} for s in results],
-            "layers": [{"name": one.name, "kind": one.kind, **one.stability.summary()} for one in found],
+            "layers": [
+                {"name": one.name, "kind": one.kind, **one.stability.summary(), **equivariance_summary(one)}
+                for one in found
+            ],
         }
 
     def _check(self) -> None:
@@ -191,6 +203,8 @@ class Measure(NetAndImages):
             require_real("std", value, above=0)
         if self.layers and self.average != "mean":
             raise InputError("average", self.average, "must be mean with layers")
+        if self.equivariance and not self.layers:
+            raise InputError("equivariance", True, "is measured with layers only")
         if self.layers_output is not None:
             if not self.layers:
                 raise InputError("layers_output", str(self.layers_output), "is written with layers only")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from empirical.stability.layers import LayerStability
 from empirical.stability.measure import Stability
 from theory.common.files import write_whole
 from theory.common.terminal import Terminal
 
-__all__ = ["law_error", "print_layers", "print_stability", "write_layers"]
+__all__ = ["equivariance_summary", "law_error", "print_layers", "print_stability", "write_layers"]
 
 #: eps ~ 0.2 sqrt(R_f), CIFAR10 at one pixel (arXiv 2105.02468, figure 4).
 _LAW = 0.2
@@ -41,18 +42,29 @@ def print_stability(terminal: Terminal, title: str, data: str, results: Sequence
 
 def print_layers(terminal: Terminal, title: str, found: Sequence[LayerStability]) -> None:
     """R_k, D_k and G_k in the order of the forward pass."""
-    rows = [
-        [one.name, one.kind, *(e.short for e in (one.stability.relative, one.stability.diffeo, one.stability.noise))]
-        for one in found
-    ]
+    follows = any(one.equivariance is not None for one in found)
+    rows = []
+    for one in found:
+        numbers = [one.stability.relative, one.stability.diffeo, one.stability.noise]
+        row = [one.name, one.kind, *(estimate.short for estimate in numbers)]
+        more = (one.equivariance, one.equivariance_over_noise)
+        rows.append(row + ["" if estimate is None else estimate.short for estimate in more] * follows)
     terminal.line()
-    terminal.table(title, ["layer", "kind", "R_k", "D_k", "G_k"], rows)
+    terminal.table(title, ["layer", "kind", "R_k", "D_k", "G_k"] + ["E_k", "E_k / G_k"] * follows, rows)
+    if follows:
+        terminal.line("E_k: how far layer k is from following the deformation, where it has pixels")
+
+
+def equivariance_summary(one: LayerStability) -> dict[str, Any]:
+    """JSON-ready numbers, where there are some."""
+    named = {"equivariance": one.equivariance, "equivariance_over_noise": one.equivariance_over_noise}
+    return {name: estimate.summary() for name, estimate in named.items() if estimate is not None}
 
 
 def write_layers(found: Sequence[LayerStability], path: Path, model: str, data: str) -> None:
     """One row a layer, in the order of the forward pass, under a line that says what it is."""
     rows = [
-        {"place": place, "layer": one.name, "kind": one.kind, **one.stability.row()}
+        {"place": place, "layer": one.name, "kind": one.kind, **one.stability.row(), **_equivariance_columns(one)}
         for place, one in enumerate(found, 1)
     ]
     import pandas as pd
@@ -60,3 +72,13 @@ def write_layers(found: Sequence[LayerStability], path: Path, model: str, data: 
     title = f"# layers of {model} on {data}: relstab measure --layers\n"
     text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g")
     write_whole(path, lambda aside: aside.write_text(title + text))
+
+
+def _equivariance_columns(one: LayerStability) -> dict[str, float]:
+    columns: dict[str, float] = {}
+    for name, estimate in (
+        ("equivariance", one.equivariance), ("equivariance_over_noise", one.equivariance_over_noise)
+    ):  # fmt: skip
+        if estimate is not None:
+            columns |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    return columns

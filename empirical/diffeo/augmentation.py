@@ -86,7 +86,9 @@ class RandomDiffeo(SampleTransform):
         span = (self.cutoff_min, self.cutoff_max + 1)
         cutoffs = self._cutoffs(count, device)
         ranges = torch.tensor(
-            [MaxEntropyEnsemble(size, c, 1.0).temperature_range for c in range(*span)], device=device
+            [MaxEntropyEnsemble(size, c, 1.0).temperature_range for c in range(*span)],
+            dtype=torch.float32,
+            device=device,
         )[cutoffs - self.cutoff_min]
         part = _beta(self.concentration, self.lean, count, self.source(), device)
         highest = torch.maximum(ranges[:, 0], self.strength * ranges[:, 1])
@@ -109,7 +111,7 @@ class RandomDiffeo(SampleTransform):
 
         def normal(which: Tensor) -> Tensor:
             shape = (int(which.sum()), 2, self.cutoff_max, self.cutoff_max)
-            return torch.randn(shape, generator=self.source(), device=device) * std[which][:, None]
+            return torch.randn(shape, generator=self.source(), dtype=torch.float32, device=device) * std[which][:, None]
 
         found = normal(torch.ones(count, dtype=torch.bool, device=device))
         while self.folding == "reject" and (again := folded(found, size)).any():
@@ -119,7 +121,7 @@ class RandomDiffeo(SampleTransform):
     def _draw(self, count: int, size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
         found = self.coefficients(count, size, device)
         if self.probability < 1:
-            kept = torch.rand(count, generator=self.source(), device=device) < self.probability
+            kept = torch.rand(count, generator=self.source(), dtype=torch.float32, device=device) < self.probability
             found = found * kept.view(-1, 1, 1, 1)
         return found
 
@@ -136,7 +138,7 @@ def _beta(
     """Of two gamma variates x and y, y / (x + y) follows the Beta law of their shapes; torch's sampler takes none."""
     share = concentration / (lean + 1)
     low, high = (
-        torch._standard_gamma(torch.full((count,), shape, device=device), generator=generator)
+        torch._standard_gamma(torch.full((count,), shape, dtype=torch.float32, device=device), generator=generator)
         for shape in (share, lean * share)
     )
     return high / (low + high)

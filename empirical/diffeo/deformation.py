@@ -33,7 +33,20 @@ def _fusible(images: Tensor, coefficients: Tensor) -> bool:
     gradient = torch.is_grad_enabled() and (images.requires_grad or coefficients.requires_grad)
     plain = type(images) in (Tensor, nn.Parameter) and images.device.type == coefficients.device.type == "cpu"
     known = images.dtype in (torch.float32, torch.float64) and len(images) == len(coefficients)
-    return plain and known and not gradient and min(images.shape[-2:]) >= 2
+    if not (plain and known) or gradient or torch.jit.is_tracing() or min(images.shape[-2:]) < 2:
+        return False
+    return all(_is_memory(tensor) for tensor in (images, coefficients))
+
+
+def _is_memory(tensor: Tensor) -> bool:
+    """Numbers in memory and no more: not what torch.func maps or differentiates, and without a forward derivative."""
+    if torch.autograd.forward_ad.unpack_dual(tensor).tangent is not None:
+        return False
+    try:
+        tensor.data_ptr()
+    except RuntimeError:
+        return False
+    return True
 
 
 def nearest_pixels(values: Tensor, coefficients: Tensor) -> Tensor:

@@ -41,8 +41,10 @@ def require_images(images: Tensor, parameter: str = "images") -> int:
     """Side n of a batch of square floating-point images, shape (batch, channels, n, n); InputError otherwise."""
     if not isinstance(images, Tensor):
         raise InputError(parameter, type(images).__name__, "must be a torch tensor")
-    if not images.is_floating_point():
-        raise InputError(f"{parameter}.dtype", images.dtype, "must be a floating-point type")
+    if images.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        raise InputError(f"{parameter}.dtype", images.dtype, "must be a floating-point type of 16 bits or more")
+    if images.is_nested or images.layout != torch.strided:
+        raise InputError(f"{parameter}.layout", "nested" if images.is_nested else str(images.layout), "must be dense")
     shape = tuple(images.shape)
     if images.ndim != 4 or shape[-1] != shape[-2] or shape[-1] < 2 or not images.numel():
         raise InputError(f"{parameter}.shape", shape, "must be (batch, channels, n, n) with n of at least 2")

@@ -53,7 +53,12 @@ class SampleTransform(nn.Module):
         return self._worker[1]
 
     def forward(self, *sample: Any) -> Any:
-        """The deformed sample, of the same kinds, types and shapes."""
+        """The deformed sample, of the same kinds, types and shapes; InputError in torch.jit.trace.
+
+        A trace would keep how often this sample's fields were drawn anew, and torch.vmap gives no numbers to decide it.
+        """
+        if torch.jit.is_tracing():
+            raise InputError("transform", "traced", "cannot be: what it draws is decided anew at each call")
         if torch.compiler.is_compiling():
             return torch.compiler.disable(self._new)(*sample)
         return self._new(*sample)

@@ -38,6 +38,7 @@ __all__ = ["deform_sample"]
 Draw = Callable[[int, tuple[int, int], torch.dtype, torch.device], Tensor]
 
 _OUTLINE = 64  # points on each side of a box
+_NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8)
 _PILLOW_BLEND, _PILLOW_NEAREST = ("L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "F"), ("1", "P")
 
 
@@ -137,6 +138,8 @@ def _part(kind: str, leaf: Any) -> _Part:
     if kind in ("boxes", "points"):
         height, width = leaf.canvas_size
         return _Part(kind, (int(height), int(width)), None)
+    if leaf.is_nested or leaf.layout != torch.strided:
+        raise InputError(f"{kind}s.layout", "nested" if leaf.is_nested else str(leaf.layout), "must be dense")
     shape = tuple(leaf.shape)
     least, wanted = {
         "image": (3, "(channels, height, width), or a batch of them"),
@@ -146,7 +149,7 @@ def _part(kind: str, leaf: Any) -> _Part:
     dimensions = (2, 3, 4) if kind == "mask" else (least, least + 1)
     if leaf.ndim not in dimensions or not leaf.numel() or min(shape[-2:]) < 2:
         raise InputError(f"{kind}s.shape", shape, f"must be {wanted}, with sides of at least 2")
-    if kind != "mask" and not leaf.is_floating_point() and leaf.dtype != torch.uint8:
+    if kind != "mask" and (leaf.dtype not in _NUMBERS or leaf.is_quantized):
         raise InputError(f"{kind}s.dtype", leaf.dtype, "must be floating-point or uint8")
     return _Part(kind, (int(shape[-2]), int(shape[-1])), len(leaf) if leaf.ndim == dimensions[-1] else None)
 

@@ -95,7 +95,8 @@ def inverse_fields(coefficients: Tensor, size: int | tuple[int, int], tolerance:
     for _ in range(_ROUNDS):
         place = ((pixel - inverse) / (extent - 1)).clamp(0, 1)
         waves = [torch.sin(place[:, axis, :, :, None] * k) for axis in (0, 1)]
-        moved = -extent * torch.einsum("baij,bhwi,bhwj->bahw", coefficients, *waves)
+        with torch.autocast(coefficients.device.type, enabled=False):
+            moved = -extent * torch.einsum("baij,bhwi,bhwj->bahw", coefficients, *waves)
         change = float((moved - inverse).abs().max())
         inverse = moved
         if change < tolerance:
@@ -117,7 +118,8 @@ def moved_points(coefficients: Tensor, size: int | tuple[int, int], points: Tens
         for _ in range(_STEPS):
             shift, slope = _at(coefficients * (stage / _STAGES), (height, width), found)
             jacobian = torch.eye(2, dtype=dtype, device=points.device) - slope
-            step = torch.linalg.pinv(jacobian) @ (found - shift - points)[..., None]
+            with torch.autocast(points.device.type, enabled=False):
+                step = torch.linalg.pinv(jacobian) @ (found - shift - points)[..., None]
             found = found - step[..., 0].clamp(-1, 1)  # at most a pixel: no jump to another branch
     missed = (found - _at(coefficients, (height, width), found)[0] - points).norm(dim=-1) > _REACHED
     if not bool(missed.any()):
@@ -145,7 +147,8 @@ def _at(coefficients: Tensor, size: tuple[int, int], points: Tensor) -> tuple[Te
     slopes = k * torch.cos(place[..., None] * k) * inside[..., None]
 
     def summed(along: Tensor, down: Tensor) -> Tensor:
-        return torch.einsum("naij,npi,npj->npa", coefficients, along, down) * scale
+        with torch.autocast(points.device.type, enabled=False):
+            return torch.einsum("naij,npi,npj->npa", coefficients, along, down) * scale
 
     shift = summed(waves[..., 0, :], waves[..., 1, :])
     slope_x = summed(slopes[..., 0, :], waves[..., 1, :]) / extent[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,9 +116,7 @@ def _where_the_net_is(probes: Probes, model: nn.Module) -> Probes:
         return probes
     clean, deformed, noisy = (part.to(weight.device, weight.dtype) for part in (
         probes.clean, probes.deformed, probes.noisy))  # fmt: skip
-    return Probes(
-        clean, deformed, noisy, probes.cutoff, probes.displacement, probes.temperature, probes.folded_fraction
-    )
+    return replace(probes, clean=clean, deformed=deformed, noisy=noisy)
 
 
 @contextmanager

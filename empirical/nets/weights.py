@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from empirical.nets.states import packed, unpacked
 from theory.common.errors import InputError
 from theory.common.files import require_writable_parent, write_whole
 
@@ -112,12 +113,12 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
     Raises
     ------
     InputError
-        If the name does not end in .safetensors or the file cannot be written.
+        If the name does not end in .safetensors, the file cannot be written, or the state cannot be kept, see `packed`.
     """
     from safetensors.torch import save
 
     require_weights_path("weights", path)
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    state = packed(model.state_dict())
     write_whole(Path(path), lambda aside: aside.write_bytes(save(state)))
 
 
@@ -139,12 +140,14 @@ def _read(file: Path, key: str | None) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         try:
-            return load_file(file)
+            return unpacked(load_file(file))
         except (SafetensorError, OSError) as error:
             raise InputError("weights", str(file), f"cannot be read ({_first_line(error)})") from error
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if not _may_be_torchs(file):
+            raise InputError("weights", str(file), "cannot be read: is no file of torch's or of safetensors") from error
         allowed = "must hold tensors alone: anything else would run its code; save model.state_dict()"
         raise InputError("weights", str(file), allowed) from error
     except Exception as error:  # torch.load raises whatever it stumbles over in a file that is none of its own
@@ -156,6 +159,13 @@ def _read(file: Path, key: str | None) -> dict[str, Tensor]:
     ):
         raise InputError("weights", str(file), "must hold a state dict: names and tensors")
     return loaded
+
+
+def _may_be_torchs(file: Path) -> bool:
+    """Whether it begins as torch's files do: as a zip archive, or, before torch 1.6, as a pickle of protocol 2."""
+    with file.open("rb") as stream:
+        start = stream.read(4)
+    return start.startswith((b"PK\x03\x04", b"\x80"))
 
 
 def _under(loaded: Any, key: str | None, file: Path) -> Any:

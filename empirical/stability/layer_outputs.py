@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from theory.common.errors import InputError
 
-__all__ = ["Layer", "eager", "find_layers", "hooked", "rows"]
+__all__ = ["Layer", "eager", "find_layers", "first_tensor", "hooked", "rows"]
 
 _SHOWN = 3  # modules named in a warning
 
@@ -54,7 +54,7 @@ def eager(model: nn.Module) -> AbstractContextManager[Any]:
 
 def rows(output: Any, axis: int) -> Tensor:
     """The first tensor of an output with a row for each image, shape (images, numbers); complex numbers as two."""
-    tensor = _first_tensor(output)
+    tensor = first_tensor(output)
     assert tensor is not None  # a layer's output has one
     real = torch.view_as_real(tensor) if tensor.is_complex() else tensor
     return real.detach().movedim(axis, 0).flatten(1) if real.ndim > 1 else real.detach()[:, None]
@@ -86,7 +86,7 @@ def find_layers(model: nn.Module, images: Tensor, wanted: Sequence[str] | None) 
     return [Layer(name, axes[name] or 0, seen[name].sizes[0] // 2) for name in chosen]
 
 
-def _first_tensor(output: Any) -> Tensor | None:
+def first_tensor(output: Any) -> Tensor | None:
     if isinstance(output, Tensor):
         if output.is_nested or output.layout != torch.strided:
             return None
@@ -96,7 +96,7 @@ def _first_tensor(output: Any) -> Tensor | None:
         parts = output.values()
     elif isinstance(output, (tuple, list)):
         parts = output
-    return next((found for part in parts if (found := _first_tensor(part)) is not None), None)
+    return next((found for part in parts if (found := first_tensor(part)) is not None), None)
 
 
 def _look(model: nn.Module, modules: Mapping[str, nn.Module], images: Tensor) -> dict[str, _Seen]:
@@ -113,7 +113,7 @@ def _look(model: nn.Module, modules: Mapping[str, nn.Module], images: Tensor) ->
         _, called = running.pop()
         one = seen.pop(name, _Seen())  # a module called again ends where its last call does
         seen[name] = one
-        tensor = _first_tensor(output)
+        tensor = first_tensor(output)
         one.called |= called
         one.outputs.append(None if tensor is None else tuple(tensor.shape))
         one.sizes.append(0 if tensor is None else tensor.numel() * (2 if tensor.is_complex() else 1))

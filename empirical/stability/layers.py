@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from empirical.nets.evaluation import BATCH_NORMS, BatchNorm, evaluation, is_sealed, original, with_statistics
-from empirical.stability.layer_outputs import Layer, eager, find_layers, hooked, rows
+from empirical.stability.equivariance import is_spatial, moved_output
+from empirical.stability.layer_outputs import Layer, eager, find_layers, first_tensor, hooked, rows
 from empirical.stability.measure import Stability
 from empirical.stability.probes import Probes
 from theory.common.errors import InputError, require_choice, require_integer, require_real
@@ -23,11 +24,17 @@ __all__ = ["LayerStability", "measure_layers"]
 
 @dataclass(frozen=True, slots=True)
 class LayerStability:
-    """One module's place among those measured, its name, and its stability."""
+    """One module's place among those measured, its name, and its stability.
+
+    `equivariance` is how far it is from following the deformation (0: it does), over pairs, and over noise; None where
+    it was not asked for, or the output is not spatial.
+    """
 
     name: str
     kind: str
     stability: Stability
+    equivariance: Estimate | None = None
+    equivariance_over_noise: Estimate | None = None
 
 
 def measure_layers(
@@ -41,11 +48,16 @@ def measure_layers(
     memory: int = 2**30,
     resamples: int = 1000,
     confidence: float = 0.95,
+    equivariance: bool = False,
 ) -> list[LayerStability]:
     """D_k, G_k, R_k of the flattened outputs of modules, in the order in which the forward pass reaches them.
 
     With f_k(x) the output of module k, D_k = avg ||f_k(tau x) - f_k(x)||^2 / avg_{x,z} ||f_k(x) - f_k(z)||^2, means
     over images and over distinct pairs, and likewise G_k with noise; intervals are those of a bootstrap over images.
+    With `equivariance` also E_k = avg ||f_k(tau x) - tau_k f_k(x)||^2 over the same pairs, and over the noise,
+    E_k / G_k, where tau_k is the field at the layer's resolution. A layer whose D_k is large may move along with its
+    input: then E_k is small. For outputs of shape (images, channels, height, width) alone.
+
     The outputs of as many layers as fit into `memory` bytes are kept at a time, so that the model is run as often as
     that takes; of all others nothing is stored.
 
@@ -58,6 +70,7 @@ def measure_layers(
         What is left out is told in a warning
     batch_norm : see `measure_stability`; ``own`` takes all images in one batch
     rng : of the bootstrap
+    equivariance : whether to measure it; the probes must hold their fields' coefficients, as those of `draw_probes` do
 
     Raises
     ------
@@ -68,6 +81,9 @@ def measure_layers(
     require_integer("batch_size", batch_size, 1)
     require_integer("resamples", resamples, 0)
     require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
+    coefficients = probes.coefficients if equivariance else None
+    if equivariance and coefficients is None:
+        raise InputError("probes", "without coefficients", "must hold those of their fields for equivariance")
     if len(probes.clean) < 2:
         raise InputError("images", len(probes.clean), "at least 2 are needed")
     if not isinstance(rng, np.random.Generator):
@@ -85,13 +101,19 @@ def measure_layers(
         counts = len(probes.clean)
         weights = _bootstrap_weights(counts, resamples, rng)
         results = []
-        for group in _groups(found, memory // (4 * 3 * counts)):
-            outputs = _collect(model, modules, group, probes, batch_size)
+        for group in _groups(found, memory // (4 * (3 + equivariance) * counts)):
+            outputs = _collect(model, modules, group, probes, batch_size, coefficients)
             for layer in group:
-                values = _summed(layer.name, *outputs.pop(layer.name))
-                estimates = _estimates(*values, weights, confidence)
+                clean, deformed, noisy, moved = outputs.pop(layer.name)
+                values = _summed(layer.name, clean, deformed, noisy)
+                stability = Stability.of(probes, _estimates(*values, weights, confidence), "mean")
+                follows: tuple[Estimate | None, Estimate | None] = (None, None)
+                if moved is not None:
+                    left = ((deformed - moved).double() ** 2).sum(1).numpy()
+                    over_pairs, _, over_noise = _estimates(left, *values[1:], weights, confidence)
+                    follows = (over_pairs, over_noise)
                 kind = type(modules[layer.name]).__name__
-                results.append(LayerStability(layer.name, kind, Stability.of(probes, estimates, "mean")))
+                results.append(LayerStability(layer.name, kind, stability, *follows))
     return results
 
 
@@ -110,20 +132,31 @@ def _groups(layers: Sequence[Layer], most: int) -> Iterator[list[Layer]]:
 
 
 def _collect(
-    model: nn.Module, modules: dict[str, nn.Module], layers: Sequence[Layer], probes: Probes, batch_size: int
-) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
-    """Outputs at clean, deformed and noisy images, flattened, in single precision on the CPU."""
-    kept: dict[str, list[list[Tensor]]] = {layer.name: [[], [], []] for layer in layers}
+    model: nn.Module, modules: dict[str, nn.Module], layers: Sequence[Layer], probes: Probes, batch_size: int,
+    coefficients: Tensor | None,
+) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor | None]]:  # fmt: skip
+    """Outputs at clean, deformed and noisy images, flattened, in single precision on the CPU.
+
+    The last are the clean ones moved by the fields of `coefficients`, where these are given and the output is spatial.
+    """
+    kept: dict[str, list[list[Tensor]]] = {layer.name: [[], [], [], []] for layer in layers}
     axes = {layer.name: layer.axis for layer in layers}
     for place, images in enumerate((probes.clean, probes.deformed, probes.noisy)):
-        for batch in images.split(batch_size):
+        fields = images.split(batch_size) if coefficients is None else coefficients.split(batch_size)
+        for batch, field in zip(images.split(batch_size), fields, strict=True):
 
-            def keep(name: str, output: Any, place: int = place) -> None:
+            def keep(name: str, output: Any, place: int = place, field: Tensor = field) -> None:
                 kept[name][place].append(rows(output, axes[name]).to("cpu", torch.float32, copy=True))
+                tensor = first_tensor(output)
+                if coefficients is not None and place == 0 and tensor is not None and is_spatial(tensor):
+                    kept[name][3].append(moved_output(tensor, field).to("cpu", torch.float32))
 
             with eager(model), hooked({name: modules[name] for name in axes}, keep):
                 model(batch)
-    return {name: (torch.cat(a), torch.cat(b), torch.cat(c)) for name, (a, b, c) in kept.items()}
+    return {
+        name: (torch.cat(a), torch.cat(b), torch.cat(c), torch.cat(moved) if moved else None)
+        for name, (a, b, c, moved) in kept.items()
+    }
 
 
 def _summed(name: str, clean: Tensor, deformed: Tensor, noisy: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

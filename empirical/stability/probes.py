@@ -54,8 +54,9 @@ class Probes:
     clean, deformed, noisy : shape (images, channels, n, n), or that of other inputs
     cutoff, displacement, temperature : of the diffeomorphisms; the displacement is the paper's if T was given
     folded_fraction : of the fields used
+    coefficients : of the fields, shape (images, 2, c, c), see `displacement_fields`
 
-    The last four say nothing (None, NaN) of other transformations than the max-entropy diffeomorphisms.
+    The last five say nothing (None, NaN) of other transformations than the max-entropy diffeomorphisms.
     """
 
     clean: Tensor
@@ -65,6 +66,7 @@ class Probes:
     displacement: float = math.nan
     temperature: float = math.nan
     folded_fraction: float = math.nan
+    coefficients: Tensor | None = None
 
 
 def smoothed(images: Tensor, interpolation: Interpolation) -> Tensor:
@@ -150,6 +152,7 @@ def draw_and_count(
         float(displacement) if displacement is not None else ensemble.paper_displacement,
         ensemble.temperature,
         float(folded(coefficients, size).float().mean()),
+        coefficients,
     )
     return probes, unmoved
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from empirical.nets.evaluation import evaluation
+from empirical.nets.states import EXTRA, packed, unpacked
 from empirical.training.checkpoints import Checkpoint, optimizer_state, restore_optimizer
 from empirical.training.config import ImageConfig, config_hash
 from empirical.training.recipe import crop_and_flip, perturbed, recipe
@@ -28,8 +30,11 @@ def usable(saved: Checkpoint | None, model: nn.Module, data: str | None) -> Chec
     """The checkpoint if it is of this version, such a model and these images; else None: the run begins anew."""
     if saved is None or saved.facts.get("revision") != _REVISION or saved.facts.get("data") != data:
         return None
-    shapes = {name: value.shape for name, value in model.state_dict().items()}
-    return saved if {name: value.shape for name, value in saved.part("model").items()} == shapes else None
+    shapes, kept = (
+        {name: value.shape for name, value in tensors.items() if not name.endswith(EXTRA)}
+        for tensors in (packed(model.state_dict()), saved.part("model"))
+    )
+    return saved if kept == shapes else None
 
 
 class Descent:
@@ -48,7 +53,7 @@ class Descent:
         spaced = np.geomspace(1, last, config.records + 1)[:-1] if config.records else np.empty(0)
         self.recorded = {int(epoch) for epoch in spaced.round()} - {last}
         self.loss, self.epoch = math.inf, last
-        self._best: tuple[tuple[float, float], dict[str, Tensor]] | None = None
+        self._best: tuple[tuple[float, float], dict[str, Any]] | None = None
         self.optimizer, self.schedule = self.recipe.make(model)
         self.done = 0
 
@@ -57,11 +62,11 @@ class Descent:
     ) -> Checkpoint:
         """All that the epochs to come depend on, and what was measured so far."""
         optimizer = optimizer_state(self.optimizer)
-        best: dict[str, Tensor] = {} if self._best is None else self._best[1]
+        best: dict[str, Any] = {} if self._best is None else self._best[1]
         tensors = {
-            **{f"model/{name}": value for name, value in self.model.state_dict().items()},
+            **{f"model/{name}": value for name, value in packed(self.model.state_dict()).items()},
             **{f"optimizer/{name}": value for name, value in optimizer.tensors.items()},
-            **{f"best/{name}": value for name, value in best.items()},
+            **{f"best/{name}": value for name, value in packed(best).items()},
             "random/batches": self.generator.get_state(),
             "random/layers": torch.get_rng_state(),
         }
@@ -80,11 +85,11 @@ class Descent:
         facts = saved.facts
         if facts["config"] != config_hash(self.config):
             raise InputError("checkpoint", path, "is that of another configuration")
-        self.model.load_state_dict(saved.part("model"))
+        self.model.load_state_dict(unpacked(saved.part("model")))
         restore_optimizer(self.optimizer, saved.part("optimizer"), facts["groups"])
         self.schedule.load_state_dict(facts["schedule"])
         if facts["score"] is not None:
-            self._best = (facts["score"][0], facts["score"][1]), saved.part("best")
+            self._best = (facts["score"][0], facts["score"][1]), unpacked(saved.part("best"))
         random = saved.part("random")
         self.generator.set_state(random["batches"])
         torch.set_rng_state(random["layers"])
@@ -142,7 +147,7 @@ class Descent:
             wrong = float((logits.argmax(1) != self.held[1]).float().mean())
             score = wrong, float(functional.cross_entropy(logits, self.held[1]))
         if self._best is None or score < self._best[0]:
-            self._best = score, {name: value.clone() for name, value in self.model.state_dict().items()}
+            self._best = score, copy.deepcopy(self.model.state_dict())
             self.epoch = epoch
 
     def finish(self) -> None:

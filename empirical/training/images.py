@@ -21,6 +21,7 @@ from empirical.nets.architectures import build, require_architecture
 from empirical.nets.evaluation import classification_error, with_statistics
 from empirical.nets.normalised import Normalised
 from empirical.nets.seeding import seeded
+from empirical.nets.states import require_keepable
 from empirical.nets.torchvision_nets import require_size
 from empirical.stability.measure import measure_probes
 from empirical.stability.probes import draw_probes
@@ -68,6 +69,7 @@ def run(config: ImageConfig, options: RunOptions) -> Run:
     images, labels = (part.to(device) for part in training_subset(data, config.train_size, subset_seed))
     std, mean = torch.std_mean(images.float() / 255, dim=(0, 2, 3))
     net = build(config.architecture, data.channels, data.size, len(data.classes), net_seed)
+    require_keepable(net)
     model = Normalised(net, mean.cpu(), std.cpu().clamp_min(1e-3)).to(device)
     # Convolutions are faster with the channels innermost; numbers agree to rounding.
     model.to(memory_format=torch.channels_last)

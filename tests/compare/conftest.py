@@ -14,7 +14,7 @@ import pytest
 from browser_page import drawn, open_page, show, unfold
 
 from compare import write_report
-from compare.report.samples import SampleImage, drawn_pattern
+from empirical.diffeo.explorer_images import SampleImage, drawn_pattern
 from theory.common.table import curve_table
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+from theory.commands.task_options import chosen_task
 from theory.common.errors import MAXIMUM_SEED, InputError, require_integer
 from theory.common.estimate import Estimate, geometric_mean, mean
 from theory.common.files import require_writable_parent, write_whole
@@ -21,14 +22,14 @@ from theory.common.terminal import Terminal
 from theory.jobs.executors import Executor, run_jobs
 from theory.kernels.threads import one_thread
 from theory.model.configuration import SINGLE_PRECISION_SCALE, FlowConfig
-from theory.model.tasks import Stripe, Task
+from theory.model.tasks import Task
 from theory.prediction.fixed_points import fixed_points
 from theory.prediction.predicted import Prediction
 
 __all__ = ["Predict", "predictions"]
 
-#: Without what has no meaning for the population.
-_FLOW = options_of(FlowConfig, "dtype", "skip", "test_size", "noise_norms")
+#: Without what has no meaning for a prediction.
+_FLOW = options_of(FlowConfig, "dtype", "skip")
 
 
 def predictions(
@@ -37,7 +38,7 @@ def predictions(
     train_sizes: tuple[int, ...],
     seeds: range,
     *,
-    cells: int = 300,
+    cells: int | None = None,
     workers: int | Executor = 1,
     progress: Callable[[int], None] | None = None,
 ) -> list[Prediction]:
@@ -56,7 +57,7 @@ def predictions(
 
 
 def _one(
-    task: Task, config: FlowConfig, train_sizes: tuple[int, ...], seed: int, cells: int
+    task: Task, config: FlowConfig, train_sizes: tuple[int, ...], seed: int, cells: int | None
 ) -> tuple[Prediction, list[str]]:
     """A prediction, and its warnings: the caller gives them, from whatever process they come."""
     from theory.prediction.solution import predict  # numba, which help does without
@@ -76,21 +77,28 @@ class Predict:
     For example:
     - `relstab theory predict`
     - `relstab theory predict --train-sizes 1000 1000000 --loss hinge --json`
+    - `relstab theory predict --samples --train-sizes 1024 4096 --seeds 4 --informative-dim 2`
     - `relstab theory predict --seeds 8 --workers 2 --output prediction.csv --plot prediction.png`
     """
 
-    train_sizes: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--train-size"])] = (100, 10**4, 10**6, 10**9)
-    """P, one or more numbers of training points; they do not change the cost."""
+    train_sizes: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--train-size"])] = (10**4, 10**6, 10**9)
+    """P, one or more numbers of training points; they do not change the cost, but of --samples."""
     dim: int = 30
     """d, dimension of the points."""
+    informative_dim: int = 1
+    """d_par: 1 is the stripe; 2 and more are the cylinder, with --samples only."""
+    interfaces: tuple[float, float] | None = None
+    """Of the stripe, x_1 between which y = 1; -0.3 and 1.18549 if not given."""
+    samples: bool = False
+    """Predict each seed's own points, known as Gaussian clouds, instead of the mean over samples."""
     seeds: int = 1
     """Number of seeds; each brings the neurons that `theory simulate` draws for it."""
     seed: int = 0
     """The first seed."""
     flow: Annotated[FlowConfig, *nested(_FLOW)] = field(default_factory=_FLOW)
     """The net, the loss and the integrator; points are those of the population."""
-    cells: int = 300
-    """Cells into which the informative direction is divided."""
+    cells: int | None = None
+    """Cells into which the informative direction is divided; 300, or of samples 150, and 600 of a cylinder's."""
     workers: int = 1
     """Processes that share the seeds."""
     output: Path | None = None
@@ -102,7 +110,7 @@ class Predict:
 
     def run(self) -> dict[str, Any]:
         terminal = Terminal(self.json)
-        task = Stripe(self.dim)
+        task = chosen_task(self.dim, self.informative_dim, self.interfaces)
         require_integer("seeds", self.seeds, 1)
         require_integer("seed", self.seed, 0, MAXIMUM_SEED + 1 - self.seeds)
         if not self.train_sizes:
@@ -116,6 +124,8 @@ class Predict:
             if self.plot.suffix not in (".png", ".svg", ".pdf"):
                 raise InputError("plot", str(self.plot), "must end in .png, .svg or .pdf")
             require_writable_parent("plot", self.plot)
+        if self.samples:
+            return self._from_samples(terminal, task, config)
         with terminal.progress("prediction") as report:
             results = predictions(
                 task, config, tuple(sorted(set(self.train_sizes))), range(self.seed, self.seed + self.seeds),
@@ -139,7 +149,21 @@ class Predict:
             "predictions": [result.summary() for result in results],
         }
 
-    def _show(self, terminal: Terminal, task: Stripe, config: FlowConfig, results: list[Prediction]) -> None:
+    def _from_samples(self, terminal: Terminal, task: Task, config: FlowConfig) -> dict[str, Any]:
+        """`run`, from every seed's own points."""
+        from theory.commands.from_samples import predict_samples, show_samples
+
+        if self.plot is not None:
+            raise InputError("plot", str(self.plot), "is of the mean over samples: leave it out, or --samples")
+        sizes, seeds = tuple(sorted(set(self.train_sizes))), range(self.seed, self.seed + self.seeds)
+        table = predict_samples(terminal, task, config, sizes, seeds, self.cells, self.workers)
+        rows = show_samples(terminal, task, config, table)
+        if self.output is not None:
+            write_table(table, self.output, command_line("theory predict", self, ("output", "plot", "json", "workers")))
+            terminal.line(f"wrote {self.output}")
+        return {"task": task.name, "output": None if self.output is None else str(self.output), "rows": rows}
+
+    def _show(self, terminal: Terminal, task: Task, config: FlowConfig, results: list[Prediction]) -> None:
         terminal.table(
             f"{task.name}, one hidden layer of {config.width}, alpha = {config.scale:g}, {config.loss}; "
             "predicted from the neurons of n seeds",

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
 import tyro
 
+from theory.commands.task_options import chosen_task
 from theory.common.errors import require_integer
 from theory.common.estimate import Estimate, geometric_mean, mean
 from theory.common.options import choice, command_line, made, nested, options_of
@@ -19,10 +21,9 @@ from theory.common.terminal import Terminal
 from theory.jobs.executors import chosen_executor
 from theory.kernels import Backend
 from theory.model.configuration import FlowConfig
-from theory.model.tasks import Cylinder, Stripe
 from theory.runs.store import Finished
 
-__all__ = ["Simulate"]
+__all__ = ["Simulate", "exponent_rows", "record_rows"]
 
 _FLOW = options_of(FlowConfig)
 
@@ -46,6 +47,8 @@ class Simulate:
     """d, dimension of the points."""
     informative_dim: int = 1
     """d_par, directions that the label depends on: 1 is the stripe, 2 and more the cylinder."""
+    interfaces: tuple[float, float] | None = None
+    """Of the stripe, x_1 between which y = 1; -0.3 and 1.18549 if not given."""
     seeds: int = 1
     """Number of seeds; each draws its own points and neurons."""
     seed: int = 0
@@ -71,8 +74,7 @@ class Simulate:
         from theory.runs.curves import curve  # numba, which help does without
 
         terminal = Terminal(self.json)
-        require_integer("informative_dim", self.informative_dim, 1)
-        task = Stripe(self.dim) if self.informative_dim == 1 else Cylinder(self.dim, self.informative_dim)
+        task = chosen_task(self.dim, self.informative_dim, self.interfaces)
         require_integer("seeds", self.seeds, 1)
         require_integer("seed", self.seed, 0)
         config = made(FlowConfig, self.flow)
@@ -89,17 +91,16 @@ class Simulate:
                 store=self.store,
                 progress=show,
             )  # fmt: skip
-        rows = _by_size_and_stage(table)
         terminal.table(
             f"{task.name}, one hidden layer of {'infinitely many' if config.lazy else config.width}, "
             f"alpha = {config.scale:g}, {config.loss}; "
             "geometric means over n seeds",
             ["P", "q", "noise", "n", "R_f", "Lambda", "test error"],
-            [
-                [str(size), stage.removeprefix("q="), norm, str(estimates[0].n), *(e.short for e in estimates)]
-                for (size, stage, norm), estimates in rows.items()
-            ],
+            record_rows(table),
         )
+        exponents = exponent_rows(table)
+        if exponents:
+            terminal.table("exponents over P, mean and 95 % over seeds", ["q", "n", "P", "R_f ~ P^"], exponents)
         if self.output is not None:
             comment = command_line("theory simulate", self, ("output", "json", "workers", "ray", "store"))
             write_table(table, self.output, comment=comment)
@@ -109,6 +110,32 @@ class Simulate:
             "output": None if self.output is None else str(self.output),
             "rows": json.loads(table.dropna(axis=1, how="all").to_json(orient="records")),
         }
+
+
+def record_rows(table: pd.DataFrame) -> list[list[str]]:
+    """P, q, the noise's norm, n, R_f, Lambda and the test error over seeds, in the table's order."""
+    return [
+        [str(size), stage.removeprefix("q="), norm, str(estimates[0].n), *(e.short for e in estimates)]
+        for (size, stage, norm), estimates in _by_size_and_stage(table).items()
+    ]
+
+
+def exponent_rows(table: pd.DataFrame) -> list[list[str]]:
+    """q, n, the range of P and the exponent of R_f at small noise: the mean of the seeds' own least-squares slopes.
+
+    Of the seeds that have R_f at every P, where there are several P; without an interval if it is one seed.
+    """
+    rows = []
+    small = table[table["displacement"].isna()]
+    for stage, group in small.groupby("stage", sort=False):
+        curves = group.pivot_table(index="seed", columns="train_size", values="relative_stability").dropna()
+        if curves.shape[1] < 2 or not len(curves):
+            continue
+        sizes = np.log(curves.columns.to_numpy(float))
+        slopes = np.polyfit(sizes, np.log(curves.to_numpy()).T, 1)[0]
+        span = f"{curves.columns.min()} to {curves.columns.max()}"
+        rows.append([str(stage).removeprefix("q="), str(len(curves)), span, mean(slopes).short])
+    return rows
 
 
 def _by_size_and_stage(table: pd.DataFrame) -> dict[tuple[int, str, str], tuple[Estimate, ...]]:

@@ -13,6 +13,9 @@ from theory.common.errors import InputError, require_integer, require_real
 
 __all__ = ["Cylinder", "Stripe", "Task"]
 
+#: Interfaces of the stripe of arXiv 2105.02468, between which half of a Gaussian lies.
+_LOW, _HIGH = -0.3, 1.18549
+
 
 class Task(Protocol):
     """What the flow and its observables need of a task: x ~ N(0, 1_d), y = label(x) in {-1, +1}."""
@@ -49,7 +52,7 @@ class Stripe:
     """
 
     dim: int = 30
-    interfaces: tuple[float, float] = (-0.3, 1.18549)
+    interfaces: tuple[float, float] = (_LOW, _HIGH)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", require_integer("dim", self.dim, 2))
@@ -62,8 +65,10 @@ class Stripe:
 
     @property
     def name(self) -> str:
-        """The task's name in curve tables."""
-        return f"stripe-d{self.dim}"
+        """The task's name in curve tables; interfaces that are not the usual ones are told."""
+        low, high = self.interfaces
+        usual = self.interfaces == (_LOW, _HIGH)
+        return f"stripe-d{self.dim}" if usual else f"stripe-d{self.dim}({low:g},{high:g})"
 
     @property
     def informative_dim(self) -> int:

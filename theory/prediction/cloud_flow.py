@@ -1,4 +1,4 @@
-"""The flow of a net on clouds of points (equations 18 to 23 of `theory/prediction/README.md`)."""
+"""The flow of a net on clouds of points (equations 19 to 21 of `theory/prediction/README.md`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Closed forms: where neurons condense while no point has reached the margin (equations 13 to 15, and 24).
+"""Closed forms: where neurons condense while no point has reached the margin (equations 13 to 15, 16 and 17).
 
 In the compressing regime every neuron moves in the same field. With t the coordinate along w_par, of length w, and
 (w, b) = rho (cos theta, sin theta), the direction climbs g(theta) = E[s(t) relu(cos(theta) t / sqrt d + sin(theta))]

@@ -35,6 +35,10 @@ _FEWEST = 20  # cells
 _COMPRESSED = 5.0
 #: Size of the second-order term beyond which a P is warned of.
 _SECOND_ORDER = 0.1
+#: Neurons below which P R_f spreads by a twelfth from draw to draw (d = 30, 6 draws: 0.18 of h = 10, 0.08 of 30).
+_FEW = 30
+#: Change of F across a cell beyond which P R_f has been seen to be off by a tenth and more (d = 30, 75 to 400 cells).
+_STEEP = 1.0
 
 
 class _Run:
@@ -124,7 +128,7 @@ def predict(
 
     With `data`, predict the net of that one sample instead: its points, sorted into cells of the informative
     coordinates, are known by their number, mean and covariance only, and the net flows on these Gaussian clouds
-    (equations 18 to 23). Then the task may be a `Cylinder`, too, and P small and alpha large.
+    (equations 19 to 21). Then the task may be a `Cylinder`, too, and P small and alpha large.
 
     Parameters
     ----------
@@ -150,7 +154,7 @@ def predict(
     -----
     RuntimeWarning
         If it ends before the last record, and without data where neurons are hardly compressed at P = infinity (large
-        alpha) or a P is so small that the next order in 1 / P counts.
+        alpha), the cells are too few for F at late q, or a P is so small that the next order in 1 / P counts.
     """
     # Matrix libraries sum in another order with every number of threads, and theirs would wait for those of the
     # kernel.
@@ -204,6 +208,10 @@ def _predict(
             RuntimeWarning,
             stacklevel=3,
         )
+    if config.width < _FEW:
+        told = f"prediction: {config.width} neurons: P R_f of one draw of them is off by about a tenth or more"
+        warnings.warn(told, RuntimeWarning, stacklevel=3)
+    _warn_of_coarse(course.records, grid.count)
     _warn_of_small(task, config, sizes)
     return Prediction(
         task, config, sizes, neuron_seed, seed, grid, course.records, course.stop_reason,
@@ -211,8 +219,21 @@ def _predict(
     )  # fmt: skip
 
 
+def _warn_of_coarse(records: Sequence[PredictedRecord], cells: int) -> None:
+    """Where F, which the quadrature takes to be linear within a cell, climbs from margin to margin in one or two."""
+    steep = {record.target: float(np.abs(np.diff(record.predictor)).max()) for record in records}
+    coarse = [target for target, change in steep.items() if change > _STEEP]
+    if coarse:
+        warnings.warn(
+            f"prediction: {cells} cells are too few at q = {', '.join(f'{q:g}' for q in coarse)}: F changes by "
+            f"{max(steep.values()):.2g} across one, and P R_f may be a tenth or more too small",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
 def _warn_of_small(task: Task, config: FlowConfig, sizes: tuple[int, ...]) -> None:
-    """Where P is not far above (sigma t*)^2, t* = ln(1 / alpha) / (2 lambda), of the fastest fixed point.
+    """Where P is not far above (sigma t*)^2 (equation 18), t* = ln(1 / alpha) / (2 lambda), of the fastest fixed point.
 
     Growth rates fluctuate from sample to sample by sigma / sqrt(P), and growth exponentiates that for a time t*.
     """

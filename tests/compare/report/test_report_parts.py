@@ -24,8 +24,8 @@ from compare.report.choices import series_choices
 from compare.report.findings import find
 from compare.report.interactive import panel_html
 from compare.report.panels import Line, Panel, collapse_panel
-from compare.report.samples import SampleImage, drawn_pattern, photographs, sample_images
 from compare.report.sections import answer_section, curve_download, downloads, left_out, sections
+from empirical.diffeo.explorer_images import SampleImage, drawn_pattern, photographs, sample_images
 from theory.common import table as table_module
 from theory.common.errors import InputError
 from theory.common.table import curve_table, read_table, write_table

@@ -13,7 +13,7 @@ import pytest
 import relstab
 from theory import FlowConfig, Stripe, predict, read_table
 
-SMALL = "theory predict --dim 6 --width 30 --cells 40 --unfit-fractions 0.9 0.5"
+SMALL = "theory predict --dim 6 --width 30 --cells 80 --unfit-fractions 0.9 0.5"
 
 
 @pytest.fixture
@@ -23,11 +23,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_prints_what_predict_returns(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert relstab.main(f"{SMALL} --train-sizes 100 1000000 --seeds 2 --seed 3 --json".split()) == 0
+    assert relstab.main(f"{SMALL} --train-sizes 10000 1000000 --seeds 2 --seed 3 --json".split()) == 0
     found = json.loads(capsys.readouterr().out)["predictions"]
     for seed, one in zip((3, 4), found, strict=True):
         expected = predict(
-            Stripe(6), FlowConfig(width=30, unfit_fractions=(0.9, 0.5)), (100, 10**6), seed=seed, cells=40
+            Stripe(6), FlowConfig(width=30, unfit_fractions=(0.9, 0.5)), (10**4, 10**6), seed=seed, cells=80
         )
         assert [record["prefactor"] for record in one["records"]] == expected.prefactor.tolist()
         assert one["records"][1]["relative_stability"] == expected.relative_stability[1].tolist()
@@ -46,9 +46,9 @@ def test_tables_files_and_workers(here: Path, capsys: pytest.CaptureFixture[str]
         assert "closed form: where neurons condense" in shown
         outputs.append((here / name).read_text())
     assert outputs[0] == outputs[1]
-    expected = "# relstab theory predict --dim 6 --seeds 2 --width 30 --unfit-fractions 0.9 0.5 --cells 40"
+    expected = "# relstab theory predict --dim 6 --seeds 2 --width 30 --unfit-fractions 0.9 0.5 --cells 80"
     assert outputs[0].splitlines()[0] == expected
-    assert len(read_table("table1.csv")) == 2 * 2 * 4
+    assert len(read_table("table1.csv")) == 2 * 2 * 3
     assert (here / "picture1.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -1,8 +1,9 @@
-"""Images for the report's explorer of diffeomorphisms that need neither torch nor a download."""
+"""The explorer of diffeomorphisms for a page: its script, and images that need neither torch nor a download."""
 
 from __future__ import annotations
 
 import base64
+import importlib.resources
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from theory.common.errors import InputError
 
-__all__ = ["SampleImage", "drawn_pattern", "photographs", "sample_images"]
+__all__ = ["SampleImage", "drawn_pattern", "explorer_script", "photographs", "sample_images"]
 
 _LARGEST = 512  # side: more would make the page heavy, and its script slow
 
@@ -72,6 +73,11 @@ def photographs(size: int = 128) -> list[SampleImage]:
         square = image.resize((size, size), Image.Resampling.BOX, (left, top, left + side, top + side))
         found.append(SampleImage(label, np.asarray(square, dtype=np.uint8)))
     return found
+
+
+def explorer_script() -> str:
+    """The script that draws fields and deforms the page's images, in a page with the explorer's controls."""
+    return importlib.resources.files("empirical.diffeo").joinpath("explorer.js").read_text(encoding="utf-8")
 
 
 def sample_images() -> list[SampleImage]:

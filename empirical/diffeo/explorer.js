@@ -1,5 +1,5 @@
 // The explorer of diffeomorphisms: fields drawn and images deformed in the reader's browser, with the
-// conventions of theory/diffeo.py and empirical/diffeo.py, to which a test holds it.
+// conventions of theory/ensemble/diffeomorphisms.py and empirical/diffeo/fields.py, to which a test holds it.
 (function () {
   "use strict";
 

@@ -1,0 +1,115 @@
+"""The prediction of each seed's own points held against its flow: ratios, scatter, a table and a picture.
+
+`python -m paper.scripts.sample_predictions` reads `paper/data/samples_*.csv` (predictions; each file's first line is
+its command) and the flows of the same seeds, `paper/data/stripe_*.csv` and `cylinder_*.csv`. It writes
+`paper/data/exponents/sample_ratio.csv` and `paper/figures/sample-phase.png`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from paper.scripts.stripe_flow import DATA, FIGURES, HERE, STAGES
+from theory import read_table
+from theory.common.files import write_whole
+from theory.common.terminal import Terminal
+
+_KEYS = ["task", "architecture", "variant", "train_size", "seed", "stage"]
+
+
+def ratios() -> pd.DataFrame:
+    """Mean and spread over seeds of ln (flow / prediction) of R_f, for each task, variant, P and q.
+
+    `scatter` is the standard deviation over seeds, `error` of the mean, `flow_scatter` that of ln R_f of the flows
+    alone; `mean_ratio` and `mean_scatter` are those of the prediction of the mean over samples, where it was made.
+    """
+    own = _tables("samples_*.csv")
+    own["variant"] = own["variant"].str.replace(r",? ?from the sample$", "", regex=True)
+    flow = pd.concat([_tables("stripe_*.csv"), _tables("cylinder_*.csv")])
+    flow = flow[flow["source"] == "theory"]
+    mean = _tables("prediction*.csv")
+    both = own.merge(flow[[*_KEYS, "relative_stability", "test_error"]], on=_KEYS, suffixes=("", "_flow"))
+    both = both.merge(mean[[*_KEYS, "relative_stability"]], on=_KEYS, how="left", suffixes=("", "_mean"))
+    rows = []
+    for (task, variant, size, stage), part in both.groupby(["task", "variant", "train_size", "stage"]):
+        logs = np.log(part["relative_stability_flow"] / part["relative_stability"])
+        shipped = np.log(part["relative_stability_flow"] / part["relative_stability_mean"])
+        rows.append({
+            "task": task, "variant": variant, "train_size": size, "stage": stage, "seeds": len(part),
+            "ratio": math.exp(logs.mean()), "error": logs.std() / math.sqrt(len(part)), "scatter": logs.std(),
+            "flow_scatter": np.log(part["relative_stability_flow"]).std(),
+            "mean_ratio": math.exp(shipped.mean()), "mean_scatter": shipped.std(),
+            "test_error": part["test_error"].mean(), "test_error_flow": part["test_error_flow"].mean(),
+        })  # fmt: skip
+    found = pd.DataFrame(rows)
+    found["order"] = found["stage"].map(STAGES.index)
+    keys = ["task", "variant", "train_size", "order"]
+    return found.sort_values(keys).drop(columns="order").reset_index(drop=True)
+
+
+def _tables(pattern: str) -> pd.DataFrame:
+    """All curve tables of these names, at noise of small norm."""
+    paths = [path for path in sorted(DATA.glob(pattern)) if path.name != "prediction_convergence.csv"]
+    table = pd.concat([read_table(path) for path in paths], ignore_index=True) if paths else pd.DataFrame(columns=_KEYS)
+    return table[table["displacement"].isna()] if "displacement" in table else table
+
+
+def readme_rows(found: pd.DataFrame) -> list[str]:
+    """The table of `theory/prediction/README.md`: one line for each task, alpha, P and q."""
+    lines = []
+    for _, row in found.iterrows():
+        mean = "none" if math.isnan(row["mean_ratio"]) else f"{row['mean_ratio']:.2f}, {row['mean_scatter']:.2f}"
+        cells = (
+            row["task"] + (f", {row['variant']}" if row["variant"] else ""), str(row["train_size"]), row["stage"][2:],
+            str(row["seeds"]), mean, f"{row['ratio']:.3f} ± {row['error'] * row['ratio']:.3f}",
+            f"{row['scatter']:.3f}", f"{row['flow_scatter']:.2f}",
+            f"{row['test_error_flow']:.3g} / {row['test_error']:.3g}",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def phases(found: pd.DataFrame) -> Figure:
+    """One panel for each task and alpha: P to the right, q upwards; colour and number: flow / prediction."""
+    groups = list(found.groupby(["task", "variant"], sort=False))
+    figure = Figure(figsize=(2.6 * len(groups) + 0.8, 3.0), layout="constrained")
+    axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    norm = mpl.colors.Normalize(-1, 1)
+    for ax, ((task, variant), part) in zip(axes, groups, strict=True):
+        sizes = sorted(part["train_size"].unique())
+        for _, row in part.iterrows():
+            x, y = sizes.index(row["train_size"]), STAGES.index(row["stage"])
+            ax.scatter(x, y, c=[np.log(row["ratio"])], norm=norm, cmap="coolwarm", marker="s", s=700)
+            ax.text(x, y, f"{row['ratio']:.2f}", ha="center", va="center", fontsize="x-small")
+        ax.set_xticks(range(len(sizes)), [str(size) for size in sizes], fontsize="small")
+        ax.set_xlim(-0.6, len(sizes) - 0.4)
+        ax.set_yticks(range(len(STAGES)), [stage[2:] for stage in STAGES])
+        ax.set_ylim(len(STAGES) - 0.5, -0.5)
+        ax.set_title(f"{task}\n{variant or 'alpha=1e-06'}, {part['seeds'].max()} seeds", fontsize="small")
+        ax.set_xlabel("training points P", fontsize="small")
+    axes[0].set_ylabel("unfit fraction q")
+    bar = figure.colorbar(mpl.cm.ScalarMappable(norm, "coolwarm"), ax=axes, shrink=0.8)
+    bar.set_label("ln (flow / prediction from the sample)", fontsize="small")
+    return figure
+
+
+def main() -> None:
+    found = ratios()
+    target = DATA / "exponents" / "sample_ratio.csv"
+    text = found.to_csv(index=False, float_format="%.7g", lineterminator="\n")
+    write_whole(target, lambda aside: aside.write_text("# python -m paper.scripts.sample_predictions\n" + text))
+    terminal = Terminal()
+    for line in readme_rows(found):
+        terminal.line(line)
+    path = FIGURES / "sample-phase.png"
+    write_whole(path, lambda aside: phases(found).savefig(aside, dpi=150, metadata={"Software": None}))
+    terminal.line(f"wrote {path.relative_to(HERE.parent)}")
+
+
+if __name__ == "__main__":
+    main()
