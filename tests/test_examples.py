@@ -19,7 +19,7 @@ MODULES = sorted(
 
 
 def test_there_are_examples_in_every_package_that_measures_or_solves() -> None:
-    assert {name.split(".")[0] for name in MODULES} >= {"theory", "empirical"}
+    assert {name.split(".")[0] for name in MODULES} >= {"theory", "empirical", "compare"}
 
 
 @pytest.mark.slow

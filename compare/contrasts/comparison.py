@@ -25,16 +25,38 @@ _LEAST_SHARED = 3
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One measured series: its fit, the theory's, and how far they are apart over the same P.
+    r"""One measured series: its fit, the theory's, and how far they are apart over the same P; see `contrast`.
+
+    .. math:: R_f \sim P^{b}, \qquad \Delta b = b_{\text{measured}} - b_{\text{theory}}
 
     The theory is bent, so that exponents over different P differ although the curves do not. `theory` and `compared`
     are therefore fits over the P that both have, if these are three or more and half of the measured ones within the
-    range of both, else over all P within it; `measured` is the fit to the whole series, which is `compared` where the
-    theory covers it.
-    `difference` is the exponent of `compared` minus the theory's. Where both share task, variant, stage, P and three
-    seeds or more, as stripe nets do that see the theory's points and neurons, it is the mean of these seeds'
-    differences with Student's t (`difference_method` "paired seeds", its n their number); elsewhere the two errors
-    add in quadrature. `ratio` is measured over predicted R_f, where task, variant, stage and some P are shared.
+    range of both, else over all P within it.
+
+    Attributes
+    ----------
+    measured : the fit to the whole series, which is `compared` where the theory covers it
+    compared, theory : the fits over the same P
+    difference : the exponent of `compared` minus the theory's
+    difference_method : ``paired seeds`` where both share task, variant, stage, P and three seeds or more, as stripe
+        nets do that see the theory's points and neurons: the mean of these seeds' differences with Student's t, its n
+        their number. Elsewhere ``independent errors``, which add in quadrature
+    ratio : measured over predicted R_f, where task, variant, stage and some P are shared
+
+    Example
+    -------
+    >>> from compare import contrast
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> sizes = (64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
+    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> comparison = contrast(theory, measured).comparisons[0]
+    >>> comparison.sizes, comparison.relation.value, comparison.difference_method
+    ('64…1024', 'same', 'independent errors')
+    >>> comparison.difference.value > 0
+    True
     """
 
     measured: PowerLawFit
@@ -46,6 +68,7 @@ class Comparison:
 
     @property
     def key(self) -> SeriesKey:
+        """What the measured series is of."""
         return self.measured.key
 
     @property
@@ -73,6 +96,7 @@ class Comparison:
         return ours if ours == theirs else f"{ours} (theory: {theirs})"
 
     def summary(self) -> dict[str, Any]:
+        """JSON-ready."""
         return {
             **json_ready(self, "measured", "difference", "difference_method", "relation", "ratio"),
             "theory": self.theory.label,
@@ -90,7 +114,29 @@ class Comparison:
 class Contrast:
     """Fits of the theory over all its P, comparisons of measured series with it, and what could not be compared.
 
-    Each interval stands at its own confidence: among twenty comparisons at 95 %, one falls outside by chance.
+    Each interval stands at its own confidence: among twenty comparisons at 95 %, one falls outside by chance. Made by
+    `contrast`.
+
+    Attributes
+    ----------
+    theory : fits of the theory's series
+    comparisons : one for each measured series that could be compared
+    skipped : pairs (key, reason)
+
+    Example
+    -------
+    >>> from compare import Relation, contrast
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> sizes = (64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
+    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> found = contrast(theory, measured)
+    >>> len(found.theory), len(found.related(Relation.SLOWER)), found.skipped
+    (1, 0, ())
+    >>> list(found.table().columns[:4])
+    ['series', 'n_points', 'n_seeds', 'P_min']
     """
 
     theory: tuple[PowerLawFit, ...]
@@ -98,6 +144,12 @@ class Contrast:
     skipped: tuple[tuple[SeriesKey, str], ...]
 
     def related(self, relation: Relation) -> list[Comparison]:
+        """The comparisons of one relation to the theory.
+
+        Parameters
+        ----------
+        relation : one of `Relation`
+        """
         return [item for item in self.comparisons if item.relation is relation]
 
     def verdict(self) -> str:
@@ -161,16 +213,35 @@ def contrast(
 ) -> Contrast:
     """Fit each series of both curve tables and lay each measured one beside a series of the theory, over the same P.
 
-    The theory's series is one at the measured series' own stage if there is one, else at `stage`
+    Both are fitted by R_f ~ P^b, see `fit_power_law`; b = -1 at large P for the simple model of arXiv 2105.02468,
+    section 5. The theory's series is one at the measured series' own stage if there is one, else at `stage`
     (default q=0.3), else at the theory's last stage; among several, one on the same task, then of the same
     variant, the usual one, of the same architecture. Series at stage "initial" are not compared: they do not
     depend on P.
+
+    Parameters
+    ----------
+    theory_table, measured_table : curve tables of any number of series
+    stage : of the theory's series that is preferred where a series' own stage is not there
+    confidence : of the intervals, between 0 and 1
 
     Raises
     ------
     InputError
         If a table is no valid curve table, the theory's is empty or none of its series can be fitted, or
         no series of the theory has the given `stage`.
+
+    Example
+    -------
+    >>> from compare import contrast
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> sizes = (64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
+    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> print(contrast(theory, measured).verdict())
+    The simple model explains this curve: with P, R_f falls at the rate it predicts.
     """
     predicted, measured = Curves.of(theory_table, "theory"), Curves.of(measured_table, "measured")
     if not predicted.parts:

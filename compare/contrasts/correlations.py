@@ -29,13 +29,40 @@ _EVERY, _DRAWS = 8, 9999
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """Correlation of log eps_t with log `x`: Pearson's and Spearman's, their intervals and p-values.
+    r"""Correlation of log eps_t with log x across nets: Pearson's and Spearman's, their intervals and p-values.
+
+    .. math:: r = \mathrm{corr}_{\text{nets}}\left(\log \epsilon_t, \log x\right)
 
     - ``across nets``: at one P (`train_size`) of one data set, seeds averaged first; n nets. Interval: Fisher's z.
     - ``pooled``: the mean of these over the P of one data set, or of all; interval: jackknife over nets.
 
     p-values are exact: all n! ways to give the nets' test errors, over all P together, to other nets (beyond eight
-    nets 9999 of them at random).
+    nets 9999 of them at random). The interval of Spearman's r is Bonett and Wright's, Psychometrika 65, 23 (2000),
+    where it is Fisher's for Pearson's.
+
+    Attributes
+    ----------
+    kind : ``across nets`` or ``pooled``
+    where : the data set, or ``all data sets``
+    x : ``relative_stability`` R_f, ``diffeo_stability`` D_f or ``noise_stability`` G_f
+    train_size : P; None where it is pooled
+    n : number of nets
+    strata : number of P, over all data sets
+    pearson, spearman : r with its interval, from -1 to 1
+    p_pearson, p_spearman : two-sided p-values
+
+    Example
+    -------
+    >>> from compare import correlations
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "stage": "trained", "train_size": 1024, "seed": 0}
+    >>> table = curve_table(
+    ...     {**net, "architecture": name, "relative_stability": r, "test_error": 0.2 * r**0.5}
+    ...     for name, r in (("mlp", 0.5), ("lenet", 0.1), ("vgg", 0.04), ("resnet", 0.02))
+    ... )
+    >>> row = correlations(table).pick("across nets", "relative_stability")[0]
+    >>> row.train_size, row.n, round(row.pearson.value, 6), round(row.p_pearson, 4)
+    (1024, 4, 1.0, 0.0417)
     """
 
     kind: Kind
@@ -57,21 +84,53 @@ class Correlation:
 
 @dataclass(frozen=True, slots=True)
 class Correlations:
-    """All correlations of a table, and what was left out.
+    """All correlations of a table, and what was left out; see `correlations`.
 
     p-values stand each by itself: among twenty at one P each, one falls below 0.05 by chance. The claim is
     judged by the pooled ones.
+
+    Attributes
+    ----------
+    rows : the correlations, by measure
+    left_out : what was left out and why, in words
+
+    Example
+    -------
+    >>> from compare import correlations
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "stage": "trained", "train_size": 1024, "seed": 0}
+    >>> table = curve_table(
+    ...     {**net, "architecture": name, "relative_stability": r, "test_error": 0.2 * r**0.5}
+    ...     for name, r in (("mlp", 0.5), ("lenet", 0.1), ("vgg", 0.04), ("resnet", 0.02))
+    ... )
+    >>> found = correlations(table)
+    >>> found.wheres(), [row.x for row in found.pooled("digits")]
+    (['digits'], ['relative_stability'])
+    >>> found.table()[["kind", "x", "train_size", "n"]].shape
+    (2, 4)
     """
 
     rows: tuple[Correlation, ...]
     left_out: tuple[str, ...]
 
     def pick(self, kind: Kind, x: str, where: str | None = None) -> tuple[Correlation, ...]:
-        """The rows of one kind and column, of one data set if `where` is given."""
+        """The rows of one kind and column.
+
+        Parameters
+        ----------
+        kind : ``across nets`` or ``pooled``
+        x : ``relative_stability``, ``diffeo_stability`` or ``noise_stability``
+        where : one data set; all if None
+        """
         return tuple(row for row in self.rows if row.kind == kind and row.x == x and where in (None, row.where))
 
     def pooled(self, where: str) -> list[Correlation]:
-        """The pooled rows of one data set, or of all, in the order of the measures."""
+        """The pooled rows of one data set, in the order of the measures.
+
+        Parameters
+        ----------
+        where : the data set, or ``all data sets``
+        """
         return [row for x in MEASURES for row in self.pick("pooled", x, where)]
 
     def wheres(self) -> list[str]:
@@ -80,7 +139,12 @@ class Correlations:
         return sorted(found, key=lambda where: where == EVERYWHERE)
 
     def missing(self, where: str) -> list[str]:
-        """Measures that stand in the table but have no pooled row there: gaps left no three nets at shared P."""
+        """Measures that stand in the table but have no pooled row there: gaps left no three nets at shared P.
+
+        Parameters
+        ----------
+        where : the data set, or ``all data sets``
+        """
         there = [x for x in MEASURES if any(row.x == x for row in self.rows)]
         return [x for x in there if not self.pick("pooled", x, where)]
 
@@ -138,16 +202,35 @@ class Correlations:
 def correlations(
     table: pd.DataFrame | Curves, *, confidence: float = 0.95, rng: np.random.Generator | None = None
 ) -> Correlations:
-    """Correlations of log eps_t with log R_f, D_f and G_f of the trained nets of a curve table.
+    r"""Correlations of log eps_t with log R_f, D_f and G_f across the trained nets of a curve table.
 
-    They are what arXiv 2105.02468 claims of R_f and denies of D_f: at each P, over the P of each data set, and over
-    all data sets with the nets common to them. `rng` is used with more than eight nets (`numpy.random.default_rng(0)`
-    if None): below, all permutations are enumerated.
+    .. math:: \bar r = \frac{1}{K} \sum_{k=1}^{K} \mathrm{corr}_{\text{nets}}\left(\log \epsilon_t, \log x\right)_k
+
+    with k the P of one data set, or of all with the nets common to them; and r at each P by itself. They are what
+    arXiv 2105.02468 claims of R_f and denies of D_f.
+
+    Parameters
+    ----------
+    table : a curve table; its trained rows count whose test error and R_f are above 0
+    confidence : of the intervals, between 0 and 1
+    rng : draws permutations of more than eight nets, `numpy.random.default_rng(0)` if None; below, all are enumerated
 
     Raises
     ------
     InputError
         If the table is not valid or holds no trained row with a positive test error and R_f.
+
+    Example
+    -------
+    >>> from compare import correlations
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "stage": "trained", "train_size": 1024, "seed": 0}
+    >>> table = curve_table(
+    ...     {**net, "architecture": name, "relative_stability": r, "test_error": 0.2 * r**0.5}
+    ...     for name, r in (("mlp", 0.5), ("lenet", 0.1), ("vgg", 0.04), ("resnet", 0.02))
+    ... )
+    >>> [round(row.pearson.value, 6) for row in correlations(table).pooled("digits")]
+    [1.0]
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     rng = rng or np.random.default_rng(0)

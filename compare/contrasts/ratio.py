@@ -21,9 +21,27 @@ LEAST_PAIRS = 3
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Geometric mean of R_f(measured) / R_f(theory) over the shared P, and where its interval comes from.
+    """Measured over predicted R_f, see `measured_over_theory`.
 
-    The n of `estimate` is the number of seeds that are paired, if they are.
+    Attributes
+    ----------
+    estimate : geometric mean of R_f(measured) / R_f(theory) over the shared P, dimensionless; its n is the number of
+        seeds that are paired, if they are
+    interval_method : where the interval comes from
+    train_sizes : the shared P
+
+    Example
+    -------
+    >>> from compare import measured_over_theory
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3"}
+    >>> columns = [{"train_size": p, "seed": seed} for p in (64, 128, 256) for seed in range(3)]
+    >>> theory = curve_table({**model, **row, "relative_stability": 8 / row["train_size"]} for row in columns)
+    >>> net = {**model, "source": "stripe-net"}
+    >>> measured = curve_table({**net, **row, "relative_stability": 12 / row["train_size"]} for row in columns[:6])
+    >>> ratio = measured_over_theory(measured, theory)
+    >>> ratio.train_sizes, ratio.interval_method, ratio.agrees
+    ((64, 128), 'paired seeds', False)
     """
 
     estimate: Estimate
@@ -41,6 +59,7 @@ class Ratio:
         return self.estimate.low <= 1 + 1e-9 and self.estimate.high >= 1 - 1e-9
 
     def summary(self) -> dict[str, Any]:
+        """JSON-ready."""
         return {
             **self.estimate.summary(),
             "interval_method": self.interval_method,
@@ -49,17 +68,41 @@ class Ratio:
 
 
 def measured_over_theory(measured: pd.DataFrame, theory: pd.DataFrame, confidence: float = 0.95) -> Ratio | None:
-    """Ratio of two series of a curve table, or None if they share no P with positive R_f.
+    r"""Ratio of two series of a curve table, or None if they share no P with positive R_f.
 
-    log ratio = mean over the shared P of [mean over seeds of log R_f(measured) - the same of the theory].
-    Its interval rests on seeds as the independent units, since the P of one seed share data:
+    .. math::
+
+        \log \text{ratio} = \left\langle \langle \log R_f^{\text{measured}}(P, s) \rangle_s
+            - \langle \log R_f^{\text{theory}}(P, s) \rangle_s \right\rangle_P
+
+    means over seeds s, then over the shared P. Its interval rests on seeds as the independent units, since the P of one
+    seed share data:
 
     - ``paired seeds``: three seeds or more, or all of two, are in both series at each shared P (a seed draws the
       same data for both): the mean of these seeds' log ratios, others left out, and Student's t over them.
-    - ``seeds of both``: two or more seeds each, not enough of them the same: Welch's t.
+    - ``seeds of both``: two or more seeds each, not enough of them the same: Welch's t (Biometrika 34, 28, 1947).
     - ``seeds of the measured``: one row of theory at each P, taken as exact: Student's t over seeds.
     - ``over P``: otherwise, Student's t over the log ratios at the P, as if these were independent; no
       interval for a single P.
+
+    Parameters
+    ----------
+    measured, theory : rows of one series each, of valid curve tables
+    confidence : of the interval, between 0 and 1
+
+    Example
+    -------
+    >>> from compare import measured_over_theory
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3"}
+    >>> columns = [{"train_size": p, "seed": seed} for p in (64, 128, 256) for seed in range(3)]
+    >>> theory = curve_table({**model, **row, "relative_stability": 8 / row["train_size"]} for row in columns)
+    >>> net = {**model, "source": "stripe-net"}
+    >>> measured = curve_table({**net, **row, "relative_stability": 12 / row["train_size"]} for row in columns[:6])
+    >>> round(measured_over_theory(measured, theory).estimate.value, 6)
+    1.5
+    >>> measured_over_theory(measured, theory.tail(1)) is None
+    True
     """
     ours, theirs = _logs(measured), _logs(theory)
     shared = ours.index.intersection(theirs.index).sort_values()

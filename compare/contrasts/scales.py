@@ -30,9 +30,34 @@ OUTSIDE = "its s would be read outside the P of the theory"
 class Parting:
     """The first P at which a series lies outside the interval about the shifted theory, and on which side.
 
-    `factor` is measured R_f over the shifted theory's there, `outside` all P that lie outside, of `sizes`
-    P. The intervals are those of all P together (Bonferroni): `method` "seeds" is Student's t with the pooled
-    variance of the seeds, "images" the rows' own intervals over images, of a single seed.
+    The intervals are those of all P together: with K of them at confidence 1 - alpha, each stands at 1 - alpha / K
+    (Bonferroni).
+
+    Attributes
+    ----------
+    train_size : P
+    side : ``above`` or ``below``
+    factor : measured R_f over the shifted theory's there
+    method : ``seeds``, Student's t with the pooled variance of the seeds, or ``images``, the rows' own intervals over
+        images, of a single seed
+    outside : all P that lie outside
+    sizes : K, the number of P
+
+    Example
+    -------
+    >>> from compare import effective_scales
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> sizes = (64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
+    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> raised = measured["relative_stability"].where(measured["train_size"] < 1024, 0.034)
+    >>> measured = measured.assign(relative_stability=raised, relative_stability_low=0.9 * raised)
+    >>> measured = measured.assign(relative_stability_high=1.1 * raised)
+    >>> parting = effective_scales(theory, measured)["images digits mlp trained"].parting
+    >>> parting.train_size, parting.side, parting.method, parting.outside, parting.sizes
+    (1024, 'above', 'images', (1024,), 5)
     """
 
     train_size: int
@@ -43,17 +68,40 @@ class Parting:
     sizes: int
 
     def summary(self) -> dict[str, Any]:
+        """JSON-ready."""
         return dict(json_ready(self, "train_size", "side", "factor", "method", "outside"))
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """One measured series against the theory: R_f = R_th(P / s) and, if it has three P, R_f = a R_th(P / s).
+    r"""One measured series against the theory, shifted and, if it has three P, scaled too; see `effective_scales`.
+
+    .. math:: R_f(P) = R_{th}(P / s), \qquad R_f(P) = a R_{th}(P / s)
 
     It has an s that the data determine: at most half of its P have an R_f above the model's largest, and at most
     half of its range of P / s lies beyond the theory's own P (`extended`). Other series are in `Scales.skipped`.
-    `parting` is None where the series never leaves the shifted theory; `tested` says whether that could be seen,
-    that is whether there are intervals.
+
+    Attributes
+    ----------
+    key : what the measured series is of
+    curve : R_th
+    shifted : the fit of s, a ratio of P
+    scaled : the fit of a, a ratio of R_f, and s; None below three P
+    parting : where the series leaves the shifted theory; None if it never does
+    tested : whether that could be seen, that is whether there are intervals
+
+    Example
+    -------
+    >>> from compare import effective_scales
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> sizes = (64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
+    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> scale = effective_scales(theory, measured)["images digits mlp trained"]
+    >>> [round(number, 1) for number in scale.placed], round(scale.miss, 2), scale.tested
+    ([1.0, 3.0], 1.0, False)
     """
 
     key: SeriesKey
@@ -65,10 +113,12 @@ class Scale:
 
     @property
     def label(self) -> str:
+        """The measured series as it is printed."""
         return str(self.key)
 
     @property
     def theory(self) -> str:
+        """The theory's series as it is printed."""
         return self.curve.label
 
     @property
@@ -104,15 +154,41 @@ class Scale:
 
 
 class Scales(Results[Scale]):
-    """The effective scales of all measured series, and the reason for each that has none.
+    """The effective scales of all measured series, and the reason for each that has none; see `effective_scales`.
 
-    Of the reasons, `ABOVE` and `OUTSIDE` say that the series has a curve, which determines no s (`without`).
+    Two of the reasons say that the series has a curve, which determines no s: R_f lies above the model's largest value,
+    or s would be read outside the P of the theory (`without`). Iterates over the scales; `scales[name]` finds one by
+    its series' key or printed name.
+
+    Attributes
+    ----------
+    found : the scales, in the order of the series
+    skipped : pairs (key, reason)
+
+    Example
+    -------
+    >>> from compare import effective_scales
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> sizes = (64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
+    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> high = measured.assign(relative_stability=40 * measured["relative_stability"])
+    >>> scales = effective_scales(theory, high)
+    >>> len(scales), [why for _, why in scales.skipped], len(scales.without())
+    (0, ["R_f lies above the model's largest value"], 1)
     """
 
     __slots__ = ()
 
     def without(self, reason: str | None = None) -> tuple[SeriesKey, ...]:
-        """The series whose curve determines no s, for `reason`, or for either."""
+        """The keys of the series whose curve determines no s.
+
+        Parameters
+        ----------
+        reason : one of the two, as `skipped` gives it; either if None
+        """
         wanted = (ABOVE, OUTSIDE) if reason is None else (reason,)
         return tuple(key for key, why in self.skipped if why in wanted)
 
@@ -139,16 +215,37 @@ def effective_scales(
     stage: str | None = None,
     confidence: float = 0.95,
 ) -> Scales:
-    """s of R_f = R_th(P / s) for each measured series: s > 1 needs more points than the theory for the same R_f.
+    """How many times as many points as the theory a net needs for the same R_f: s for each measured series.
 
+    .. math:: R_f(P) = R_{th}(P / s)
+
+    s is fitted as in `fit_law`, with R_th interpolated as in `TheoryCurve`; s > 1 needs more points than the theory.
     The theory's series is the one that `contrast` lays beside the measured one. Series at stage "initial" have no
     scale, as R_f does not depend on P there; others have none whose R_f lies above the model's at more than half of
     their P, or that would be read mostly beyond the theory's own P (see `Scale`).
+
+    Parameters
+    ----------
+    theory_table, measured_table : curve tables of any number of series
+    stage : of the theory's series that is preferred where a series' own stage is not there
+    confidence : of the intervals, between 0 and 1
 
     Raises
     ------
     InputError
         If a table is no valid curve table, or no series of the theory has two P with a positive R_f.
+
+    Example
+    -------
+    >>> from compare import effective_scales
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> sizes = (64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
+    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> [round(scale.shifted["shift"].estimate.value, 1) for scale in effective_scales(theory, measured)]
+    [3.0]
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     theory, measured = Curves.of(theory_table, "theory"), Curves.of(measured_table, "measured")

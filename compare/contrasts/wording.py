@@ -36,7 +36,14 @@ __all__ = [
 
 
 class Relation(Enum):
-    """How a measured R_f falls with P beside the theory's, in words."""
+    """How a measured R_f falls with P beside the theory's, in words; see `Comparison.relation`.
+
+    Example
+    -------
+    >>> from compare import Relation
+    >>> [relation.value for relation in Relation]
+    ['same', 'slower', 'steeper', 'no significant decrease', 'rises', 'too few points to tell']
+    """
 
     SAME = "same"
     SLOWER = "slower"
@@ -182,7 +189,21 @@ def answer_lines(contrast: Contrasted) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Sentences, the answer first; they change with the numbers."""
+    """Sentences, the answer first; they change with the numbers. Made by `write_verdict`.
+
+    Attributes
+    ----------
+    sentences : as they are printed
+
+    Example
+    -------
+    >>> from compare import Verdict
+    >>> verdict = Verdict(("R_f falls with P.", "The theory's falls faster."))
+    >>> print(verdict)
+    R_f falls with P. The theory's falls faster.
+    >>> verdict.summary()
+    {'sentences': ['R_f falls with P.', "The theory's falls faster."]}
+    """
 
     sentences: tuple[str, ...]
 
@@ -205,7 +226,29 @@ def write_verdict(
     correlations: Correlated | None = None,
 ) -> Verdict:
     """Sentences on what is given: the answer, the curves by source, the laws chosen, the effective scale of P, where
-    curves depart from the theory, and whether R_f, D_f and G_f go with the test error."""
+    curves depart from the theory, and whether R_f, D_f and G_f go with the test error.
+
+    Parameters
+    ----------
+    contrast : of `compare.contrast`
+    laws : of `choose_laws`
+    scales : of `effective_scales`
+    correlations : of `compare.correlations`
+
+    Example
+    -------
+    >>> from compare import effective_scales, write_verdict
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> sizes = (64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
+    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> for line in write_verdict(scales=effective_scales(theory, measured)).lines():
+    ...     print(line)
+    Shifted in P, the theory's curve describes 1 of 1 series.
+    The net needs 3.0002 ± 0.0051 times as many training points as the theory.
+    """
     sentences: list[str] = []
     if contrast is not None:
         sentences += [answer_sentence(contrast), *_sources(contrast)]

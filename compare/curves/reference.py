@@ -39,11 +39,27 @@ def load_reference(
     The interpolation of the deformed images (bilinear or gaussian) is no column of the curve table's key,
     so that it stands in the architecture's name, "ResNet (bilinear)", and in an extra column.
 
+    Parameters
+    ----------
+    dataset : ``mnist``, ``fashion-mnist`` or ``cifar10``; all if None, here and below. Case and hyphens do not matter
+    architecture : ``ResNet`` or ``EfficientNet``
+    cutoff : c of the diffeomorphisms
+    interpolation : ``bilinear`` or ``gaussian``
+
     Raises
     ------
     InputError
         If no row has the value of a filter, or rows have each value but none has all; the message lists
         what there is.
+
+    Example
+    -------
+    >>> from compare import load_reference
+    >>> len(load_reference())
+    134
+    >>> table = load_reference("cifar10", interpolation="bilinear")
+    >>> sorted(set(table["architecture"]))
+    ['EfficientNet (bilinear)', 'ResNet (bilinear)', 'ResNet (bilinear, other setting)']
     """
     resource = files("compare.curves") / "published" / _FILE
     with as_file(resource) as path:

@@ -26,7 +26,22 @@ class SeriesKey:
     """What one series is of. Displacement and temperature are equal that agree to three significant digits.
 
     Printed as ``theory stripe-d30 q=0.3`` or ``images fashion-mnist lenet trained``, with layer and variant behind it.
-    `written` names the settings that are printed too; it is no part of what keys are compared by.
+
+    Attributes
+    ----------
+    source, task, architecture, stage, variant, layer, average : columns of the curve table
+    cutoff : c, largest mode number of the diffeomorphisms
+    displacement : delta in pixels of images, the size of nu for stripes
+    temperature : T of the diffeomorphisms, dimensionless
+    written : the settings that are printed too, where two series of a table would read alike; no part of what keys are
+        compared by
+
+    Example
+    -------
+    >>> from compare import SeriesKey
+    >>> key = SeriesKey("images", "digits", "lenet", "trained", cutoff=3, displacement=1.0)
+    >>> str(key), key.short
+    ('images digits lenet trained', 'images digits lenet')
     """
 
     source: str
@@ -133,7 +148,21 @@ class Curves:
 def series(table: pd.DataFrame) -> dict[SeriesKey, pd.DataFrame]:
     """The series of a valid curve table by key, theory first, each sorted by train_size and seed.
 
-    Neither the keys nor their order depend on the order of the rows.
+    A series is the rows that share all columns of the table's key but train_size and seed. Neither the keys nor their
+    order depend on the order of the rows.
+
+    Parameters
+    ----------
+    table : a valid curve table, as `theory.curve_table` and `theory.read_table` give it
+
+    Example
+    -------
+    >>> from compare import series
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> table = curve_table({**net, "train_size": p, "relative_stability": 8 / p} for p in (64, 128, 256, 512))
+    >>> [(str(key), len(rows)) for key, rows in series(table).items()]
+    [('images digits mlp trained', 4)]
     """
     if table.empty:
         return {}
@@ -204,6 +233,11 @@ class Results(Generic[Item]):
         raise KeyError(name)
 
     def listed(self, name: str) -> dict[str, Any]:
-        """JSON-ready: what was found under `name`, and what was skipped and why."""
+        """JSON-ready: what was found, and what was skipped and why.
+
+        Parameters
+        ----------
+        name : the key under which what was found stands
+        """
         skipped = [{"label": str(key), "reason": reason} for key, reason in self.skipped]
         return {name: [item.summary() for item in self.found], "skipped": skipped}

@@ -30,11 +30,41 @@ _LEAST = 3
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ErrorLaw:
-    """eps_t = amplitude * x^exponent by least squares of logarithms; `amplitude` is the value at x = 1.
+    r"""A law of the test error, see `clustered_error_law`.
+
+    .. math:: \epsilon_t = a x^{b}
 
     Intervals are Student's t over the jackknife's pseudo-values of whole units: the series, or the seeds of each
     series. The points of one net along P share data and noise, and are no independent points. There is no interval
     below three units, nor of a fixed exponent. x is taken as exact: its scatter draws b towards 0.
+
+    Attributes
+    ----------
+    x : column of the curve table: ``relative_stability`` R_f, ``diffeo_stability`` D_f or ``noise_stability`` G_f
+    unit : what the jackknife leaves out, ``series`` or ``seed``
+    fixed : whether b was given
+    exponent : b
+    amplitude : a, the test error at x = 1
+    residual_rms : root mean square of log eps_t about the law
+    r_squared : part of the variance of log eps_t that the law explains
+    x_range : smallest and largest x
+    n_points, n_units : rows and units
+    points : pairs (x, eps_t), one a row
+
+    Example
+    -------
+    >>> from compare import clustered_error_law
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "stage": "trained", "train_size": 1024, "seed": 0}
+    >>> table = curve_table(
+    ...     {**net, "architecture": name, "relative_stability": r, "test_error": 0.2 * r**0.5}
+    ...     for name, r in (("mlp", 0.5), ("lenet", 0.1), ("vgg", 0.04), ("resnet", 0.02))
+    ... )
+    >>> law = clustered_error_law(table)
+    >>> round(law.amplitude.value, 6), round(law.exponent.value, 6), law.holds(0.5)
+    (0.2, 0.5, True)
+    >>> float(round(law.predict(0.25), 6))
+    0.1
     """
 
     x: str
@@ -50,11 +80,25 @@ class ErrorLaw:
     points: tuple[tuple[float, float], ...] = field(default=(), compare=False)
 
     def predict(self, x: float | np.ndarray) -> np.ndarray:
-        """amplitude * x^exponent, in the shape of `x`."""
+        """amplitude * x^exponent.
+
+        Parameters
+        ----------
+        x : positive, of any shape
+
+        Returns
+        -------
+        The test error, in the shape of `x`.
+        """
         return self.amplitude.value * np.asarray(x, dtype=float) ** self.exponent.value
 
     def holds(self, exponent: float) -> bool | None:
-        """Whether the interval over units holds `exponent`; None without an interval."""
+        """Whether the interval over units holds an exponent; None without an interval.
+
+        Parameters
+        ----------
+        exponent : b of another law, 1/2 say
+        """
         if not math.isfinite(self.exponent.error):
             return None
         return bool(self.exponent.low <= exponent <= self.exponent.high)
@@ -74,7 +118,16 @@ class ErrorLaw:
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """The points and the law on log axes; on a new figure if `ax` is None. Returns the axes."""
+        """The points and the law on log axes.
+
+        Parameters
+        ----------
+        ax : where to draw; on a new figure if None
+
+        Returns
+        -------
+        The axes.
+        """
         return plot_law(ax, self.points, self.predict, self.x_range, (SYMBOLS[self.x], "eps_t"))
 
 
@@ -86,16 +139,39 @@ def clustered_error_law(
     unit: Unit = "series",
     confidence: float = 0.95,
 ) -> ErrorLaw:
-    """Fit eps_t = a x^b to all trained rows with a positive test error and x, whatever their series.
+    r"""Fit eps_t = a x^b to all trained rows with a positive test error and x, whatever their series.
 
-    b is free if `exponent` is None, else fixed: 1/2 is the law that CIFAR10 nets follow at a displacement of one
-    pixel, eps_t ~ 0.2 sqrt(R_f) (arXiv 2105.02468, figure 3). `unit` is what the jackknife leaves out as a whole:
-    a series (data set, net), or one seed of a series.
+    Least squares of log eps_t on log x; with the S units u left out in turn, the jackknife's interval of b is
+
+    .. math:: b \pm t_{S - 1} \sqrt{\frac{\mathrm{var}_u(\tilde b_u)}{S}}, \qquad \tilde b_u = S b - (S - 1) b_{(u)}
+
+    The law of CIFAR10 nets at a displacement of one pixel is eps_t ~ 0.2 sqrt(R_f) (arXiv 2105.02468, figure 3). The
+    interval is Tukey's, see Miller, Biometrika 61, 1 (1974).
+
+    Parameters
+    ----------
+    table : a curve table of any number of series
+    x : ``relative_stability``, ``diffeo_stability`` or ``noise_stability``
+    exponent : b if it is fixed; free if None
+    unit : what the jackknife leaves out as a whole: a ``series`` (data set, net), or one ``seed`` of a series
+    confidence : of the intervals, between 0 and 1
 
     Raises
     ------
     InputError
         If `x` or `unit` is none of those allowed, or there are fewer than three such rows or two distinct x.
+
+    Example
+    -------
+    >>> from compare import clustered_error_law
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "stage": "trained", "train_size": 1024, "seed": 0}
+    >>> table = curve_table(
+    ...     {**net, "architecture": name, "relative_stability": r, "test_error": 0.2 * r**0.5}
+    ...     for name, r in (("mlp", 0.5), ("lenet", 0.1), ("vgg", 0.04), ("resnet", 0.02))
+    ... )
+    >>> round(clustered_error_law(table, exponent=0.5).amplitude.value, 6)
+    0.2
     """
     require_choice("x", x, _COLUMNS)
     require_choice("unit", unit, ("series", "seed"))
@@ -111,7 +187,7 @@ def clustered_error_law(
 
 
 def fit_error_law(table: pd.DataFrame | Curves, *, confidence: float = 0.95) -> ErrorLaw:
-    """Fit eps_t = a * R_f^b to all trained rows with a test error, whatever their series: `clustered_error_law`.
+    """Fit eps_t = a R_f^b to all trained rows with a test error, whatever their series: `clustered_error_law`.
 
     CIFAR10 nets at a displacement of one pixel have eps_t ~ 0.2 sqrt(R_f) (arXiv 2105.02468, figure 3): a of
     0.2 and b of 1/2. Intervals are over whole series (data set, net): nets differ by more than their seeds do. Below
@@ -120,10 +196,28 @@ def fit_error_law(table: pd.DataFrame | Curves, *, confidence: float = 0.95) -> 
     measured in another way (the published curves hold two interpolations), and left out.
     R_f is taken as exact: where its scatter matters, b comes out too close to 0.
 
+    Parameters
+    ----------
+    table : a curve table of any number of series
+    confidence : of the intervals, between 0 and 1
+
     Raises
     ------
     InputError
         If there are no such rows, fewer than three, or a test error or R_f is 0.
+
+    Example
+    -------
+    >>> from compare import fit_error_law
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "stage": "trained", "train_size": 1024, "seed": 0}
+    >>> table = curve_table(
+    ...     {**net, "architecture": name, "relative_stability": r, "test_error": 0.2 * r**0.5}
+    ...     for name, r in (("mlp", 0.5), ("lenet", 0.1), ("vgg", 0.04), ("resnet", 0.02))
+    ... )
+    >>> law = fit_error_law(table)
+    >>> round(law.amplitude.value, 6), round(law.exponent.value, 6), law.unit, law.n_units
+    (0.2, 0.5, 'series', 4)
     """
     curves = Curves.of(table)
     trained = {key: rows[rows["test_error"].notna()] for key, rows in curves.parts.items() if key.stage == "trained"}

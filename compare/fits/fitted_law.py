@@ -26,10 +26,34 @@ _POSITIVE = ("amplitude", "floor", "break_size", "scale", "shift")
 
 @dataclass(frozen=True, slots=True)
 class LawParameter:
-    """One fitted parameter; a side of its interval that the data leave open is infinite (or at its bound).
+    r"""One fitted parameter; a side of its interval that the data leave open is infinite (or at its bound).
 
-    The interval is the profile's: all values at which the sum of squares, the other parameters refitted, is not
-    worse by more than the F test allows. It rests on the pooled variance and correlation of the seeds.
+    The interval is the profile's: all values theta at which the sum of squares S, the other k - 1 parameters refitted,
+    is not worse than at the optimum by more than the F test allows,
+
+    .. math:: S(\theta) \le S_{\min} \left(1 + \frac{F_{1, N - k}}{N - k}\right)
+
+    It rests on the pooled variance and correlation of the seeds. Source: Bates and Watts, *Nonlinear Regression
+    Analysis and Its Applications* (1988), chapter 6.
+
+    Attributes
+    ----------
+    name : the parameter's, ``b`` or ``shift`` say
+    estimate : value and interval; exponents are dimensionless, ``break_size`` is a P, ``shift`` a ratio of P
+
+    Example
+    -------
+    >>> from compare import fit_law
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
+    ...     for p in (64, 128, 256, 512, 1024)
+    ...     for seed in range(3)
+    ... )
+    >>> b = fit_law(table, "power")["b"]
+    >>> b.words(), b.identified
+    ('b = 0.987 ± 0.048', True)
     """
 
     name: str
@@ -64,26 +88,81 @@ class LawParameter:
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """log R_f minus the law at one P: an Estimate whose interval is that of the mean over its seeds.
+    """log R_f minus the law at one P, the mean over its seeds.
 
-    The interval is Student's t with the pooled variance; NaN where no P is replicated.
+    The interval is Student's t with the pooled variance of the seeds; NaN where no P is replicated.
+
+    Attributes
+    ----------
+    train_size : P
+    value : mean over seeds of log R_f, less the law's
+
+    Example
+    -------
+    >>> from compare import fit_law
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
+    ...     for p in (64, 128, 256, 512, 1024)
+    ...     for seed in range(3)
+    ... )
+    >>> first = fit_law(table, "power").residuals[0]
+    >>> first.train_size, first.value.low < 0 < first.value.high
+    (64, True)
     """
 
     train_size: int
     value: Estimate
 
     def summary(self) -> dict[str, Any]:
+        """JSON-ready."""
         return {"train_size": self.train_size, **self.value.summary()}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LawFit:
-    """A law fitted by least squares of log R_f, all seeds of a series together.
+    r"""A law fitted to one series by generalised least squares of log R_f, all seeds together, see `fit_law`.
 
-    Values are weighted by the inverse of the pooled covariance of the seeds (`seed_deviation`, the standard
-    deviation of log R_f, and `seed_correlation` between neighbouring doublings of P, see `SeedErrors`); a
-    series of one seed is unweighted. `extended` is the part of the measured range, from 0 to 1, at which the
-    theory's curve had to be extended beyond its ends.
+    .. math::
+
+        \min_\theta \; \sum_s r_s^\top C^{-1} r_s, \qquad
+        r_s(P) = \log R_f(P, s) - \log R_\theta(P), \qquad
+        C_{P P'} = \rho^{\left\lvert \log_2 (P' / P) \right\rvert}
+
+    A series of one seed is unweighted.
+
+    Attributes
+    ----------
+    key : what the series is of
+    law : the law, with its formula
+    parameters : its parameters, in the order of the formula
+    goodness : information criteria and the test of lack of fit
+    seed_deviation : standard deviation of log R_f between seeds, pooled over P
+    seed_correlation : rho, between neighbouring doublings of P
+    extended : the part of the measured range, from 0 to 1, for which the theory's curve had to be extended beyond its
+        ends
+    x_range : smallest and largest P
+    n_points, n_sizes, n_seeds : rows, distinct P and seeds
+    residuals : one at each P
+    fitted : the parameters as they were fitted, logarithms where they are positive
+    points : pairs (P, R_f), one a row
+
+    Example
+    -------
+    >>> from compare import fit_law
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
+    ...     for p in (64, 128, 256, 512, 1024)
+    ...     for seed in range(3)
+    ... )
+    >>> fit = fit_law(table, "power")
+    >>> fit.law.formula, round(fit["b"].estimate.value, 2), fit.unidentified()
+    ('A (P/P0)^-b', 0.99, ())
+    >>> float(fit.predict(100).round(3))
+    0.085
     """
 
     key: SeriesKey
@@ -110,10 +189,12 @@ class LawFit:
 
     @property
     def label(self) -> str:
+        """The series as it is printed."""
         return str(self.key)
 
     @property
     def name(self) -> LawName:
+        """The law's name, ``power`` say."""
         return self.law.name
 
     @property
@@ -127,7 +208,16 @@ class LawFit:
         return self.extended > 0.5
 
     def predict(self, train_size: float | np.ndarray) -> np.ndarray:
-        """R_f at P, in the shape of `train_size`."""
+        """R_f at P, by the law.
+
+        Parameters
+        ----------
+        train_size : P, positive, of any shape
+
+        Returns
+        -------
+        R_f in the shape of `train_size`.
+        """
         logs = np.log(np.asarray(train_size, dtype=float))
         return np.exp(self.law.log_value(np.array(self.fitted), np.atleast_1d(logs))).reshape(logs.shape)
 
@@ -155,6 +245,15 @@ class LawFit:
         return f"R_f = {self.law.formula}: {values} over P = {low}…{high} (n={self.n_points}, {seeds})"
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """The points and the fitted law on log axes; on a new figure if `ax` is None. Returns the axes."""
+        """The points and the fitted law on log axes.
+
+        Parameters
+        ----------
+        ax : where to draw; on a new figure if None
+
+        Returns
+        -------
+        The axes.
+        """
         title = f"{self.label}: {self.law.formula}"
         return plot_law(ax, self.points, self.predict, self.x_range, ("P", "R_f"), title)

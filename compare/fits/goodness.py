@@ -18,13 +18,45 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Goodness:
-    """The criteria and the test of one fit.
+    r"""How well a law fits one series: information criteria, and the test of lack of fit.
 
-    With N values, k parameters (and the variance, itself one more) and the sum of squares S of the whitened
-    residuals: AIC = N log(S/N) + 2 (k + 1), AICc = AIC + 2 (k + 1)(k + 2)/(N - k - 2) (infinite where N is too
-    small for it), BIC with log N in place of 2. They compare laws of one series, and of no other.
-    `lack_of_fit` is the p-value of the F test of what the law misses of the means against the scatter between
-    seeds (None without replicates).
+    With N values, k parameters and the sum of squares S of the whitened residuals (the variance is one parameter more):
+
+    .. math::
+
+        \mathrm{AIC} &= N \log(S / N) + 2 (k + 1) \\
+        \mathrm{AICc} &= \mathrm{AIC} + \frac{2 (k + 1)(k + 2)}{N - k - 2} \\
+        \mathrm{BIC} &= N \log(S / N) + (k + 1) \log N
+
+    AICc is infinite where N <= k + 2. They compare laws of one series, and of no other. The test compares what the law
+    misses of the means at the m distinct P, M, with the scatter of the seeds about these means, S - M:
+
+    .. math:: F = \frac{M / (m - k)}{(S - M) / (N - m)}
+
+    Sources: Burnham and Anderson, *Model Selection and Multimodel Inference* (2002), section 2.4, for AICc; Schwarz,
+    Annals of Statistics 6, 461 (1978), for BIC.
+
+    Attributes
+    ----------
+    sum_of_squares : S, of log R_f
+    n : N
+    parameters : k
+    aic, aicc, bic : the criteria, smaller is better
+    lack_of_fit : p-value of the F test; None without replicates
+
+    Example
+    -------
+    >>> from compare import fit_law
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
+    ...     for p in (64, 128, 256, 512, 1024)
+    ...     for seed in range(3)
+    ... )
+    >>> goodness = fit_law(table, "power").goodness
+    >>> goodness.n, goodness.parameters, round(goodness.aicc - goodness.aic, 3), goodness.passes
+    (15, 2, 2.182, True)
     """
 
     sum_of_squares: float

@@ -33,7 +33,7 @@ TOO_FEW = "too few points to choose a law"
 
 @dataclass(frozen=True, slots=True)
 class LawChoice:
-    """The laws fitted to one series, the best AICc first, and those left out, with the reason.
+    """The laws fitted to one series, the best AICc first, and those left out, with the reason; see `choose_law`.
 
     The choice is by AICc: the laws are descriptions of a curve, none is expected to be exact, and the points are
     few; AICc then aims at the best prediction, and its correction keeps laws of four parameters from seven
@@ -42,6 +42,31 @@ class LawChoice:
     A law whose AICc is infinite, N <= k + 2, is never chosen. There is a choice only where two laws or more have a
     finite one, the power law among them: else the law of fewest parameters would win whatever the points say. Nor
     is a law of the theory chosen that would be read mostly off the extension of its curve (`skipped` says so).
+
+    Iterates over the fits; `choice[law]` is the fit of one law. Source: Burnham and Anderson, *Model Selection and
+    Multimodel Inference* (2002), sections 2.4 and 2.6.
+
+    Attributes
+    ----------
+    key : what the series is of
+    fits : the fits, the best AICc first
+    skipped : pairs (law, reason)
+
+    Example
+    -------
+    >>> from compare import choose_law
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
+    ...     for p in (64, 128, 256, 512, 1024)
+    ...     for seed in range(3)
+    ... )
+    >>> choice = choose_law(table)
+    >>> choice.chosen.name, choice.close(), choice.passes
+    ('power', (), True)
+    >>> sorted(choice.weights()) == sorted(fit.name for fit in choice), round(sum(choice.weights().values()), 9)
+    (True, 1.0)
     """
 
     key: SeriesKey
@@ -60,10 +85,12 @@ class LawChoice:
 
     @property
     def label(self) -> str:
+        """The series as it is printed."""
         return str(self.key)
 
     @property
     def chosen(self) -> LawFit:
+        """The fit with the best AICc."""
         return self.fits[0]
 
     @property
@@ -72,14 +99,31 @@ class LawChoice:
         return self.chosen.goodness.passes
 
     def weights(self, criterion: str = "aicc") -> dict[LawName, float]:
-        """exp(-difference / 2) of ``aicc``, ``aic`` or ``bic``, normalised to a sum of 1."""
+        r"""The weight of each law, exp(-difference / 2) of a criterion, normalised to a sum of 1.
+
+        .. math:: w_i = \frac{e^{-\Delta_i / 2}}{\sum_j e^{-\Delta_j / 2}}
+
+        Parameters
+        ----------
+        criterion : ``aicc``, ``aic`` or ``bic``
+
+        Raises
+        ------
+        InputError
+            If the criterion is none of these.
+        """
         require_choice("criterion", criterion, ("aicc", "aic", "bic"))
         values = np.array([getattr(fit.goodness, criterion) for fit in self.fits])
         raw = np.exp(-(values - values.min()) / 2)
         return {fit.name: float(w) for fit, w in zip(self.fits, raw / raw.sum(), strict=True)}
 
     def behind(self, fit: LawFit) -> float:
-        """By how much the AICc of `fit` is worse than the best."""
+        """By how much the AICc of a fit is worse than the best.
+
+        Parameters
+        ----------
+        fit : one of the fits of this series
+        """
         return fit.goodness.aicc - self.chosen.goodness.aicc
 
     def close(self) -> tuple[LawName, ...]:
@@ -139,7 +183,16 @@ class LawChoice:
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """The points with the chosen law; see `LawFit.plot`."""
+        """The points with the chosen law; see `LawFit.plot`.
+
+        Parameters
+        ----------
+        ax : where to draw; on a new figure if None
+
+        Returns
+        -------
+        The axes.
+        """
         return self.chosen.plot(ax)
 
     def __repr__(self) -> str:
@@ -147,7 +200,29 @@ class LawChoice:
 
 
 class LawChoices(Results[LawChoice]):
-    """The choice for each series of a table, and the reason for each that has none."""
+    """The choice for each series of a table, and the reason for each that has none; see `choose_laws`.
+
+    Iterates over the choices; `choices[name]` finds one by its series' key or printed name.
+
+    Attributes
+    ----------
+    found : the choices, in the order of the series
+    skipped : pairs (key, reason)
+
+    Example
+    -------
+    >>> from compare import choose_laws
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
+    ...     for p in (64, 128, 256, 512, 1024)
+    ...     for seed in range(3)
+    ... )
+    >>> choices = choose_laws(table)
+    >>> [str(choice.key) for choice in choices], choices["images digits mlp trained"].chosen.name
+    (['images digits mlp trained'], 'power')
+    """
 
     __slots__ = ()
 
@@ -166,13 +241,34 @@ def choose_law(
 ) -> LawChoice:
     """Fit every law that the series has points enough for, and order them by AICc.
 
-    `theory` as in `compare.fit_law`; without one the two laws of the theory are left out.
+    The criteria are those of `Goodness`, the laws those of `fit_law`, and what may be chosen is said in `LawChoice`.
+    Source: Burnham and Anderson, *Model Selection and Multimodel Inference* (2002).
+
+    Parameters
+    ----------
+    table : a curve table that holds the series to fit
+    theory : as in `fit_law`; without one the two laws of the theory are left out
+    confidence : of the intervals, between 0 and 1
 
     Raises
     ------
     InputError
-        As `compare.fit_law`, and if the series has too few distinct P for any law, or too few points to choose
+        As `fit_law`, and if the series has too few distinct P for any law, or too few points to choose
         among laws: fewer than two, or not the power law, have a finite AICc.
+
+    Example
+    -------
+    >>> from compare import choose_law
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
+    ...     for p in (64, 128, 256, 512, 1024)
+    ...     for seed in range(3)
+    ... )
+    >>> choice = choose_law(table)
+    >>> choice.chosen.law.formula, round(choice.chosen["b"].estimate.value, 2)
+    ('A (P/P0)^-b', 0.99)
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     return _choose(*one_series(table, theory), LawFitter(confidence))
@@ -185,16 +281,38 @@ def choose_laws(
     stage: str | None = None,
     confidence: float = 0.95,
 ) -> LawChoices:
-    """`choose_law` for every series of `table` but those of fewer than three P, at stage "initial", or named as theory.
+    """`choose_law` for every series of a table but those of fewer than three P, at stage "initial", or named as theory.
 
-    `theory` is the label of one series of `table`, or a table of theory series of which each series gets the
-    nearest (as in `contrast`: its own stage, else `stage`, else q=0.3) of those with two P or more. Without it the
-    laws of the theory are left out. A series of too few points to choose is in `skipped`, with the reason `TOO_FEW`.
+    A series of too few points to choose is in `skipped` of the result, with the reason.
+
+    Parameters
+    ----------
+    table : a curve table of any number of series
+    theory : the label of one series of `table`, or a table of theory series of which each series gets the
+        nearest (as in `contrast`: its own stage, else `stage`, else q=0.3) of those with two P or more. Without it the
+        laws of the theory are left out
+    stage : of the theory's series that is preferred where a series' own stage is not there
+    confidence : of the intervals, between 0 and 1
 
     Raises
     ------
     InputError
         If a table is no valid curve table, `theory` names no series, or none of its series has two P with R_f above 0.
+
+    Example
+    -------
+    >>> from compare import choose_laws
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> sizes = (64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
+    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> choices = choose_laws(measured, theory)
+    >>> [choice.chosen.name for choice in choices]
+    ['theory-shifted']
+    >>> choose_laws(measured.head(2)).skipped[0][1]
+    '2 P, fewer than 3, say nothing about the shape of a curve'
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     curves = Curves.of(table)

@@ -35,16 +35,47 @@ def fit_law(
     theory: str | pd.DataFrame | None = None,
     confidence: float = 0.95,
 ) -> LawFit:
-    """Fit `law` (see `compare.fits.laws.make_law`) to R_f(P) of one series, by least squares of log R_f.
+    r"""Fit one law to R_f(P) of one series, by generalised least squares of log R_f, see `LawFit`.
 
-    `theory` is R_th of the laws ``theory-shifted`` and ``theory-scaled``: the label of a series of `table`, which
-    then holds it beside the series to fit, or a table of one series. Intervals are those of `LawParameter`.
+    P_0 is the geometric mean of the P of the series. The laws:
+
+    .. math::
+
+        \text{power:} \quad & R_f = A (P / P_0)^{-b} \\
+        \text{floor:} \quad & R_f = A (P / P_0)^{-b} + F \\
+        \text{broken:} \quad & \log R_f = \log A - b_1 w - (b_2 - b_1) D \log(1 + e^{w / D}), \;
+            w = \log(P / P_b), \; D = 0.5 \\
+        \text{theory-shifted:} \quad & R_f = R_{th}(P / s) \\
+        \text{theory-scaled:} \quad & R_f = a R_{th}(P / s)
+
+    Intervals are those of `LawParameter`.
+
+    Parameters
+    ----------
+    table : a curve table that holds the series to fit
+    law : ``power``, ``floor``, ``broken``, ``theory-shifted`` or ``theory-scaled``
+    theory : R_th of the last two: the label of a series of `table`, which then holds it beside the series to fit, or
+        a table of one series
+    confidence : of the intervals, between 0 and 1
 
     Raises
     ------
     InputError
         If `table` is no valid curve table or holds not exactly one series (besides the theory's), a R_f is 0,
         there are too few distinct P for the law, or the law needs a theory that is not there.
+
+    Example
+    -------
+    >>> from compare import fit_law
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> sizes = (64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
+    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> fit = fit_law(measured, "theory-shifted", theory=theory)
+    >>> round(fit["shift"].estimate.value, 1)
+    3.0
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     key, rows, curve = one_series(table, theory)

@@ -63,12 +63,39 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class TheoryCurve:
-    """R_th(P) of one series: the geometric means over its seeds, interpolated in log-log.
+    r"""R_th(P) of one series: the geometric means over its seeds, interpolated in log-log.
 
     Between its points by the monotone cubic of Fritsch and Carlson (PCHIP), which has no kinks and makes no
     bumps; beyond its last P along the slope of its last pair of points. Below its first P along the slope of its
-    first pair, but no higher than the model saturates, R_f <= d/(d - d_par), and no lower than the first value:
-    for fewer points the model only tends to its saturation. It is taken as exact.
+    first pair, but no higher than the model saturates, and no lower than the first value:
+
+    .. math:: R_f \le \frac{d}{d - d_\parallel}
+
+    For fewer points the model only tends to its saturation. The curve is taken as exact. Sources: Fritsch and Carlson,
+    SIAM Journal on Numerical Analysis 17, 238 (1980); the saturation is that of a net whose gradient is isotropic.
+
+    Attributes
+    ----------
+    label : how the series prints
+    log_sizes : log P, rising
+    log_values : log R_f at these P
+    log_saturation : log of the model's saturation; 0 where the task's name does not tell d
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> from compare import TheoryCurve
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> sizes = (64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
+    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> curve = TheoryCurve.of(theory)
+    >>> np.exp(curve.log_at(np.log([64, 512]))).round(4).tolist()
+    [0.1111, 0.0154]
+    >>> round(float(np.exp(curve.log_saturation)), 4) == round(30 / 29, 4)
+    True
     """
 
     label: str
@@ -84,6 +111,11 @@ class TheoryCurve:
     @staticmethod
     def of(rows: pd.DataFrame, label: str = "theory") -> TheoryCurve:
         """The curve of the rows of one series, those with R_f = 0 left out.
+
+        Parameters
+        ----------
+        rows : rows of a valid curve table
+        label : how the series prints, for messages too
 
         Raises
         ------
@@ -113,7 +145,16 @@ class TheoryCurve:
         return max(self.log_saturation, self.log_values[0])
 
     def log_at(self, log_size: Array) -> Array:
-        """log R_th at log P."""
+        """log R_th at log P.
+
+        Parameters
+        ----------
+        log_size : log P, of any shape
+
+        Returns
+        -------
+        log R_th in the shape of `log_size`.
+        """
         x, y = np.array(self.log_sizes), np.array(self.log_values)
         first, last = (y[1] - y[0]) / (x[1] - x[0]), (y[-1] - y[-2]) / (x[-1] - x[-2])
         below = np.clip(y[0] + first * (log_size - x[0]), y[0], self._log_cap)
@@ -121,7 +162,12 @@ class TheoryCurve:
         return np.where(log_size < x[0], below, inside + last * np.maximum(log_size - x[-1], 0))
 
     def extended(self, log_sizes: Array) -> float:
-        """The part, from 0 to 1, of the range of `log_sizes` that lies beyond the ends of the curve."""
+        """The part, from 0 to 1, of a range of P that lies beyond the ends of the curve.
+
+        Parameters
+        ----------
+        log_sizes : log P, of any shape; their smallest and largest are the range
+        """
         low, high = float(np.min(log_sizes)), float(np.max(log_sizes))
         covered = max(0.0, min(high, self.log_sizes[-1]) - max(low, self.log_sizes[0]))
         return 1 - covered / (high - low) if high > low else float(covered <= 0)
@@ -139,7 +185,34 @@ def _saturation(task: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """A law for one series: `log_value(parameters, log P)` is log R_f; `starts` are first guesses to fit from."""
+    """A law for one series: its formula, its parameters, and log R_f as a function of log P.
+
+    The laws are written out in `fit_law`.
+
+    Attributes
+    ----------
+    name : the law's, as above
+    formula : as it is printed
+    parameters : names, and the ranges in which they are fitted
+    pivot : the geometric mean of P
+    starts : first guesses to fit from
+    theory : R_th of the two laws that have it
+    log_value : log R_f from (fitted parameters, log P); parameters that are positive as their logarithms
+
+    Example
+    -------
+    >>> from compare import fit_law
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
+    ...     for p in (64, 128, 256, 512, 1024)
+    ...     for seed in range(3)
+    ... )
+    >>> law = fit_law(table, "power").law
+    >>> law.name, law.formula, [parameter.name for parameter in law.parameters], law.pivot_words
+    ('power', 'A (P/P0)^-b', ['amplitude', 'b'], 'P0 = 256')
+    """
 
     name: LawName
     formula: str
@@ -159,21 +232,23 @@ class Law:
         return f"P0 = {self.pivot:.0f}" if self.pivot >= 1000 else f"P0 = {self.pivot:.4g}"
 
     def extended(self, values: Numbers, log_sizes: Array) -> float:
-        """The part of the measured range for which the theory's curve had to be extended; 0 without a theory."""
+        """The part of the measured range, from 0 to 1, at which the theory's curve is extended; 0 without a theory.
+
+        Parameters
+        ----------
+        values : the parameters as they are fitted, log s the last
+        log_sizes : log P of the series, shape (distinct P,)
+        """
         if self.theory is None:
             return 0.0
         return self.theory.extended(np.asarray(log_sizes) - values[-1])
 
 
 def make_law(name: LawName, log_sizes: Array, log_values: Array, theory: TheoryCurve | None = None) -> Law:
-    """The law `name` for a series with means `log_values` at distinct `log_sizes`, in rising order.
+    """The law `name` for a series with means `log_values` at distinct `log_sizes`, in rising order; see `fit_law`.
 
-    - ``power``: R_f = A (P/P_0)^-b, P_0 the geometric mean of P, where the errors of A and b are independent;
-    - ``floor``: R_f = A (P/P_0)^-b + F with F >= 0 and b >= 0;
-    - ``broken``: slopes -b1 and -b2 that meet at P_b, log R_f = log A - b1 w - (b2 - b1) D log(1 + exp(w / D)),
-      w = log(P/P_b), D = 0.5; A is the value at which the two lines meet;
-    - ``theory-shifted``: R_f = R_th(P / s): a theory that s times as many points are needed for;
-    - ``theory-scaled``: R_f = a R_th(P / s).
+    The amplitude A of ``broken`` is the value at which its two lines meet; P_0 of ``power`` makes the errors of A and b
+    independent; s of ``theory-shifted`` is how many times as many points as the theory a net needs.
 
     Raises
     ------

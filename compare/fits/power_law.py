@@ -30,13 +30,40 @@ _NUMERIC = tuple(name for name, column in COLUMNS.items() if column.kind != "tex
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PowerLawFit:
-    """y = amplitude * x^exponent, fitted to log y against log x.
+    r"""A power law fitted to one series, see `fit_power_law`.
 
-    `amplitude` is the value at x = 1, far from the data as a rule; `value_at_pivot` is the value at the
-    geometric mean `pivot` of x, whose error is independent of the exponent's. `curvature` is the coefficient
-    of (log(x / pivot))^2 when a parabola is fitted instead (None below four distinct x): its interval leaves
-    out 0 where the curve is not a power law. `residual_rms` is the root mean square, over x, of the seeds'
-    mean log y about the line. `interval_method` says where intervals come from, see `fit_power_law`.
+    .. math:: y = A x^{b}, \qquad \log y = \log y_0 + b \log (x / x_0)
+
+    x_0, the pivot, is the geometric mean of x, where the errors of y_0 and b are independent.
+
+    Attributes
+    ----------
+    key : what the series is of
+    x, y : names of columns of the curve table
+    exponent : b, dimensionless
+    amplitude : A, the value at x = 1, far from the data as a rule; in the units of y
+    pivot : x_0, in the units of x
+    value_at_pivot : y_0, in the units of y
+    interval_method : where intervals come from, ``per-seed`` or ``pooled``
+    residual_rms : root mean square, over x, of the seeds' mean log y about the line
+    curvature : coefficient of (log(x / x_0))^2 when a parabola is fitted instead; its interval leaves out 0 where the
+        curve is no power law. None below four distinct x
+    x_range : smallest and largest x
+    n_points, n_seeds : rows and seeds of the series
+    points : pairs (x, y), one a row
+    seed_exponents : pairs (seed, its own exponent), where the interval is over seeds
+
+    Example
+    -------
+    >>> from compare import fit_power_law
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> table = curve_table({**net, "train_size": p, "relative_stability": 8 / p} for p in (64, 128, 256, 512))
+    >>> fit = fit_power_law(table)
+    >>> round(fit.exponent.value, 6), round(fit.amplitude.value, 6), fit.x_range
+    (-1.0, 8.0, (64.0, 512.0))
+    >>> fit.predict([100, 1000]).round(6).tolist()
+    [0.08, 0.008]
     """
 
     key: SeriesKey
@@ -58,6 +85,7 @@ class PowerLawFit:
 
     @property
     def label(self) -> str:
+        """The series as it is printed."""
         return str(self.key)
 
     @property
@@ -68,7 +96,16 @@ class PowerLawFit:
         return bool(self.curvature.low > 1e-9 or self.curvature.high < -1e-9)
 
     def predict(self, x: float | np.ndarray) -> np.ndarray:
-        """amplitude * x^exponent, in the shape of `x`."""
+        """amplitude * x^exponent.
+
+        Parameters
+        ----------
+        x : positive, of any shape, in the units of the fit's x
+
+        Returns
+        -------
+        y in the shape of `x`.
+        """
         return self.value_at_pivot.value * (np.asarray(x, dtype=float) / self.pivot) ** self.exponent.value
 
     def summary(self) -> dict[str, Any]:
@@ -94,13 +131,40 @@ class PowerLawFit:
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """The points and the fitted line on log axes; on a new figure if `ax` is None. Returns the axes."""
+        """The points and the fitted line on log axes.
+
+        Parameters
+        ----------
+        ax : where to draw; on a new figure if None
+
+        Returns
+        -------
+        The axes.
+        """
         symbols = SYMBOLS.get(self.x, self.x), SYMBOLS.get(self.y, self.y)
         return plot_law(ax, self.points, self.predict, self.x_range, symbols, f"{self.label}: {self.law()}")
 
 
 class Fits(Results[PowerLawFit]):
-    """The fits of all series of a table that can be fitted, and the reason for each that cannot."""
+    """The fits of all series of a table that can be fitted, and the reason for each that cannot, see `fit_all`.
+
+    Iterates over the fits; `fits[name]` finds one by its series' key or printed name.
+
+    Attributes
+    ----------
+    found : the fits, in the order of the series
+    skipped : pairs (key, reason)
+
+    Example
+    -------
+    >>> from compare import fit_all
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> table = curve_table({**net, "train_size": p, "relative_stability": 8 / p} for p in (64, 128, 256, 512))
+    >>> fits = fit_all(table)
+    >>> len(fits), fits["images digits mlp trained"].n_points, fits.skipped
+    (1, 4, ())
+    """
 
     __slots__ = ()
 
@@ -116,7 +180,9 @@ def fit_power_law(
     y: str = "relative_stability",
     confidence: float = 0.95,
 ) -> PowerLawFit:
-    """Fit y = amplitude * x^exponent to one series, by least squares of log y on log x.
+    r"""Fit y = A x^b to one series, by least squares of log y on log x.
+
+    .. math:: (\hat A, \hat b) = \arg\min_{A, b} \sum_i \left(\log y_i - \log A - b \log x_i\right)^2
 
     Intervals come in two ways, named by `interval_method` of the result:
 
@@ -127,12 +193,35 @@ def fit_power_law(
     - ``pooled``: otherwise. The covariance of all points with Student's t of n - 2 degrees of freedom.
       It is too narrow where residuals of one seed are correlated.
 
+    The exponent of R_f(P) is what arXiv 2105.02468, section 5, derives for the simple model: R_f ~ P^-1.
+
+    Parameters
+    ----------
+    table : a curve table that holds one series
+    x, y : numeric columns of the curve table
+    confidence : of the intervals, between 0 and 1
+
     Raises
     ------
     InputError
         If the table is not a valid curve table, is empty or holds several series, `x` or `y` is no numeric
         column, a value is not positive and finite, or there are too few points: fewer than two distinct x
         (three for a single seed) or fewer than three points.
+
+    Example
+    -------
+    >>> from compare import fit_power_law
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
+    ...     for p in (64, 128, 256, 512, 1024)
+    ...     for seed in range(3)
+    ... )
+    >>> fit_power_law(table)
+    R_f = 8.29 P^(-0.993 ± 0.017) over P = 64…1024 (n=15, 3 seeds)
+    >>> fit_power_law(table).interval_method
+    'per-seed'
     """
     parts = Curves.of(table).parts
     if len(parts) != 1:
@@ -149,7 +238,30 @@ def fit_all(
     y: str = "relative_stability",
     confidence: float = 0.95,
 ) -> Fits:
-    """`fit_power_law` for each series of `table`; one that cannot be fitted is skipped, with its reason."""
+    """`fit_power_law` for each series of a table; one that cannot be fitted is skipped, with its reason.
+
+    Parameters
+    ----------
+    table : a curve table of any number of series
+    x, y : numeric columns of the curve table
+    confidence : of the intervals, between 0 and 1
+
+    Raises
+    ------
+    InputError
+        If the table is not a valid curve table, `x` or `y` is no numeric column, or `confidence` is not allowed.
+
+    Example
+    -------
+    >>> from compare import fit_all
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> table = curve_table({**net, "train_size": p, "relative_stability": 8 / p} for p in (64, 128, 256, 512))
+    >>> [(str(fit.key), round(fit.exponent.value, 6)) for fit in fit_all(table)]
+    [('images digits mlp trained', -1.0)]
+    >>> fit_all(table.head(2)).skipped[0][1]
+    'images digits mlp trained = 2 points at 2 distinct P: must have at least 3 points at 3 distinct P or more'
+    """
     require_choice("x", x, _NUMERIC)
     require_choice("y", y, _NUMERIC)
     require_real("confidence", confidence, above=0, maximum=1 - 1e-9)

@@ -34,7 +34,21 @@ _PACKAGES = ("relstab", "numpy", "scipy", "pandas", "lmfit", "matplotlib", "plot
 
 @dataclass(frozen=True, slots=True)
 class DeformedGrid:
-    """Deformed images to show: values in [0, 1], rows x columns x n x n (x 3), and the labels of the grid."""
+    """Deformed images to show in a report, and the labels of their grid.
+
+    Attributes
+    ----------
+    images : values in [0, 1], shape (rows, columns, n, n) or (rows, columns, n, n, 3)
+    row_labels, column_labels : one a row, one a column
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> from compare import DeformedGrid
+    >>> grid = DeformedGrid(np.zeros((2, 3, 16, 16)), ["c = 3", "c = 15"], ["0.5 px", "1 px", "2 px"])
+    >>> grid.images.shape[:2] == (len(grid.row_labels), len(grid.column_labels))
+    True
+    """
 
     images: np.ndarray
     row_labels: Sequence[str]
@@ -78,18 +92,50 @@ def write_report(
     command: str | None = None,
     stage: str | None = None,
 ) -> Path:
-    """Write the report of one or more curve tables to `path` (.html); return the path.
+    """Write the report of one or more curve tables as one HTML page.
 
-    Rows of source "theory" are the theory, all others are measured. `samples` are what the page's explorer of
-    diffeomorphisms deforms, by default those of `empirical.diffeo.explorer_images`. Static figures go to the folder
+    Rows of source "theory" are the theory, all others are measured. Static figures go to the folder
     ``<stem>_figures`` beside the report. The same input and versions give the same bytes. All input is read
     and all figures are made before the first file is written, so that bad input leaves nothing behind.
+
+    Parameters
+    ----------
+    tables : curve tables, or files of them
+    path : the page's, ending in .html
+    title : of the page
+    images : deformed images to show
+    samples : what the page's explorer of diffeomorphisms deforms, by default those of
+        `empirical.diffeo.explorer_images`
+    notes : paragraphs of the reader's own, on the input
+    command : the command line that writes it, shown on the page
+    stage : of the theory's series that is preferred where a series' own stage is not there
+
+    Returns
+    -------
+    `path`.
 
     Raises
     ------
     InputError
         If a table is not valid or there are no rows, `path` does not end in .html or cannot be written,
         `stage` is no stage of the theory, the images have the wrong shape, or `samples` is empty.
+
+    Example
+    -------
+    >>> from compare import write_report
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from theory import curve_table
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> table = curve_table({**net, "train_size": p, "relative_stability": 8 / p} for p in (64, 128, 256, 512))
+    >>> with TemporaryDirectory() as folder:
+    ...     page = write_report(table, Path(folder) / "report.html")
+    ...     print(page.name, sorted(path.name for path in Path(folder).iterdir()))
+    report.html ['report.html', 'report_figures']
+    >>> write_report(table, "report.pdf")
+    Traceback (most recent call last):
+        ...
+    theory.common.errors.InputError: path = report.pdf: must end in .html
     """
     from compare.report.figures import draw, plot_deformed_grid, save
     from compare.report.interactive import panel_html, plotly_script

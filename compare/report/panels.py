@@ -122,11 +122,35 @@ def diffeo_panel(table: pd.DataFrame | Curves) -> Panel:
 
 
 def collapse_panel(table: pd.DataFrame | Curves, scales: Scales) -> Panel:
-    """Every series of `table` that has a scale, moved onto the theory by its a and s, and the theory's curves.
+    r"""Every series of a table that has a scale, moved onto the theory by its a and s, and the theory's curves.
 
-    A series is moved by both a and s where the data fix both, else by s alone. `table` is the one that the other
-    figures are drawn from, so that styles agree; series without a scale are not shown, and those whose curve
-    determines none are named in the notes.
+    .. math:: \frac{R_f(P)}{a} \text{ against } \frac{P}{s}
+
+    A series is moved by both a and s where the data fix both, else by s alone. Series without a scale are not shown,
+    and those whose curve determines none are named in the notes.
+
+    Parameters
+    ----------
+    table : the curve table that the other figures are drawn from, so that styles agree
+    scales : of `effective_scales`
+
+    Raises
+    ------
+    InputError
+        If `table` is no valid curve table.
+
+    Example
+    -------
+    >>> from compare import collapse_panel, effective_scales
+    >>> from theory import curve_table
+    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
+    >>> sizes = (64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
+    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> panel = collapse_panel(measured, effective_scales(theory, measured))
+    >>> panel.x_label, panel.labels
+    ('scaled training-set size P / s', ['images digits mlp trained', 'theory stripe-d30 q=0.3'])
     """
     drawn = {curve.key: curve for curve in _curves(Curves.of(table), "train_size", "relative_stability")[0]}
     placed = [scale for scale in scales if scale.key in drawn]

@@ -6,8 +6,9 @@ import json
 import shlex
 import signal
 import sys
+import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,10 @@ class Sweep:
     show the batch file."""
     export: Path | None = None
     """Train nothing: write the table of what is done, .csv or .parquet."""
+    track: str | None = None
+    """Also write finished runs for tensorboard, mlflow or wandb, without a network unless their own variables ask."""
+    track_folder: Path = Path("tracked")
+    """Folder that track writes into."""
     json: bool = False
     """Print JSON instead of lines."""
 
@@ -133,6 +138,10 @@ class Sweep:
         chosen = [name for name in ("status", "dry_run", "export") if getattr(self, name)]
         if self.take_free and (chosen or self.slurm or self.ray is not None):
             raise InputError("take_free", True, "must be given alone: such a task does runs and nothing else")
+        if self.track is not None and (chosen or self.slurm or self.take_free):
+            other = [*chosen, *(name for name in ("slurm", "take_free") if getattr(self, name))][0]
+            allowed = f"must not be given with {other}: a later sweep hands over what is done"
+            raise InputError("track", self.track, allowed)
         if len(chosen) > 1:
             value = True if chosen[1] == "dry_run" else str(self.export)
             raise InputError(chosen[1], value, f"must not be given with {chosen[0]}")
@@ -159,6 +168,7 @@ class Sweep:
             return self._task(terminal, experiments)
         missing: SweepIncomplete | None = None
         keep = RunStore(self.store)
+        tracked = self._tracking(keep)
         view = SweepView(keep)
         with terminal.live(view.render) as drawn, ExitStack() as stack:
             report = None if drawn else stack.enter_context(terminal.progress("sweep"))
@@ -174,10 +184,12 @@ class Sweep:
                 table = sweep(
                     experiments, keep, executor, threads=self.threads, data_folder=self.data, download=self.download,
                     device=self.device, keep_weights=self.keep_weights, retries=self.retries,
-                    retry_failed=self.retry_failed, watch=watch,
+                    retry_failed=self.retry_failed, watch=watch, progress=lambda done, runs, config: tracked(config),
                 )  # fmt: skip
             except SweepIncomplete as error:
                 table, missing = error.table, error
+        for config in configs:  # those that were done before, too
+            tracked(config)
         if len(table):  # what stands there from before is worth more than nothing
             write_table(table, self.output, comment=f"relstab sweep {self.file}")
             terminal.line(f"wrote {self.output}: {len(table)} rows")
@@ -188,6 +200,30 @@ class Sweep:
             missing.result = result
             raise missing
         return result
+
+    def _tracking(self, store: RunStore) -> Callable[[Config], None]:
+        """Hands a run to the tracker, once, if it is done; a tracker that fails is left aside with a warning."""
+        if self.track is None:
+            return lambda config: None
+        from empirical.integrations.trackers import open_tracker, stage_values
+        from empirical.runs.sweeps import named
+        from empirical.training.config import config_to_dict
+
+        tracker = open_tracker(self.track, self.track_folder)
+        seen: set[Config] = set()
+
+        def add(config: Config) -> None:
+            table = None if config in seen else store.read(config)
+            if table is None:
+                return
+            seen.add(config)
+            try:
+                tracker.add(named(config), config_hash(config), config_to_dict(config), stage_values(table))
+            except Exception as error:  # whatever a tracker raises, the runs go on
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                warnings.warn(f"{self.track} has not taken {named(config)}: {reason}", stacklevel=2)
+
+        return add
 
     def _array(self) -> Slurm | None:
         """The array job that the options describe, if they ask for one."""
