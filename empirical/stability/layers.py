@@ -50,13 +50,20 @@ def measure_layers(
     confidence: float = 0.95,
     equivariance: bool = False,
 ) -> list[LayerStability]:
-    """D_k, G_k, R_k of the flattened outputs of modules, in the order in which the forward pass reaches them.
+    r"""D_k, G_k, R_k of the flattened outputs of modules, in the order in which the forward pass reaches them.
 
-    With f_k(x) the output of module k, D_k = avg ||f_k(tau x) - f_k(x)||^2 / avg_{x,z} ||f_k(x) - f_k(z)||^2, means
-    over images and over distinct pairs, and likewise G_k with noise; intervals are those of a bootstrap over images.
-    With `equivariance` also E_k = avg ||f_k(tau x) - tau_k f_k(x)||^2 over the same pairs, and over the noise,
-    E_k / G_k, where tau_k is the field at the layer's resolution. A layer whose D_k is large may move along with its
-    input: then E_k is small. For outputs of shape (images, channels, height, width) alone.
+    .. math::
+
+        D_k = \frac{\langle \lVert f_k(\tau x) - f_k(x) \rVert^2 \rangle_{x, \tau}}
+                   {\langle \lVert f_k(x) - f_k(z) \rVert^2 \rangle_{x, z}}, \qquad
+        R_k = \frac{D_k}{G_k}, \qquad
+        E_k = \frac{\langle \lVert f_k(\tau x) - \tau_k f_k(x) \rVert^2 \rangle_{x, \tau}}
+                   {\langle \lVert f_k(x) - f_k(z) \rVert^2 \rangle_{x, z}}
+
+    f_k(x) is the output of module k; the means are those over images and over distinct pairs, and G_k is D_k with noise
+    in place of the deformation. Intervals are those of a bootstrap over images. With `equivariance` also E_k, and over
+    the noise, E_k / G_k, where tau_k is the field at the layer's resolution. A layer whose D_k is large may move along
+    with its input: then E_k is small. For outputs of shape (images, channels, height, width) alone.
 
     The outputs of as many layers as fit into `memory` bytes are kept at a time, so that the model is run as often as
     that takes; of all others nothing is stored.

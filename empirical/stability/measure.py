@@ -161,7 +161,18 @@ def measure_stability(
     resamples: int = 1000,
     confidence: float = 0.95,
 ) -> Stability:
-    """D_f, G_f and R_f of `model` on `images`, one diffeomorphism and one noise an image.
+    r"""D_f, G_f and R_f of `model` on `images`, one diffeomorphism and one noise an image.
+
+    .. math::
+
+        D_f = \frac{\langle \lVert f(\tau x) - f(x) \rVert^2 \rangle_{x, \tau}}
+                   {\langle \lVert f(x) - f(z) \rVert^2 \rangle_{x, z}}, \qquad
+        G_f = \frac{\langle \lVert f(x + \eta) - f(x) \rVert^2 \rangle_{x, \eta}}
+                   {\langle \lVert f(x) - f(z) \rVert^2 \rangle_{x, z}}, \qquad
+        R_f = \frac{D_f}{G_f}
+
+    x and z are distinct images; the noise of an image has the norm of its tau x - x. Intervals are those of a
+    bootstrap over images. Source: arXiv 2105.02468, equations 4 to 6.
 
     Parameters
     ----------

@@ -26,10 +26,23 @@ Calibration = Literal["paper", "exact"]
 
 @dataclass(frozen=True, slots=True)
 class MaxEntropyEnsemble:
-    """Fields on a grid of `size` x `size` pixels with modes up to `cutoff` c at `temperature` T.
+    r"""Fields on a grid of `size` x `size` pixels with modes up to `cutoff` c at `temperature` T.
 
-    Displacements in pixels are `size` times tau, as in the authors' code (although the grid
-    ``linspace(0, 1, size)`` has size - 1 intervals). Lengths are in pixels, T is dimensionless.
+    .. math::
+
+        \tau_u(u, v) = \sum_{i, j \ge 1, \; r < c + 1/2} C_{ij} \sin(i \pi u) \sin(j \pi v), \qquad
+        r^2 = i^2 + j^2, \qquad C_{ij} \sim N(0, T / r^2),
+
+    on the unit square, and likewise tau_v with coefficients of its own: of all laws with a given mean of the squared
+    gradient, the one of largest entropy. Displacements in pixels are `size` times tau, as in the authors' code
+    (although the grid ``linspace(0, 1, size)`` has size - 1 intervals). Source: arXiv 2105.02468, section 2 and
+    appendix A.
+
+    Parameters
+    ----------
+    size : n, pixels along a side, 2 or more
+    cutoff : c, largest mode number, 2 or more
+    temperature : T, dimensionless, above 0
 
     Raises
     ------

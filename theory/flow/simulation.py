@@ -100,7 +100,24 @@ def simulate(
     backend: str = "auto",
     progress: Progress | None = None,
 ) -> Trajectory:
-    """Integrate the flow on `train_size` points and record R_f, Lambda and the test error on the way.
+    r"""Integrate the flow on `train_size` points and record R_f, Lambda and the test error on the way.
+
+    .. math::
+
+        f(x) = \frac{1}{h} \sum_{n=1}^{h} \beta_n \, \mathrm{relu}\left(\frac{w_n \cdot x}{\sqrt{d}} + b_n\right),
+        \qquad F = \alpha (f - f_0), \qquad
+        \frac{d\theta}{dt} = - \nabla_\theta \frac{1}{\alpha P} \sum_{\mu=1}^{P} l(y_\mu F(x_\mu)),
+
+    all parameters N(0, 1) at the start, and of the d coordinates d_par informative,
+
+    .. math::
+
+        R_f = \frac{d}{d - d_\parallel} \,
+            \frac{\langle \lVert \nabla_\perp F \rVert^2 \rangle}{\langle \lVert \nabla F \rVert^2 \rangle},
+        \qquad \Lambda = \sqrt{\frac{\langle w_\parallel^2 \rangle}{\langle w_\perp^2 \rangle}}
+
+    with averages over test points, over neurons and over directions. Times are in units of h.
+    Sources: arXiv 2105.02468, section 5; arXiv 2007.11471.
 
     Explicit steps, as long as bounds allow: the parameters change by at most `weight_change`
     of their norm, F by at most `output_change` at any point (a step that does more is taken back). The

@@ -119,12 +119,18 @@ def predict(
     data: Data | None = None,
     progress: Progress | None = None,
 ) -> Prediction | SamplePrediction:
-    """Predict P R_f, Lambda and F(x_1) at the unfit fractions of `config`, and R_f at any P.
+    r"""Predict P R_f, Lambda and F(x_1) at the unfit fractions of `config`, and R_f at any P.
+
+    .. math::
+
+        R_f = \frac{d}{d - 1} \, \frac{e}{1 + e}, \qquad
+        e = \frac{d - 1}{d} \left(\frac{\text{prefactor}}{P} + \text{floor}\right)
 
     The population flow is integrated by the steps of `theory.flow.stepper`, and with it the response of the
     perpendicular weights to the noise of the sample, to first order in 1 / sqrt(P), averaged over that noise
-    exactly; besides, what the perpendicular weights of the start contribute whatever P. Nothing is fitted, and P
-    enters only in the end: R_f = (d / (d - 1)) e / (1 + e) with e = ((d - 1) / d) (prefactor / P + floor).
+    exactly: the prefactor; besides, what the perpendicular weights of the start contribute whatever P: the floor.
+    Nothing is fitted, and P enters only in the end. theory/prediction/README.md derives both; the model is that of
+    arXiv 2105.02468, section 5.
 
     With `data`, predict the net of that one sample instead: its points, sorted into cells of the informative
     coordinates, are known by their number, mean and covariance only, and the net flows on these Gaussian clouds
