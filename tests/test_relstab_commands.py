@@ -71,7 +71,7 @@ def test_theory_resumes_and_says_so_in_one_line_when_it_gave_up(here: Path, caps
     assert tables[0] == tables[1]
     assert tables[0].startswith("# relstab theory simulate --train-sizes 16 32 --dim 5 --informative-dim 2 --seeds 2")
     assert "cylinder-d5-2" in tables[0]
-    assert len(list(here.glob("runs/*/P*-seed*.json"))) == 4
+    assert len(list(here.glob("runs/[!.]*/record.csv"))) == 4
     done = subprocess.run(
         [sys.executable, relstab.__file__, *command.format("third").split()], capture_output=True, text=True, check=True
     )

@@ -9,23 +9,24 @@ A kind is one entry of `KINDS`. Its module has two functions:
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from empirical.runs.theory_runs import TheoryConfig
 from empirical.training.config import Config, ImageConfig, StripeConfig, image_side
 from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
 from empirical.training.run import Progress, Run, RunOptions
+from theory.runs.flow_config import TheoryConfig
 
 if TYPE_CHECKING:
     import torch
 
     from theory.common.terminal import Report
 
-__all__ = ["KINDS", "Kind", "check", "estimated_seconds", "kind_of", "train"]
+__all__ = ["KINDS", "Kind", "check", "estimated_seconds", "kind_of", "run", "train"]
 
 
 def _data_and_dimension(config: Any) -> tuple[str, str]:
@@ -154,6 +155,12 @@ def estimated_seconds(
     return found
 
 
+def run(config: Config, options: RunOptions) -> Run:
+    """`train` for a caller who tells by itself what a run lacks: nothing is warned of."""
+    found: Run = import_module(kind_of(config).module).run(config, options)
+    return found
+
+
 def train(
     config: Config,
     *,
@@ -188,7 +195,15 @@ def train(
     InputError
         As `check`, if there is no such device, if the checkpoint is another configuration's, and with
         ``learning_rate`` or ``time_step`` if the training loss stops being finite.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the training ended before its goal; `Run.shortfall` says why.
     """
     options = RunOptions(data_folder, download, device, checkpoint, checkpoint_seconds, keep_checkpoint, log, progress)
-    found: Run = import_module(kind_of(config).module).run(config, options)
+    found = run(config, options)
+    if found.shortfall:
+        told = f"P = {config.train_size}, seed {config.seed}: {found.shortfall}"
+        warnings.warn(told, RuntimeWarning, stacklevel=2)
     return found

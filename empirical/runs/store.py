@@ -1,120 +1,38 @@
-"""The store of a sweep's runs: one folder for each, whole or not there, checked when it is read.
-
-    HASH/                   a finished run, named by the hash of its configuration: config.json, record.csv, log.csv,
-                            environment.json, weights.safetensors, and checksums.json over these
-    .logs/HASH.csv          what a run that is going on, or failed, says of its training
-    .failures/HASH.json     why the run of that configuration failed, and how often it was tried
-    .checkpoints/HASH       the state of one that was cut
-    .locks/HASH             held by the process that is at it, on whatever machine (`theory.common.locks`)
-    .damaged-HASH-...       what stood in the place of a run and was none
-
-Any number of processes, of any number of sweeps, may work on one store at the same time.
-"""
+"""The store of a sweep's runs: `theory.runs.store`, and with it the nets' weights and the data they were trained on."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import platform
-import secrets
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
-import pandas as pd
 import torch
 
 from empirical.nets.weights import save_weights
-from empirical.training.config import Config, config_hash, config_to_dict
 from empirical.training.run import Run
 from theory.common.errors import InputError
-from theory.common.files import make_folder, require_folder, write_whole
-from theory.common.locks import Holder, Lock
-from theory.common.table import read_table, write_table
-from theory.jobs.slurm import ended
+from theory.runs.run_config import Config
+from theory.runs.store import Failure, RunState
+from theory.runs.store import RunStore as AnyRunStore
 
 __all__ = ["Failure", "RunState", "RunStore"]
 
-RunState = Literal["done", "running", "failed", "cut", "waiting"]
-_CHECKSUMS = "checksums.json"
 
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a run is missing: the error's kind and words, how often it was tried, and whether it would come again."""
-
-    kind: str
-    message: str
-    tries: int
-    final: bool
-
-    def __str__(self) -> str:
-        if not self.tries:
-            return self.message
-        times = "once" if self.tries == 1 else f"{self.tries} times"
-        return f"{self.message} (tried {times})"
-
-
-class RunStore:
+class RunStore(AnyRunStore):
     """A folder of finished runs, content-addressed by their configurations; made when a run is first written."""
 
-    def __init__(self, folder: str | Path) -> None:
-        # Absolute, since runs may be done by processes that work elsewhere.
-        target = Path(folder).absolute()
-        self.folder = target if target.is_dir() else require_folder("store", folder)
-
-    def make(self) -> None:
-        """The folder, if it is not there; InputError if it cannot be made."""
-        make_folder("store", self.folder)
-
-    def path(self, config: Config) -> Path:
-        """Where the run of `config` is, or will be."""
-        return self.folder / config_hash(config)
-
-    def checkpoint(self, config: Config) -> Path:
-        """Where the state of the run is kept while it goes on."""
-        return self.folder / ".checkpoints" / config_hash(config)
-
-    def log(self, config: Config) -> Path:
-        """Where the run can be watched while it goes on."""
-        return self.folder / ".logs" / f"{config_hash(config)}.csv"
-
-    def read(self, config: Config, *, aside: bool = True) -> pd.DataFrame | None:
-        """The rows of a finished run; None if there is none.
-
-        What stands in its place and is not whole, or not what was written, is put aside, to be done again, unless
-        told not to. A file that is there and cannot be read, by its rights or the disk's fault, is an OSError: the run
-        may be whole.
-        """
-        place = self.path(config)
-        if not place.is_dir():
-            return None
-        try:
-            sums = self._checksums(place)
-            found = {name: _digest(place / name) for name in {"record.csv", *sums}}
-            if any(found[name] != digest for name, digest in sums.items()):
-                raise ValueError("not what was written")
-            return read_table(place / "record.csv")
-        except (FileNotFoundError, ValueError):
-            with suppress(OSError):  # another process may have been faster
-                if aside:
-                    place.rename(self.folder / f".damaged-{place.name}-{secrets.token_hex(4)}")
-            return None
-
-    def _checksums(self, place: Path) -> dict[str, str]:
-        """Those of the run's files; none in stores from before."""
-        sums = place / _CHECKSUMS
-        if not sums.is_file():
-            return {}
-        found = json.loads(sums.read_text())
-        if not isinstance(found, dict) or "record.csv" not in found:
-            raise ValueError("no checksums")
-        return found
+    def write(self, run: Run, device: str = "cpu", weights: bool = True) -> None:
+        """Keep a finished run, with its weights unless told not to; one that was finished meanwhile stays."""
+        environment = {
+            **({} if run.data is None else {"data": run.data}),
+            "torch": torch.__version__,
+            "device": device,
+            "threads": str(torch.get_num_threads()),
+        }
+        save = None if run.model is None or not weights else partial(_save, run.model)
+        self.keep(
+            run.config, run.table, log=run.log, shortfall=run.shortfall, environment=environment, more=save
+        )
 
     def require_data(self, config: Config, data: str | None) -> None:
         """InputError if the run that is kept was made on other images than those of this fingerprint."""
@@ -129,108 +47,6 @@ class RunStore:
                 "take another store",
             )  # fmt: skip
 
-    def write(self, run: Run, device: str = "cpu", weights: bool = True) -> None:
-        """Keep a finished run; one that was finished meanwhile by somebody else stays."""
-        place = self.path(run.config)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".unfinished-{place.name}-", dir=self.folder))
-        try:
-            (aside / "config.json").write_text(json.dumps(config_to_dict(run.config), indent=1) + "\n")
-            (aside / "environment.json").write_text(json.dumps(_environment(run, device), indent=1) + "\n")
-            write_table(run.table, aside / "record.csv", digits=17)
-            if len(run.log):
-                run.log.to_csv(aside / "log.csv", index=False, lineterminator="\n")
-            if weights and run.model is not None:
-                save_weights(run.model, aside / "weights.safetensors")
-            sums = {file.name: _digest(file) for file in sorted(aside.iterdir())}
-            (aside / _CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n")
-            aside.chmod(0o755)
-            self.read(run.config)  # puts aside what is no run
-            aside.rename(place)
-        except OSError:
-            if not place.is_dir():
-                raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-        self.tidy(run.config)
 
-    def tidy(self, config: Config) -> None:
-        """What a finished run leaves, unless it was killed at the last moment, is of no use any more."""
-        for left in (self._failure_path(config), self.log(config), self.checkpoint(config)):
-            with suppress(OSError):
-                left.unlink(missing_ok=True)
-
-    @contextmanager
-    def lock(self, config: Config, *, wait: bool) -> Iterator[bool]:
-        """Whether this process may run `config`; with `wait` it is waited for until it may.
-
-        What a process that was killed left half-written is removed by the next one that may.
-        """
-        name = config_hash(config)
-        (self.folder / ".locks").mkdir(exist_ok=True)  # a store that is not there on this machine is an error
-        with self._lock(config).hold(wait=wait) as mine:
-            if not mine:
-                yield False
-                return
-            for left in self.folder.glob(f".unfinished-{name}-*"):
-                shutil.rmtree(left, ignore_errors=True)
-            for left in self.folder.glob(f".checkpoints/.{name}-*"):
-                left.unlink(missing_ok=True)
-            (self.folder / ".checkpoints").mkdir(exist_ok=True)
-            yield True
-
-    def _lock(self, config: Config) -> Lock:
-        return Lock(self.folder / ".locks" / config_hash(config), gone=ended)
-
-    def holder(self, config: Config) -> Holder | None:
-        """Who is at the run; changes nothing, so that a store can be looked at that may not be written to."""
-        return self._lock(config).holder()
-
-    def _failure_path(self, config: Config) -> Path:
-        return self.folder / ".failures" / f"{config_hash(config)}.json"
-
-    def failure(self, config: Config) -> Failure | None:
-        """Why the run is missing, if it was tried and failed."""
-        try:
-            found = json.loads(self._failure_path(config).read_text())
-            return Failure(found["kind"], found["message"], int(found["tries"]), bool(found["final"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def keep_failure(self, config: Config, failure: Failure) -> None:
-        """Write down why a run is missing; on a disk that is full that cannot be, and nothing is lost by it."""
-        text = json.dumps({"config": config_to_dict(config), **asdict(failure)}, indent=1) + "\n"
-        with suppress(OSError, InputError):
-            make_folder("store", self.folder, ".failures")
-            write_whole(self._failure_path(config), lambda aside: aside.write_text(text))
-
-    def state(self, config: Config) -> RunState:
-        """How far the run is: done, running (somewhere), failed, cut with a checkpoint to go on from, or waiting."""
-        if not self.path(config).is_dir() and self.holder(config) is not None:
-            return "running"
-        if self.path(config).is_dir():  # now at the latest
-            return "done"
-        if self.failure(config) is not None:
-            return "failed"
-        return "cut" if self.checkpoint(config).is_file() else "waiting"
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _environment(run: Run, device: str) -> dict[str, str]:
-    try:
-        ours = version("relstab")
-    except PackageNotFoundError:
-        ours = "not installed"
-    return {
-        **({} if run.data is None else {"data": run.data}),
-        "relstab": ours,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "device": device,
-        "threads": str(torch.get_num_threads()),
-    }
+def _save(model: torch.nn.Module, folder: Path) -> None:
+    save_weights(model, folder / "weights.safetensors")

@@ -21,17 +21,18 @@ from threadpoolctl import threadpool_limits
 
 from empirical.data.named_sets import FOLDER_VARIABLE
 from empirical.runs.experiments import Experiment, located
-from empirical.runs.kinds import check, kind_of, train
+from empirical.runs.kinds import check, kind_of, run
 from empirical.runs.slurm_sweep import SlurmTask, submit_sweep
 from empirical.runs.store import Failure, RunStore
 from empirical.training.config import Config, config_to_dict
 from empirical.training.devices import require_device, visible_gpus
-from empirical.training.run import Run, RunOptions
+from empirical.training.run import RunOptions
 from theory.common.errors import Incomplete, InputError, require_integer, require_real
 from theory.common.table import curve_table, validate_table
-from theory.jobs.executors import Executor, Processes, RayCluster, as_executor, run_jobs
+from theory.jobs.executors import Executor, Processes, RayCluster, as_executor
 from theory.jobs.slurm import Slurm, job_has_ended
 from theory.kernels.threads import get_threads, set_threads
+from theory.runs.engine import Finished, Group, Runs, RunsState
 
 __all__ = [
     "Experiment", "RunStore", "SweepIncomplete", "SweepProgress", "SweepState", "SweepWatch",
@@ -44,16 +45,7 @@ _LOOK = 5.0  # seconds between looks at a job of Slurm that is waited for
 SweepProgress = Callable[[int, int, Config], None]
 
 
-@dataclass(frozen=True, slots=True)
-class SweepState:
-    """How a sweep stands: of `runs` how many are done and have failed, and which are at work for it."""
-
-    runs: int
-    done: int
-    failed: int
-    running: tuple[Config, ...]
-
-
+SweepState = RunsState
 SweepWatch = Callable[[SweepState], None]
 
 
@@ -113,44 +105,26 @@ class _Options:
     download: bool
     device: str
     threads: int
-    store: RunStore | None
     keep_weights: bool
-    retry_failed: bool
     checkpoint_seconds: float
 
 
-def _run(config: Config, options: _Options, data: str | None, wait: bool) -> pd.DataFrame | Failure | None:
-    """Train on as many threads as are asked for, whoever the caller: the same table from one process as from many.
-
-    None if another process is at this run and is not to be waited for; why it failed, if that was found out meanwhile.
-    """
-
-    def train_here(checkpoint: Path | None = None) -> Run:
-        return train(
-            config, data_folder=options.data_folder, download=options.download, device=options.device,
-            checkpoint=checkpoint, checkpoint_seconds=options.checkpoint_seconds, keep_checkpoint=True,
-            log=None if options.store is None else options.store.log(config),
-        )  # fmt: skip
-
-    store = options.store
-    with _threads(options.threads), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"P = \d+, seed", category=RuntimeWarning)  # the sweep says it
-        if store is None:
-            _require_here(config, options, data)
-            return train_here().table
-        with store.lock(config, wait=wait) as mine:
-            if not mine:
-                return None
-            held = store.read(config)
-            known = store.failure(config) if held is None and not options.retry_failed else None
-            if known is not None and known.final:
-                return known
-            if held is None:
-                _require_here(config, options, data)
-                run = train_here(store.checkpoint(config))
-                store.write(run, options.device, options.keep_weights)
-                held = run.table
-            return held
+def _run(group: Group, store: RunStore | None, options: _Options, data: str | None) -> dict[Config, Finished]:
+    """Train on as many threads as are asked for, whoever the caller: the same table from one process as from many."""
+    (config,) = group
+    _require_here(config, options, data)
+    here = RunOptions(
+        options.data_folder, options.download, options.device,
+        checkpoint=None if store is None else store.checkpoint(config),
+        checkpoint_seconds=options.checkpoint_seconds,
+        keep_checkpoint=True,
+        log=None if store is None else store.log(config),
+    )  # fmt: skip
+    with _threads(options.threads):
+        done = run(config, here)
+        if store is not None:
+            store.write(done, options.device, options.keep_weights)
+    return {config: Finished(done.table, done.shortfall)}
 
 
 def _require_here(config: Config, options: _Options, data: str | None) -> None:
@@ -249,15 +223,15 @@ def sweep(
         return _on_slurm(experiments, store, executor, SlurmTask(
             data_folder, download, device, threads, keep_weights, retries, retry_failed
         ))  # fmt: skip
-    place = as_executor(executor)
+    workers = as_executor(executor)
     require_integer("threads", threads, 1)
     require_integer("retries", retries, 0)
     require_real("checkpoint_seconds", checkpoint_seconds, minimum=0)
     grids = [experiments] if isinstance(experiments, Experiment) else list(experiments)
     configs = all_configs(grids)
-    if isinstance(place, RayCluster):  # its machines have the device, this one need not
-        if device.startswith("cuda") and not place.gpus:
-            raise InputError("gpus", place.gpus, "must be above 0 for runs on the cluster's GPUs")
+    if isinstance(workers, RayCluster):  # its machines have the device, this one need not
+        if device.startswith("cuda") and not workers.gpus:
+            raise InputError("gpus", workers.gpus, "must be above 0 for runs on the cluster's GPUs")
     else:
         require_device(device)
     given = data_folder if data_folder is not None else os.environ.get(FOLDER_VARIABLE)
@@ -267,69 +241,23 @@ def sweep(
     keep = RunStore(store) if isinstance(store, str | Path) else store
     if keep is not None:
         keep.make()  # here alone: on a machine of a cluster that does not see the folder a run must fail
-    options = _Options(folder, download, device, threads, keep, keep_weights, retry_failed, checkpoint_seconds)
-    if isinstance(place, Processes) and device == "cuda" and not place.gpus:
-        place = Processes(place.workers, visible_gpus())
-    tables: dict[Config, pd.DataFrame] = {}
-    failures: dict[Config, Failure] = {}
-    for config in configs:
-        if keep is None:
-            break
-        try:
-            held = keep.read(config)
-        except OSError as error:  # it may be whole: neither done again nor in the others' way
-            failures[config] = Failure(type(error).__name__, f"it is kept, and cannot be read: {error}", 0, False)
-            continue
-        known = keep.failure(config) if held is None and not retry_failed else None
-        if held is not None:
-            keep.require_data(config, data[config])
-            keep.tidy(config)
-            tables[config] = held
-        elif known is not None and known.final:  # it would fail again
-            failures[config] = known
-    elsewhere: list[Config] = []
-    running: dict[Config, None] = {}
+    options = _Options(folder, download, device, threads, keep_weights, checkpoint_seconds)
+    if isinstance(workers, Processes) and device == "cuda" and not workers.gpus:
+        workers = Processes(workers.workers, visible_gpus())
 
-    def start(config: Config) -> None:
-        running[config] = None
-        show()
-
-    def finish(config: Config, outcome: pd.DataFrame | Failure | None) -> None:
-        running.pop(config, None)
-        if outcome is None:
-            elsewhere.append(config)
-            show()
-            return
-        if isinstance(outcome, Failure):
-            failures[config] = outcome
-        else:
-            tables[config] = outcome
-        report(config)
-
-    def fail(config: Config, error: Exception, tries: int) -> None:
-        message = " ".join(str(error).split()) or type(error).__name__
-        failures[config] = Failure(type(error).__name__, message, tries, isinstance(error, InputError))
-        if keep is not None:
-            keep.keep_failure(config, failures[config])
-        report(config)
-
-    def show() -> None:
-        if watch is not None:
-            watch(SweepState(len(configs), len(tables), len(failures), tuple(running)))
-
-    def report(config: Config) -> None:
-        running.pop(config, None)
-        show()
+    def ended(config: Config) -> None:
         if progress is not None:
-            progress(len(tables) + len(failures), len(configs), config)
+            progress(len(work.finished) + len(work.failures), len(configs), config)
 
-    waiting = [config for config in configs if config not in tables and config not in failures]
-    show()
-    # What other processes are at comes last, when they may be done with it.
-    for wait in (False,) if take_free else (False, True):
-        jobs = {config: (config, options, data[config], wait) for config in waiting}
-        run_jobs(_run, jobs, place, finish, retries=retries, fail=fail, start=start)
-        waiting, elsewhere = elsewhere, []
+    work = Runs(configs, keep, retry_failed=retry_failed, ended=ended, watch=watch)
+    work.look()
+    if keep is not None:
+        for config in work.finished:
+            keep.require_data(config, data[config])
+    work.complete(
+        _run, workers, arguments=lambda group: (options, data[group[0]]), retries=retries, take_free=take_free
+    )
+    tables = {config: done.table for config, done in work.finished.items()}
     for config, rows in tables.items():
         if (rows["converged"] == 0).any():
             warnings.warn(f"{named(config)}: not converged", RuntimeWarning, stacklevel=2)
@@ -339,8 +267,8 @@ def sweep(
     table = curve_table([])
     if tables:
         table = validate_table(pd.concat([tables[config] for config in configs if config in tables], ignore_index=True))
-    if failures:
-        raise SweepIncomplete(table, failures, len(configs))
+    if work.failures:
+        raise SweepIncomplete(table, work.failures, len(configs))
     return table
 
 

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal, Protocol
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, Literal
 
 from theory.common.choices import require_choices
 from theory.common.errors import MAXIMUM_SEED, InputError, require_integer, require_real
 from theory.model.losses import Loss
+from theory.runs.run_config import Config, config_hash, config_to_dict
 
 __all__ = ["DIGITS_SIZE", "Config", "ImageConfig", "StripeConfig", "config_hash", "config_to_dict", "image_side"]
-
-
-class Config(Protocol):
-    """What every run's configuration is: a frozen dataclass that names its kind, P and a seed."""
-
-    kind: ClassVar[str]
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def train_size(self) -> int:
-        """P."""
-
-    @property
-    def seed(self) -> int:
-        """Draws all that is random in the run."""
-
-    def __hash__(self) -> int: ...
 
 
 #: Side to which the commands enlarge the 8 x 8 digits, on which a displacement of one pixel folds.
@@ -235,22 +216,3 @@ class StripeConfig:
                 value = getattr(self, item.name)
                 if item.name in ("time_step", "weight_change") and value != item.default:
                     raise InputError(item.name, value, "is not read by adam, whose steps are learning_rate long")
-
-
-def config_to_dict(config: Config) -> dict[str, Any]:
-    """The configuration as JSON-ready values, its kind included; an infinite one is the string "inf"."""
-    values = {name: "inf" if value == math.inf else value for name, value in asdict(config).items()}
-    return {"kind": config.kind, **json.loads(json.dumps(values, allow_nan=False))}
-
-
-def config_hash(config: Config) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of the configuration's canonical JSON.
-
-    A field that came later is in it only where it differs from its default, so that runs made before keep their names.
-    """
-    values = config_to_dict(config)
-    for item in fields(config):
-        if item.metadata.get("later") and getattr(config, item.name) == item.default:
-            del values[item.name]
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -55,6 +55,8 @@ class Run:
     `train_loss` is the mean loss of the last epoch; `seconds` the wall time; `log` what was said on the way. For image
     nets that is epoch, loss, learning rate and seconds, `recipe` is what the configuration came to, `epoch` the one
     whose weights the model has, and `data` the fingerprint of the data set. A flow of the theory has rows alone.
+    `shortfall` says in words why a training ended before its goal, and is empty if it did not; whoever asked for the
+    run tells it.
     """
 
     config: Config
@@ -66,6 +68,7 @@ class Run:
     epoch: int | None = None
     log: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     data: str | None = None
+    shortfall: str = ""
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready numbers of every stage."""

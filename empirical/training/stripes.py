@@ -167,7 +167,7 @@ def check(config: StripeConfig, options: RunOptions) -> None:
 
 def run(config: StripeConfig, options: RunOptions) -> Run:
     """`train_stripe`, as a run of a sweep; it is done on the CPU, without checkpoints."""
-    return train_stripe(config, log=options.log, progress=options.progress)
+    return _descend(config, options.log, options.progress)
 
 
 def train_stripe(
@@ -186,6 +186,15 @@ def train_stripe(
         With ``time_step``, or ``learning_rate`` for Adam, if the outputs stop being finite, with ``max_steps`` if no
         fraction was reached.
     """
+    found = _descend(config, log, progress)
+    if found.shortfall:
+        told = f"P = {config.train_size}, seed {config.seed}: {found.shortfall}"
+        warnings.warn(told, RuntimeWarning, stacklevel=2)
+    return found
+
+
+def _descend(config: StripeConfig, log: str | Path | None, progress: Progress | None) -> Run:
+    """`train_stripe`; the run says what it lacks, and nothing is warned of."""
     began = time.perf_counter()
     task = Stripe(config.dim)
     data_rng, test_rng, neuron_rng = map(np.random.default_rng, np.random.SeedSequence(config.seed).spawn(3))
@@ -244,13 +253,7 @@ def train_stripe(
     missing = len(config.unfit_fractions) - len(rows)
     if not rows:
         raise InputError("max_steps", config.max_steps, f"ended at unfit fraction {unfit:.3g}, before any record")
-    if missing:
-        warnings.warn(
-            f"P = {config.train_size}, seed {config.seed}: {missing} unfit fractions not reached in"
-            f" {descent.steps} steps",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+    shortfall = f"{missing} unfit fractions not reached in {descent.steps} steps" if missing else ""
     seconds = time.perf_counter() - began
     rows[-1]["seconds"] = seconds
-    return Run(config, curve_table(rows), model, descent.loss, seconds, log=told.table())
+    return Run(config, curve_table(rows), model, descent.loss, seconds, log=told.table(), shortfall=shortfall)

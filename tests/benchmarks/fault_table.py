@@ -33,10 +33,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-import empirical.runs.store
 import empirical.runs.sweeps
 import empirical.training.checkpoints
 import empirical.training.descent
+import theory.runs.store
 from empirical import Experiment, ImageConfig, RunStore, SweepIncomplete, sweep
 from empirical.runs.sweeps import all_configs
 from empirical.training.checkpoints import read_checkpoint
@@ -57,22 +57,22 @@ _PATIENCE = 600.0  # seconds after which a sweep counts as hanging
 
 def _keep_a_journal(path: str) -> None:
     """In every process of a sweep: a line when a run begins, with the epoch to go on from, and one when it is kept."""
-    train, write = empirical.runs.sweeps.train, RunStore.write
+    run, write = empirical.runs.sweeps.run, RunStore.write
 
     def told(config: Any, event: str, epoch: int = 0) -> None:
         with open(path, "a") as journal:  # noqa: PTH123 - one write, so that lines of several processes stay whole
             journal.write(f"{config_hash(config)} {event} {epoch}\n")
 
-    def train_and_tell(config: Any, **options: Any) -> Any:
-        saved = read_checkpoint(options["checkpoint"])
+    def run_and_tell(config: Any, options: Any) -> Any:
+        saved = read_checkpoint(options.checkpoint)
         told(config, "begins", 0 if saved is None else saved.facts["done"])
-        return train(config, **options)
+        return run(config, options)
 
-    def write_and_tell(store: RunStore, run: Any, *rest: Any) -> None:
-        write(store, run, *rest)
-        told(run.config, "written")
+    def write_and_tell(store: RunStore, done: Any, *rest: Any) -> None:
+        write(store, done, *rest)
+        told(done.config, "written")
 
-    empirical.runs.sweeps.train = train_and_tell
+    empirical.runs.sweeps.run = run_and_tell
     RunStore.write = write_and_tell  # type: ignore[method-assign]
 
 
@@ -90,7 +90,7 @@ def _take_out(guard: str) -> None:
     elif guard == "lock":
         RunStore.lock = _held_by_all  # type: ignore[method-assign]
     elif guard == "record's checksum":
-        empirical.runs.store._digest = lambda _: ""
+        theory.runs.store._digest = lambda _: ""
     elif guard == "checkpoint's checksum":
         always = SimpleNamespace(digest=lambda: bytes(32))
         empirical.training.checkpoints.hashlib = SimpleNamespace(sha256=lambda _: always)  # type: ignore[attr-defined]

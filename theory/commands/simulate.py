@@ -21,7 +21,7 @@ from theory.common.terminal import Terminal
 from theory.jobs.executors import chosen_executor
 from theory.kernels import Backend
 from theory.model.configuration import FlowConfig
-from theory.runs.store import Finished
+from theory.runs.run_config import Config
 
 __all__ = ["Simulate", "exponent_rows", "record_rows"]
 
@@ -82,8 +82,8 @@ class Simulate:
             require_table_path("output", self.output)
         with terminal.progress("theory") as report:
 
-            def show(part: float, finished: Finished) -> None:
-                report(part, f"P = {finished.train_size}, seed {finished.seed}")
+            def show(part: float, run: Config) -> None:
+                report(part, f"P = {run.train_size}, seed {run.seed}")
 
             table = curve(
                 task, self.train_sizes, range(self.seed, self.seed + self.seeds), config,

@@ -34,6 +34,16 @@ class Course(Generic[E, R]):
     state: State[E]
     stop_reason: str
 
+    def shortfall(self, config: FlowConfig) -> str:
+        """In words why it ended before the last unfit fraction, and what is missing; empty if nothing is."""
+        if self.stop_reason == "reached":
+            return ""
+        asked = len(config.unfit_fractions)
+        return (
+            f"{self.stop_reason} after {self.state.steps} steps at unfit fraction "
+            f"{self.state.field.unfit_fraction:.3g}; {asked - len(self.records)} of {asked} records are missing"
+        )
+
 
 def integrate(
     state: State[E],
@@ -87,13 +97,7 @@ def _done(last: float) -> Callable[[E], float]:
     return estimate
 
 
-def warn_if_cut(course: Course[E, R], config: FlowConfig, name: str, stacklevel: int) -> None:
+def warn_if_cut(shortfall: str, name: str, stacklevel: int) -> None:
     """No flow is cut off in silence. `stacklevel` counts from the caller of this function, who is 1."""
-    if course.stop_reason != "reached":
-        asked = len(config.unfit_fractions)
-        warnings.warn(
-            f"{name}: {course.stop_reason} after {course.state.steps} steps at unfit fraction "
-            f"{course.state.field.unfit_fraction:.3g}; {asked - len(course.records)} of {asked} records are missing",
-            RuntimeWarning,
-            stacklevel=stacklevel + 1,
-        )
+    if shortfall:
+        warnings.warn(f"{name}: {shortfall}", RuntimeWarning, stacklevel=stacklevel + 1)

@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 from theory.common.errors import MAXIMUM_SEED, require_integer
-from theory.flow.integrate import Progress, integrate, warn_if_cut
+from theory.flow.integrate import Progress, integrate
 from theory.flow.state import OverPoints, State
 from theory.flow.stepper import OutputBound
 from theory.flow.trajectory import Record, Trajectory
@@ -121,9 +121,8 @@ def kernel_flow(
         return Record(target, at.field.unfit_fraction, at.time, at.steps, observe(points, steps.weights / train_size))
 
     course = integrate(steps.start(), steps.step, record, config, progress)
-    warn_if_cut(course, config, f"P = {train_size}, seed {seed}", stacklevel=4)
     accepted = course.state.steps
     return Trajectory(
         task, train_size, config, seed, None, course.records, None, course.stop_reason, accepted,
-        steps.bound.rejected, accepted + 1, steps.looked_at, time.perf_counter() - began,
+        steps.bound.rejected, accepted + 1, steps.looked_at, time.perf_counter() - began, course.shortfall(config),
     )  # fmt: skip

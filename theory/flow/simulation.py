@@ -29,7 +29,7 @@ from theory.model.network import Network
 from theory.model.observables import Observer, outputs
 from theory.model.tasks import Task
 
-__all__ = ["FlowConfig", "Progress", "initial_network", "simulate", "simulate_many"]
+__all__ = ["FlowConfig", "Progress", "initial_network", "simulate", "simulate_many", "trajectories"]
 
 
 def initial_network(task: Task, config: FlowConfig, seed: int, neuron_seed: int | None) -> Network:
@@ -82,11 +82,10 @@ class _Flow:
         start = self.start.flat
         state = State(start, evaluate(start, start))
         course = integrate(state, lambda at: stepper.step(at, evaluate), record, config, self.progress)
-        warn_if_cut(course, config, f"P = {self.train_size}, seed {self.seed}", stacklevel=4)
         return Trajectory(
             self.task, self.train_size, config, self.seed, self.neuron_seed, course.records,
             self.network(course.state.parameters), course.stop_reason, course.state.steps, stepper.bound.rejected,
-            evaluations, self.sleepers.looked_at, time.perf_counter() - began,
+            evaluations, self.sleepers.looked_at, time.perf_counter() - began, course.shortfall(config),
         )  # fmt: skip
 
 
@@ -138,10 +137,17 @@ def simulate(
     ------
     InputError
         On a P, seed or backend that is not allowed, and if the parameters stop being finite.
+
+    Warns
+    -----
+    RuntimeWarning
+        If it ends before the last record; `Trajectory.shortfall` says why.
     """
-    return simulate_many(
+    (found,) = trajectories(
         task, train_size, config, seeds=(seed,), neuron_seed=neuron_seed, backend=backend, progress=progress
-    )[0]
+    )
+    warn_if_cut(found.shortfall, f"P = {train_size}, seed {seed}", stacklevel=2)
+    return found
 
 
 def simulate_many(
@@ -160,6 +166,27 @@ def simulate_many(
     The trajectories are those of `simulate`, number by number: each has its own steps and its own sums. `finish`
     is called with each as it ends; if one fails, its error is raised when the others have ended.
     """
+    found = trajectories(
+        task, train_size, config, seeds=seeds, neuron_seed=neuron_seed, backend=backend, progress=progress,
+        finish=finish,
+    )  # fmt: skip
+    for one in found:
+        warn_if_cut(one.shortfall, f"P = {one.train_size}, seed {one.seed}", stacklevel=2)
+    return found
+
+
+def trajectories(
+    task: Task,
+    train_size: int,
+    config: FlowConfig | None = None,
+    *,
+    seeds: Sequence[int],
+    neuron_seed: int | None = None,
+    backend: str = "auto",
+    progress: Progress | None = None,
+    finish: Callable[[Trajectory], None] | None = None,
+) -> list[Trajectory]:
+    """`simulate_many` for a caller who tells by itself what a trajectory lacks: nothing is warned of."""
     if not len(seeds):
         raise InputError("seeds", list(seeds), "must hold at least one")
     kernel, batch = get_kernel(backend), get_batch_kernel(backend)

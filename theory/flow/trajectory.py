@@ -41,7 +41,8 @@ class Trajectory:
     The arrays have one entry for each requested unfit fraction; NaN where the flow ended before it.
     `stop_reason` is ``reached`` (the last requested fraction), ``max_steps`` or ``stationary`` (the velocity
     vanished with points unfit); `network` is the net at the end, None in the lazy limit. `evaluations` of the
-    field looked at `points_looked_at` points altogether; without skipping it were P times their number.
+    field looked at `points_looked_at` points altogether; without skipping it were P times their number. `shortfall`
+    says in words why records are missing, and how many; it is empty if none is.
     """
 
     task: Task
@@ -57,6 +58,7 @@ class Trajectory:
     evaluations: int
     points_looked_at: int
     seconds: float
+    shortfall: str
 
     def _array(self, values: list[float]) -> np.ndarray:
         missing = len(self.config.unfit_fractions) - len(values)

@@ -96,9 +96,9 @@ def predict_sample(
         return stepper.step(state, lambda parameters, origin: flow(parameters))
 
     course = integrate(State(start.flat, flow(start.flat)), step, record, config, progress)
-    warn_if_cut(course, config, f"prediction from P = {clouds.train_size}, seed {seed}", stacklevel=4)
+    warn_if_cut(course.shortfall(config), f"prediction from P = {clouds.train_size}, seed {seed}", stacklevel=4)
     return SamplePrediction(
         task, clouds.train_size, config, seed, neuron_seed, course.records, network(course.state), course.stop_reason,
         course.state.steps, stepper.bound.rejected, flow.evaluations, flow.evaluations * len(clouds.count),
-        time.perf_counter() - began, len(clouds.count),
+        time.perf_counter() - began, course.shortfall(config), len(clouds.count),
     )  # fmt: skip

@@ -205,7 +205,7 @@ def _predict(
     start = initial_network(task, config, seed or 0, neuron_seed)
     run = _Run(Population(start, grid, config.loss, config.scale), config)
     course = integrate(run.start, run.step, run.record, config, progress)
-    warn_if_cut(course, config, "prediction", stacklevel=3)
+    warn_if_cut(course.shortfall(config), "prediction", stacklevel=3)
     least = min((record.compression for record in course.records if math.isfinite(record.prefactor)), default=math.inf)
     if least < _COMPRESSED:
         warnings.warn(

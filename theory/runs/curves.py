@@ -2,60 +2,65 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from theory.common.errors import MAXIMUM_SEED, InputError, require_integer
-from theory.common.table import curve_table
-from theory.flow.simulation import simulate_many
-from theory.jobs.executors import Executor, as_executor, run_jobs
+from theory.common.table import curve_table, validate_table
+from theory.flow.simulation import trajectories
+from theory.flow.trajectory import Trajectory
+from theory.jobs.executors import Executor, as_executor
 from theory.kernels import get_kernel
 from theory.kernels.threads import one_thread
 from theory.model.configuration import FlowConfig
 from theory.model.tasks import Task
-from theory.runs.store import CurveStore, Finished
+from theory.runs.engine import Finished, Runs
+from theory.runs.flow_config import TheoryConfig, flow_run
+from theory.runs.old_curves import kept_before
+from theory.runs.run_config import Config
+from theory.runs.store import RunStore
 
 __all__ = ["CurveProgress", "curve"]
 
-#: Called with the part of the work done, in [0, 1], and what was just finished, or found in the store.
-CurveProgress = Callable[[float, Finished], None]
-
+#: Called with the part of the work done, in [0, 1], and the run that was just finished, or found in the store.
+CurveProgress = Callable[[float, Config], None]
 
 #: Seeds that a GPU serves with one launch.
 _TOGETHER = 16
 
 
-def _simulate(
-    task: Task,
-    train_size: int,
-    seeds: tuple[int, ...],
-    config: FlowConfig,
-    neuron_seed: int | None,
-    backend: str,
-    store: CurveStore | None,
-) -> list[Finished]:
-    with warnings.catch_warnings():
-        # The caller warns: of what was computed in other processes, and of what was found in the store.
-        warnings.filterwarnings("ignore", message=r"P = \d+, seed", category=RuntimeWarning)
-        trajectories = simulate_many(
-            task, train_size, config, seeds=seeds, neuron_seed=neuron_seed, backend=backend,
-            finish=None if store is None else lambda trajectory: store.write(Finished.of(trajectory)),
-        )  # fmt: skip
-    return [Finished.of(trajectory) for trajectory in trajectories]
+def _flows(group: tuple[TheoryConfig, ...], store: RunStore | None) -> dict[Config, Finished]:
+    """Trajectories that differ in their seed alone: their rows, kept as each of them ends."""
+    first, of_seed = group[0], {run.seed: run for run in group}
+    found: dict[Config, Finished] = {}
+
+    def finish(trajectory: Trajectory) -> None:
+        run, rows = of_seed[trajectory.seed], trajectory.rows()
+        if rows:  # as in a sweep's run
+            rows[-1]["seconds"] = trajectory.seconds
+        found[run] = Finished(curve_table(rows), trajectory.shortfall)
+        if store is not None:
+            store.keep(run, found[run].table, shortfall=trajectory.shortfall)
+
+    trajectories(
+        first.task, first.train_size, first.flow, seeds=tuple(of_seed), neuron_seed=first.neuron_seed,
+        backend=first.backend, finish=finish,
+    )  # fmt: skip
+    return found
 
 
-def _grouped(jobs: list[tuple[int, int]], together: int) -> list[tuple[int, tuple[int, ...]]]:
-    """(P, seeds) from (P, seed), so many seeds of one P together at most."""
-    sizes: dict[int, list[int]] = {}
-    for size, seed in jobs:
-        sizes.setdefault(size, []).append(seed)
+def _grouped(runs: Sequence[Config], most: int) -> list[tuple[Config, ...]]:
+    """So many runs of one P together at most."""
+    sizes: dict[int, list[Config]] = {}
+    for run in runs:
+        sizes.setdefault(run.train_size, []).append(run)
     return [
-        (size, tuple(seeds[start : start + together]))
-        for size, seeds in sizes.items()
-        for start in range(0, len(seeds), together)
+        tuple(alike[start : start + most]) for alike in sizes.values() for start in range(0, len(alike), most)
     ]
 
 
@@ -98,38 +103,40 @@ def curve(
     if config.lazy and neuron_seed is not None:
         raise InputError("neuron_seed", neuron_seed, "must be None in the lazy limit, which has infinitely many")
     get_kernel(backend)
-    kept = None if store is None else CurveStore(store, task, config, neuron_seed, backend)
-    jobs = [(int(size), int(seed)) for size in sorted(set(train_sizes), reverse=True) for seed in sorted(set(seeds))]
-    total = sum(size for size, _ in jobs)
-    done: dict[tuple[int, int], Finished] = {}
-
-    def finish(job: tuple[int, int], finished: Finished) -> None:
-        done[job] = finished
-        if finished.stop_reason != "reached":
-            warnings.warn(
-                f"P = {finished.train_size}, seed {finished.seed}: {finished.stop_reason} after "
-                f"{finished.evaluations} evaluations; {len(config.unfit_fractions) - len(finished.stages())} of "
-                f"{len(config.unfit_fractions)} records are missing",
-                RuntimeWarning,
-                stacklevel=4,
-            )
-        if progress is not None:
-            progress(sum(size for size, _ in done) / total, finished)
-
+    runs = [
+        flow_run(task, int(size), config, seed=int(seed), neuron_seed=neuron_seed, backend=backend)
+        for size in sorted(set(train_sizes), reverse=True)
+        for seed in sorted(set(seeds))
+    ]
+    kept = None if store is None else RunStore(store)
     if kept is not None:
-        for job in jobs:
-            if (found := kept.read(*job)) is not None:
-                finish(job, found)
-    together = _TOGETHER if backend == "cupy" else 1
-    groups = _grouped([job for job in jobs if job not in done], together)
+        kept.make()
+    total = sum(run.train_size for run in runs)
 
-    def finish_group(group: tuple[int, tuple[int, ...]], finished: list[Finished]) -> None:
-        for seed, one in zip(group[1], finished, strict=True):
-            finish((group[0], seed), one)
+    def ended(run: Config) -> None:
+        if progress is not None:
+            progress(sum(done.train_size for done in work.finished) / total, run)
 
-    calls = {group: (task, *group, config, neuron_seed, backend, kept) for group in groups}
-    run_jobs(_simulate, calls, executor, finish_group, one_thread, retries=retries)
-    rows = [row for job in sorted(done) for row in done[job].rows]
-    if not rows:
+    # What failed before is tried again: its error is to be raised here.
+    work = Runs(runs, kept, retry_failed=True, ended=ended)
+    work.look()
+    for run in runs:
+        if run in work.failures:
+            raise OSError(f"P = {run.train_size}, seed {run.seed}: {work.failures[run]}")
+        before = None if kept is None or run in work.finished else kept_before(kept.folder, run)
+        if before is not None:
+            work.finished[run] = Finished(*before)
+        if run in work.finished:
+            ended(run)
+    work.complete(
+        _flows, executor, together=partial(_grouped, most=_TOGETHER if backend == "cupy" else 1), retries=retries,
+        fail_fast=True, initializer=one_thread,
+    )  # fmt: skip
+    for run in runs:
+        if lacks := work.finished[run].shortfall:
+            warnings.warn(f"P = {run.train_size}, seed {run.seed}: {lacks}", RuntimeWarning, stacklevel=2)
+    found = [work.finished[run].table for run in sorted(runs, key=lambda run: (run.train_size, run.seed))]
+    filled = [table for table in found if len(table)]
+    if not filled:
         raise InputError("unfit_fractions", config.unfit_fractions, "no trajectory reached any of them")
-    return curve_table(rows)
+    return validate_table(pd.concat(filled, ignore_index=True).assign(seconds=math.nan))

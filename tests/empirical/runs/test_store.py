@@ -14,8 +14,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-import empirical.runs.store  # noqa: E402
 import empirical.runs.sweeps  # noqa: E402
+import theory.runs.store  # noqa: E402
 from empirical import (  # noqa: E402
     Experiment,
     ImageConfig,
@@ -27,6 +27,7 @@ from empirical import (  # noqa: E402
 )
 from empirical.training.checkpoints import read_checkpoint  # noqa: E402
 from empirical.training.config import config_hash, config_to_dict  # noqa: E402
+from empirical.training.run import RunOptions  # noqa: E402
 from theory import InputError, RayCluster  # noqa: E402
 
 TINY = ImageConfig(image_size=16, train_size=16, epochs=1, min_steps=3, probe_size=20)
@@ -44,9 +45,9 @@ def test_experiments_are_united_and_a_run_in_two_of_them_is_done_once(monkeypatc
     done: list[object] = []
     original = empirical.runs.sweeps._run
 
-    def counted(config: ImageConfig, *rest: object) -> pd.DataFrame:
-        done.append(config)
-        return original(config, *rest)  # type: ignore[arg-type]
+    def counted(group: tuple[ImageConfig, ...], *rest: object) -> object:
+        done.extend(group)
+        return original(group, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(empirical.runs.sweeps, "_run", counted)
     stripe = StripeConfig(dim=3, width=20, unfit_fractions=(0.9,), probe_size=50)
@@ -104,7 +105,7 @@ def test_a_run_that_cannot_be_written_leaves_nothing_in_the_store(
         (Path(str(args[1])).parent / "half").write_text("a")
         raise OSError("disk full")
 
-    monkeypatch.setattr(empirical.runs.store, "write_table", full)
+    monkeypatch.setattr(theory.runs.store, "write_table", full)
     with pytest.raises(SweepIncomplete, match=r"disk full \(tried 2 times\)"):
         sweep(Experiment(TINY, (16,), (0,)), tmp_path)
     assert names(tmp_path) == set()
@@ -257,24 +258,25 @@ def test_the_checkpoint_stays_until_the_run_is_kept(tmp_path: Path, monkeypatch:
     """The disk is full when the record is to be written: the second try goes on from the last epoch's checkpoint."""
     config = replace(TINY, epochs=4)
     original, begun = RunStore.write, []
-    trained = empirical.runs.sweeps.train
+    trained = empirical.runs.sweeps.run
 
     def full_at_first(store: RunStore, *rest: object) -> None:
         if len(begun) == 1:
             raise OSError("disk full")
         original(store, *rest)  # type: ignore[arg-type]
 
-    def watched(config: ImageConfig, **options: object) -> object:
-        saved = read_checkpoint(options["checkpoint"])  # type: ignore[arg-type]
+    def watched(config: ImageConfig, options: RunOptions) -> object:
+        assert options.checkpoint is not None
+        saved = read_checkpoint(options.checkpoint)
         begun.append(0 if saved is None else saved.facts["done"])
-        return trained(config, **options)  # type: ignore[arg-type]
+        return trained(config, options)
 
     monkeypatch.setattr(RunStore, "write", full_at_first)
-    monkeypatch.setattr(empirical.runs.sweeps, "train", watched)
+    monkeypatch.setattr(empirical.runs.sweeps, "run", watched)
     table = sweep(Experiment(config, (16,), (0,)), tmp_path, checkpoint_seconds=0)
     assert begun == [0, 3]
     assert not RunStore(tmp_path).checkpoint(config).exists()
-    alone = trained(config).table
+    alone = train(config).table
     pd.testing.assert_frame_equal(table.drop(columns="seconds"), alone.drop(columns="seconds"), check_exact=True)
 
 
@@ -287,7 +289,7 @@ def test_a_run_that_cannot_be_read_is_not_thrown_away(tmp_path: Path, monkeypatc
         raise PermissionError("no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(empirical.runs.store, "_digest", refuse)
+        patch.setattr(theory.runs.store, "_digest", refuse)
         with pytest.raises(PermissionError):
             store.read(TINY)
     assert store.read(TINY) is not None
@@ -300,7 +302,7 @@ def test_a_run_that_cannot_be_read_is_not_thrown_away(tmp_path: Path, monkeypatc
 
 def test_what_is_missing_on_a_worker_s_machine_is_worth_another_try() -> None:
     """There a bad input is none: the first process has looked at the same."""
-    options = empirical.runs.sweeps._Options("/nowhere", False, "cpu", 1, None, False, False, 60.0)
+    options = empirical.runs.sweeps._Options("/nowhere", False, "cpu", 1, False, 60.0)
     with pytest.raises(RuntimeError, match="data = /nowhere") as caught:
         empirical.runs.sweeps._require_here(replace(TINY, dataset="fashion-mnist", image_size=None), options, None)
     assert not isinstance(caught.value, InputError)

@@ -16,13 +16,14 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from PIL import Image  # noqa: E402
 
-import empirical.runs.store  # noqa: E402
 import empirical.runs.sweeps  # noqa: E402
+import theory.runs.store  # noqa: E402
 from empirical import Experiment, ImageConfig, RunStore, StripeConfig, SweepIncomplete, sweep, train  # noqa: E402
 from empirical.runs.store import Failure  # noqa: E402
 from empirical.runs.sweeps import names_apart, require_distinct_rows  # noqa: E402
 from empirical.runs.theory_runs import TheoryConfig  # noqa: E402
 from empirical.training.config import config_hash  # noqa: E402
+from empirical.training.run import RunOptions  # noqa: E402
 from theory import InputError  # noqa: E402
 
 TINY = ImageConfig(
@@ -71,7 +72,7 @@ def test_one_record_that_cannot_be_read_does_not_stop_the_others(
 ) -> None:
     sweep(Experiment(TINY, (16,), (0,)), tmp_path)
     unreadable = RunStore(tmp_path).path(TINY)
-    digest = empirical.runs.store._digest
+    digest = theory.runs.store._digest
 
     def refuse(file: Path) -> str:
         if file.parent == unreadable:
@@ -79,7 +80,7 @@ def test_one_record_that_cannot_be_read_does_not_stop_the_others(
         return digest(file)
 
     with monkeypatch.context() as patch:
-        patch.setattr(empirical.runs.store, "_digest", refuse)
+        patch.setattr(theory.runs.store, "_digest", refuse)
         with pytest.raises(SweepIncomplete, match=r"seed 0: it is kept, and cannot be read: no; finished") as caught:
             sweep(GRID, tmp_path)
     assert set(caught.value.table.seed) == {1}
@@ -140,15 +141,15 @@ def test_what_another_sweep_found_to_fail_is_not_tried_again(tmp_path: Path, mon
     """The failure is written down after this sweep has looked and before it comes to that run."""
     store = RunStore(tmp_path)
     known = Failure("InputError", "learning_rate = 1e20: the loss became nan", 1, True)
-    trained = empirical.runs.sweeps.train
+    trained = empirical.runs.sweeps.run
     tried: list[int] = []
 
-    def fails_meanwhile(config: ImageConfig, **options: object) -> object:
+    def fails_meanwhile(config: ImageConfig, options: RunOptions) -> object:
         tried.append(config.seed)
         store.keep_failure(replace(TINY, seed=1), known)
-        return trained(config, **options)  # type: ignore[arg-type]
+        return trained(config, options)
 
-    monkeypatch.setattr(empirical.runs.sweeps, "train", fails_meanwhile)
+    monkeypatch.setattr(empirical.runs.sweeps, "run", fails_meanwhile)
     with pytest.raises(SweepIncomplete) as caught:
         sweep(GRID, store)
     assert caught.value.failures == {replace(TINY, seed=1): known}
@@ -168,7 +169,7 @@ def test_runs_with_the_same_rows_are_refused_before_they_run(
     pair: tuple[ImageConfig | TheoryConfig, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The digits have 8 pixels, and the lazy limit has no width; control: 12 pixels are others."""
-    monkeypatch.setattr(empirical.runs.sweeps, "train", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(empirical.runs.sweeps, "run", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(InputError, match="two differ only in settings that the curve table does not hold"):
         sweep([Experiment(config, (16,), (0,)) for config in pair], tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
@@ -196,7 +197,7 @@ def test_a_kernel_that_is_not_here_is_told_before_anything_runs(tmp_path: Path) 
 
 
 def test_images_that_differ_on_the_worker_s_machine_are_worth_another_try() -> None:
-    options = empirical.runs.sweeps._Options(None, False, "cpu", 1, None, False, False, 60.0)
+    options = empirical.runs.sweeps._Options(None, False, "cpu", 1, False, 60.0)
     with pytest.raises(RuntimeError, match="the images are not those of the machine that the sweep began on"):
         empirical.runs.sweeps._require_here(TINY, options, "0" * 16)
 

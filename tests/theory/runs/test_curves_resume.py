@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from dataclasses import replace
@@ -15,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from old_stores import unpack
 
-from theory import FlowConfig, InputError, Stripe, curve, simulate
+from theory import Cylinder, FlowConfig, InputError, Stripe, curve, simulate
 from theory.flow import simulation as flow
 from theory.runs import curves
 
@@ -27,13 +29,13 @@ CONFIG = FlowConfig(width=50, test_size=500, unfit_fractions=(0.9, 0.5))
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """(P, seed) of every trajectory that this process computes from here on."""
     done: list[tuple[int, int]] = []
-    original = curves.simulate_many
+    original = curves.trajectories
 
-    def simulate_many(task, train_size, config, *, seeds, **options):  # type: ignore[no-untyped-def]
+    def trajectories(task, train_size, config, *, seeds, **options):  # type: ignore[no-untyped-def]
         done.extend((train_size, seed) for seed in seeds)
         return original(task, train_size, config, seeds=seeds, **options)
 
-    monkeypatch.setattr(curves, "simulate_many", simulate_many)
+    monkeypatch.setattr(curves, "trajectories", trajectories)
     return done
 
 
@@ -72,10 +74,53 @@ def test_other_settings_share_nothing(
     assert len(computed) == 2
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "no object", "no rows", "other settings", "other seed"])
-def test_a_damaged_file_is_computed_again(damage: str, tmp_path: Path, computed: list[tuple[int, int]]) -> None:
+@pytest.mark.parametrize("damage", ["truncated", "empty", "gone", "checksums"])
+def test_a_damaged_run_is_put_aside_and_computed_again(
+    damage: str, tmp_path: Path, computed: list[tuple[int, int]]
+) -> None:
     expected = curve(Stripe(5), [32], [0], CONFIG, store=tmp_path)
-    (kept,) = tmp_path.rglob("*.json")
+    (kept,) = tmp_path.glob("[!.]*")
+    record = kept / ("checksums.json" if damage == "checksums" else "record.csv")
+    text = record.read_text()
+    if damage == "gone":
+        record.unlink()
+    else:
+        record.write_text("" if damage == "empty" else text[: len(text) // 2])
+    table = curve(Stripe(5), [32], [0], CONFIG, store=tmp_path)
+    assert len(computed) == 2
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    assert len(list(tmp_path.glob(".damaged-*"))) == 1
+    curve(Stripe(5), [32], [0], CONFIG, store=tmp_path)
+    assert len(computed) == 2
+
+
+OLD = FlowConfig(width=20, test_size=100, unfit_fractions=(0.9, 0.5))
+CUT = FlowConfig(width=20, test_size=100, max_steps=400, unfit_fractions=(0.9, 0.0))
+
+
+def test_trajectories_kept_before_are_read(tmp_path: Path, computed: list[tuple[int, int]]) -> None:
+    """Files as they were written when each was one: taken, and what they lack is told."""
+    store = unpack("curves", tmp_path)
+    stripe = curve(Stripe(5), [16], [0], OLD, store=store)
+    other = curve(Stripe(5, (-0.3, 1.0)), [16], [0], OLD, neuron_seed=3, backend="numpy", store=store)
+    with pytest.warns(RuntimeWarning, match=r"P = 16, seed 1: max_steps after 439 evaluations; 1 of 2 records are"):
+        curve(Cylinder(5, 2), [16], [1], CUT, store=store)
+    assert not computed
+    pd.testing.assert_frame_equal(stripe, curve(Stripe(5), [16], [0], OLD), rtol=1e-4)
+    again = curve(Stripe(5, (-0.3, 1.0)), [16], [0], OLD, neuron_seed=3, backend="numpy")
+    pd.testing.assert_frame_equal(other, again, rtol=1e-4)
+    computed.clear()
+    curve(Stripe(5), [16], [0], replace(OLD, width=21), store=store)
+    assert computed == [(16, 0)]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "no object", "no rows", "other settings", "other seed"])
+def test_a_damaged_file_from_before_is_computed_again(
+    damage: str, tmp_path: Path, computed: list[tuple[int, int]]
+) -> None:
+    store = unpack("curves", tmp_path)
+    expected = curve(Stripe(5), [16], [0], OLD, store=store)
+    (kept,) = (path for path in store.glob("*/P16-seed0.json") if '"auto",\n  "config"' in path.read_text())
     text = kept.read_text()
     content = json.loads(text)
     if damage == "other settings":
@@ -85,11 +130,38 @@ def test_a_damaged_file_is_computed_again(damage: str, tmp_path: Path, computed:
         content["rows"] = [1]
     damaged = {"truncated": text[: len(text) // 2], "empty": "", "no object": "null"}
     kept.write_text(damaged.get(damage, json.dumps(content)))
-    with pytest.warns(RuntimeWarning, match=r"P32-seed0.json in the store is computed again"):
-        table = curve(Stripe(5), [32], [0], CONFIG, store=tmp_path)
-    assert len(computed) == 2
-    pd.testing.assert_frame_equal(table, expected, check_exact=True)
-    assert kept.read_text().split('"seconds"')[0] == text.split('"seconds"')[0]
+    with pytest.warns(RuntimeWarning, match=r"P16-seed0.json in the store is computed again"):
+        table = curve(Stripe(5), [16], [0], OLD, store=store)
+    assert computed == [(16, 0)]
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-4)
+
+
+def test_a_curve_without_records_is_kept_and_refused_each_time(
+    tmp_path: Path, computed: list[tuple[int, int]]
+) -> None:
+    for _ in range(2):
+        with (
+            pytest.warns(RuntimeWarning, match="2 of 2 records are missing"),
+            pytest.raises(InputError, match="no trajectory reached any of them"),
+        ):
+            curve(Stripe(5), [16], [0], replace(CUT, max_steps=5), store=tmp_path)
+    assert len(computed) == 1
+
+
+def test_two_curves_on_one_store_share_the_work(tmp_path: Path, computed: list[tuple[int, int]]) -> None:
+    """At the same time: each trajectory is done by one of them, and both have the whole table."""
+    tables: list[pd.DataFrame] = []
+
+    def draw() -> None:
+        tables.append(curve(Stripe(5), [32, 64], range(4), CONFIG, store=tmp_path))
+
+    threads = [threading.Thread(target=draw) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(computed) == [(size, seed) for size in (32, 64) for seed in range(4)]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
 def test_a_trajectory_that_gave_up_warns_each_time(tmp_path: Path, computed: list[tuple[int, int]]) -> None:
@@ -111,10 +183,10 @@ def test_one_seed_that_fails_loses_none_of_its_group(tmp_path: Path, monkeypatch
         return original(self, field)
 
     monkeypatch.setattr(flow._Flow, "run", run)
-    monkeypatch.setattr(curves, "_grouped", lambda jobs, together: [(32, (0, 1, 2))])
+    monkeypatch.setattr(curves, "_grouped", lambda runs, most: [tuple(runs)])
     with pytest.raises(InputError, match="left the range"):
         curve(Stripe(5), [32], [0, 1, 2], CONFIG, store=tmp_path)
-    assert sorted(path.name for path in tmp_path.rglob("P*.json")) == ["P32-seed0.json", "P32-seed2.json"]
+    assert sorted(json.loads(path.read_text())["seed"] for path in tmp_path.glob("[!.]*/config.json")) == [0, 2]
 
 
 def test_numpy_integers_are_integers(tmp_path: Path) -> None:
@@ -151,12 +223,12 @@ def test_after_a_kill_the_same_call_goes_on(workers: int, tmp_path: Path, comput
     store = tmp_path / "store"
     try:
         until = time.monotonic() + 120
-        while len(list(store.rglob("P*.json"))) < 3 and run.poll() is None and time.monotonic() < until:
+        while len(list(store.glob("[!.]*/record.csv"))) < 3 and run.poll() is None and time.monotonic() < until:
             time.sleep(0.005)
     finally:
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
-    kept = len(list(store.rglob("P*.json")))
+    kept = len(list(store.glob("[!.]*/record.csv")))
     assert 3 <= kept < 32
     config = FlowConfig(width=50, test_size=500, unfit_fractions=(0.9, 0.5))
     with warnings.catch_warnings():
