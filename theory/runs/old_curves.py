@@ -44,7 +44,9 @@ def kept_before(folder: Path, run: TheoryConfig) -> tuple[pd.DataFrame, str] | N
             raise ValueError("holds another trajectory")
         asked, reached = len(run.unfit_fractions), len({row["stage"] for row in kept["rows"]})
         lacks = f"{kept['stop_reason']} after {kept['evaluations']} evaluations; {asked - reached} of {asked}"
-        return curve_table(kept["rows"]), "" if kept["stop_reason"] == "reached" else f"{lacks} records are missing"
+        # Tasks are named today as they were then, but for stripes of other interfaces, which now tell them.
+        rows = curve_table([row | {"task": run.task.name} for row in kept["rows"]])
+        return rows, "" if kept["stop_reason"] == "reached" else f"{lacks} records are missing"
     except (ValueError, KeyError, TypeError, OSError) as error:
         warnings.warn(f"{path.name} in the store is computed again: {error}", RuntimeWarning, stacklevel=2)
         return None
