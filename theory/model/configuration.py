@@ -31,7 +31,8 @@ class FlowConfig:
 
     Losses turn over a range 1 / 20 in F, so that Euler steps of 0.1 overshoot there and can throw a trajectory off for
     good: R_f at P = 256 ... 1024 then differs by factors. At an `output_change` of 0.02, halving moves R_f by far less
-    than one seed from the next.
+    than one seed from the next. A trajectory amplifies rounding: `skip` changes R_f by up to 1 % in float32 (d = 30,
+    h = 100, P = 512, two seeds), and in float64 by nothing to five digits.
 
     Raises
     ------
@@ -54,7 +55,7 @@ class FlowConfig:
     output_change: float = 0.02
     """Largest change of F at any training point in a step."""
     skip: bool = True
-    """Points that provably cannot matter are left out, unless told not to; the records are the same to rounding."""
+    """Points that provably cannot matter are left out, unless told not to; only the rounding of records differs."""
     unfit_fractions: tuple[float, ...] = (0.9, 0.7, 0.5, 0.3, 0.1)
     """q, falling: the state is recorded when this fraction of points has yet to reach the margin, y F = 1."""
     max_steps: int = 100_000
