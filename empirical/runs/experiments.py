@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from empirical.runs.kinds import KINDS, kind_of
 from empirical.training.config import Config
+from theory.common.delimited import decoded
 from theory.common.errors import InputError, require_choice, require_integer
 
 __all__ = ["GRID", "Config", "Experiment", "located", "read_experiments"]
@@ -115,9 +116,11 @@ def read_experiments(path: str | Path) -> list[Experiment]:
     if not source.is_file():
         raise InputError("file", str(path), "no such file")
     try:
-        text = source.read_text(encoding="utf-8")
+        text = decoded("file", source, source.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
         content = tomllib.loads(text)
-    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:  # no TOML, a number of thousands of digits, lists in lists in lists
         raise InputError("file", str(path), f"is not TOML ({error})") from error
     lines = text.split("\n")
     _require_nothing_else(source.name, lines, content)
