@@ -98,9 +98,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def emptied(folder: Path) -> Iterator[None]:
     """What an example leaves is taken away, so that the next begins as it did."""
     kept = set(folder.iterdir())
-    yield
-    for item in set(folder.iterdir()) - kept:
-        shutil.rmtree(item) if item.is_dir() else item.unlink()
+    try:
+        yield
+    finally:
+        for item in set(folder.iterdir()) - kept:
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
 
 
 def tried(arguments: str, folder: Path, output: str = "") -> int:
@@ -224,7 +226,12 @@ def test_folders_of_pictures(here: Path) -> None:
             "c/é 1.jpg",
         ]
     )
-    contents = st.one_of(*[st.builds(png, st.integers(0, 99))] * 6, damaged(png(), (b"\0\0\0\0",)), st.just(huge()), st.binary(max_size=40))
+    contents = st.one_of(
+        *[st.builds(png, st.integers(0, 99))] * 6,
+        damaged(png(), (b"\0\0\0\0",)),
+        st.just(huge()),
+        st.binary(max_size=40),
+    )
 
     @FUZZ
     @given(files=st.dictionaries(names, contents, min_size=1, max_size=5))

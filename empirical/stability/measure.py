@@ -108,7 +108,7 @@ def measure_outputs(
     """D_f, G_f and R_f from a function's outputs, with percentile-bootstrap intervals over images.
 
     An image is resampled together with its diffeomorphism and its noise, so the intervals contain the spread
-    of the probes. `resamples` = 0 gives no intervals (NaN).
+    of the probes. `resamples` = 0 gives no intervals (NaN), and neither do so few images that an end is infinite.
 
     Raises
     ------
@@ -137,6 +137,8 @@ def measure_outputs(
         ratios = np.concatenate([drawn, drawn[:1] / drawn[1:]])
         tail = (1 - confidence) / 2
         intervals = np.quantile(ratios[:, 1:], [tail, 1 - tail], axis=1) if resamples else np.full((2, 3), np.nan)
+    # Of few images a sample may hold one alone, whose pairs are no distance apart: its ratios are infinite.
+    intervals[:, ~np.isfinite(intervals).all(0)] = np.nan
     estimates = [
         Estimate(float(value), float(low), float(high), count, confidence)
         for value, low, high in zip(ratios[:, 0], *intervals, strict=True)

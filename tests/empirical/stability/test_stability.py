@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from empirical import MaxEntropyDiffeo, build, measure_stability  # noqa: E402
 from empirical.stability.averages import averages, bootstrap_weights  # noqa: E402
 from empirical.stability.measure import AVERAGES, Outputs, measure_outputs  # noqa: E402
 from empirical.stability.probes import noise_like  # noqa: E402
-from theory import InputError  # noqa: E402
+from theory import InputError, curve_table, read_table, write_table  # noqa: E402
 
 
 def generator(seed: int) -> torch.Generator:
@@ -268,3 +269,12 @@ def test_intervals_are_those_of_scipys_bootstrap(average: str) -> None:
         (np.arange(20),), ratio, vectorized=False, method="percentile", rng=np.random.default_rng(8), n_resamples=300
     ).confidence_interval
     np.testing.assert_allclose([found.low, found.high], theirs, rtol=1e-9)
+
+
+def test_of_few_images_there_are_numbers_and_no_infinite_intervals(tmp_path: Path) -> None:
+    """Samples of three that hold one image alone have no spread; what is measured can be written to a table."""
+    found = measure_stability(torch.nn.Flatten(), torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
+    assert found.relative.value == pytest.approx(1, abs=1e-5)
+    assert np.isnan([found.diffeo.low, found.diffeo.high]).all()
+    row = {"source": "a", "task": "t", "architecture": "n", "train_size": 8, "seed": 0, "stage": "trained"}
+    assert len(read_table(write_table(curve_table([row | found.row()]), tmp_path / "t.csv"))) == 1
