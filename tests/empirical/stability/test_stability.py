@@ -273,7 +273,7 @@ def test_intervals_are_those_of_scipys_bootstrap(average: str) -> None:
 
 def test_of_few_images_there_are_numbers_and_no_infinite_intervals(tmp_path: Path) -> None:
     """Samples of three that hold one image alone have no spread; what is measured can be written to a table."""
-    found = measure_stability(torch.nn.Flatten(), torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
+    found = measure_stability(torch.nn.Flatten(), torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0)))
     assert found.relative.value == pytest.approx(1, abs=1e-5)
     assert np.isnan([found.diffeo.low, found.diffeo.high]).all()
     row = {"source": "a", "task": "t", "architecture": "n", "train_size": 8, "seed": 0, "stage": "trained"}
