@@ -48,6 +48,30 @@ class ErrorCurves:
     Intervals are percentiles over resamples of whole seeds. `differences` are r of R_f less r of each other measure,
     |r| where that falls with the error; one that leaves out 0 says which goes with the error more closely. P is behind
     both, error and measure: the correlation says that they go together along training sets, not which makes which.
+
+    Attributes
+    ----------
+    layer : whose stabilities; empty for the output
+    measures : for each of R_f, D_f, G_f and S_f the correlation of logarithms, and how far nets lie from one curve
+    differences : r of R_f less r of each other measure
+    n, n_seeds : nets, and the seeds that are resampled
+    left_out : nets without a positive error or measure
+    points : the rows
+
+    Examples
+    --------
+    >>> from compare import error_curves
+    >>> from theory import curve_table
+    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 4 / p * (1 + 0.3 * (seed == p // 100 % 3)),
+    ...      "diffeo_stability": 1 / p * (1 + 0.3 * (seed == p // 200 % 3)), "noise_stability": 0.25 * (1 + seed / 9),
+    ...      "test_error": 20 / p}
+    ...     for p in (100, 200, 400, 800) for seed in range(3)
+    ... )
+    >>> found = error_curves(table, draws=20)
+    >>> found.n, found.n_seeds, found.left_out
+    (12, 3, 0)
     """
 
     layer: str
@@ -91,7 +115,12 @@ class ErrorCurves:
         return found
 
     def plot(self, ax: Axes | None = None, name: str = "relative_stability") -> Axes:
-        """eps_t against one measure, a marker for each architecture."""
+        """eps_t against one measure, a marker for each architecture.
+
+        Parameters
+        ----------
+        ax : matplotlib axes to draw into; new ones if None
+        """
         if ax is None:
             from matplotlib.figure import Figure
 
@@ -117,7 +146,9 @@ def error_curves(
 
     Parameters
     ----------
+    table : a curve table; its rows of stage ``trained``
     layer : whose stabilities; the error is that of the net. Empty for the output
+    confidence : of the intervals
     draws, rng : of the bootstrap over seeds; `numpy.random.default_rng(0)` if None
 
     Raises
@@ -125,6 +156,20 @@ def error_curves(
     InputError
         If fewer than ten rows hold a positive error and a positive value of each measure that the table has, or they
         are of fewer than two seeds.
+
+    Examples
+    --------
+    >>> from compare import error_curves
+    >>> from theory import curve_table
+    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 4 / p * (1 + 0.3 * (seed == p // 100 % 3)),
+    ...      "diffeo_stability": 1 / p * (1 + 0.3 * (seed == p // 200 % 3)), "noise_stability": 0.25 * (1 + seed / 9),
+    ...      "test_error": 20 / p}
+    ...     for p in (100, 200, 400, 800) for seed in range(3)
+    ... )
+    >>> bool(error_curves(table, draws=20)["relative_stability"].correlation.value > 0.9)
+    True
     """
     require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     require_integer("draws", draws, 1)

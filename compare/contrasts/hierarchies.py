@@ -33,6 +33,29 @@ class Hierarchies:
 
     `ratios` are by measure, one for each net and task: where D (or S) of the second layer falls to its threshold, over
     where the error falls to 0.1.
+
+    Attributes
+    ----------
+    crossings : P* of every net and task
+    laws : of P*, one for each kind of net
+    ratios : by measure, (net and task, P*_D / P* or P*_S / P*)
+    curves : the error beside the measures, at the output and at layers
+    intervention : what changed training inputs did; None if the table has none
+    table : the rows that all was read from
+
+    Examples
+    --------
+    >>> from compare import describe_hierarchies
+    >>> from theory import curve_table
+    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "task": f"srhm s0={s}", "classes": 4, "synonyms": 4, "levels": 2, "sparsity": s,
+    ...      "train_size": p * (s + 1) ** 2, "seed": seed, "relative_stability": 1 / p, "test_error": 16 / p}
+    ...     for s in (0, 1, 3) for p in (40, 400, 4000) for seed in range(3)
+    ... )
+    >>> found = describe_hierarchies(table)
+    >>> len(found.crossings), len(found.laws)
+    (3, 1)
     """
 
     crossings: tuple[Crossing, ...]
@@ -67,7 +90,12 @@ class Hierarchies:
         return found + ([] if self.intervention is None else self.intervention.lines())
 
     def plot(self) -> Figure:
-        """eps_t against P / [(s0 + 1)^2 n_c m^L], and against R_f, with the arrows of an intervention."""
+        """eps_t against P / [(s0 + 1)^2 n_c m^L], and against R_f, with the arrows of an intervention.
+
+        Parameters
+        ----------
+        ax : matplotlib axes to draw into; new ones if None
+        """
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(9, 3.8), layout="constrained")
@@ -115,10 +143,27 @@ def describe_hierarchies(table: pd.DataFrame) -> Hierarchies:
     Laws are of the nets of one architecture, training and number of levels; their power of (s0 + 1) is 2 for cnn, whose
     weights are shared, else L. Other tasks have no law.
 
+    Parameters
+    ----------
+    table : a curve table of kinds ``srhm`` and ``scale-detection``
+
     Raises
     ------
     InputError
         If no trained row has a test error.
+
+    Examples
+    --------
+    >>> from compare import describe_hierarchies
+    >>> from theory import curve_table
+    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "task": f"srhm s0={s}", "classes": 4, "synonyms": 4, "levels": 2, "sparsity": s,
+    ...      "train_size": p * (s + 1) ** 2, "seed": seed, "relative_stability": 1 / p, "test_error": 16 / p}
+    ...     for s in (0, 1, 3) for p in (40, 400, 4000) for seed in range(3)
+    ... )
+    >>> [round(crossing.train_size.value) for crossing in describe_hierarchies(table).crossings]
+    [160, 640, 2560]
     """
     valid = validate_table(table)
     found = crossings(valid, threshold=ERROR)

@@ -73,6 +73,25 @@ class Intervention:
 
     What it says: whether, in these nets and tasks, training that makes R_f smaller (or larger) makes the error smaller.
     What it does not: that R_f is the cause, since the changed inputs also tell the net which data have one label.
+
+    Attributes
+    ----------
+    arrows : from usual nets to those of a variant, at one P
+    savings : (net and task, variant, P* of the variant over the usual P*)
+
+    Examples
+    --------
+    >>> from compare import intervention
+    >>> from theory import curve_table
+    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "variant": variant, "train_size": 500, "seed": seed, "relative_stability": ratio * (1 + seed / 10),
+    ...      "test_error": error + seed / 100}
+    ...     for variant, ratio, error in (("", 0.4, 0.2), ("augmented", 0.1, 0.12)) for seed in range(3)
+    ... )
+    >>> (arrow,) = intervention(table).arrows
+    >>> round(arrow.ratios["relative_stability"].value, 2), round(arrow.error_change.value, 2)
+    (0.25, -0.08)
     """
 
     arrows: tuple[Arrow, ...]
@@ -124,7 +143,12 @@ class Intervention:
         return f"{text[0].upper()}{text[1:]}." if text else "No case in which R_f changed."
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Arrows in the plane of R_f and eps_t, a colour for each variant."""
+        """Arrows in the plane of R_f and eps_t, a colour for each variant.
+
+        Parameters
+        ----------
+        ax : matplotlib axes to draw into; new ones if None
+        """
         if ax is None:
             from matplotlib.figure import Figure
 
@@ -149,10 +173,29 @@ def intervention(
 
     `crossings`, of the same table, give the savings in P*.
 
+    Parameters
+    ----------
+    table : a curve table; its rows of stage ``trained``, whose ``variant`` names what was changed
+    crossings : of the same table
+    confidence : of the intervals over seeds
+
     Raises
     ------
     InputError
         If no trained net of a variant has a twin of the usual training.
+
+    Examples
+    --------
+    >>> from compare import intervention
+    >>> from theory import curve_table
+    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "variant": variant, "train_size": 500, "seed": seed, "relative_stability": ratio * (1 + seed / 10),
+    ...      "test_error": error + seed / 100}
+    ...     for variant, ratio, error in (("", 0.4, 0.2), ("augmented", 0.1, 0.12)) for seed in range(3)
+    ... )
+    >>> len(intervention(table).arrows)
+    1
     """
     require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     valid = validate_table(table)

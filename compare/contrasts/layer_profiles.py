@@ -29,6 +29,29 @@ class LayerProfile:
     `layers` hold geometric means over seeds with Student's t intervals. `change` is the last layer's value over the
     first one's, paired by seed: below 1 where it falls with depth. arXiv 2210.01506 has D fall and G rise with depth in
     trained nets, and not before training.
+
+    Attributes
+    ----------
+    where : net and task in words
+    train_size : P
+    stage : ``initial`` or ``trained``
+    names : of the layers, first to last
+    layers : by measure, one value a layer
+    change : by measure, the last layer's value over the first one's
+
+    Examples
+    --------
+    >>> from compare import layer_profiles
+    >>> from theory import curve_table
+    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "layer": f"layer{k}", "train_size": 500, "seed": seed, "diffeo_stability": d, "noise_stability": 1,
+    ...      "relative_stability": d * (1 + seed / 100)}
+    ...     for k, d in ((1, 0.8), (2, 0.4), (3, 0.2)) for seed in range(3)
+    ... )
+    >>> (found,) = layer_profiles(table)
+    >>> found.names, round(found.change["diffeo_stability"].value, 2)
+    (('layer1', 'layer2', 'layer3'), 0.25)
     """
 
     where: str
@@ -61,7 +84,12 @@ class LayerProfile:
         return [*found, f"  from {self.names[0]} to {self.names[-1]}: {', '.join(words)}"]
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """D, G and R against the layer's number, with intervals."""
+        """D, G and R against the layer's number, with intervals.
+
+        Parameters
+        ----------
+        ax : matplotlib axes to draw into; new ones if None
+        """
         if ax is None:
             from matplotlib.figure import Figure
 
@@ -83,10 +111,29 @@ def layer_profiles(
 ) -> list[LayerProfile]:
     """The profile of every kind of net, at every P or at `train_size`, before and after training.
 
+    Parameters
+    ----------
+    table : a curve table with rows of layers
+    train_size : P of the profiles; every one if None
+    confidence : of the intervals over seeds
+
     Raises
     ------
     InputError
         If the table is not valid, or no net was measured at two layers with positive D and G.
+
+    Examples
+    --------
+    >>> from compare import layer_profiles
+    >>> from theory import curve_table
+    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "layer": f"layer{k}", "train_size": 500, "seed": seed, "diffeo_stability": d, "noise_stability": 1,
+    ...      "relative_stability": d * (1 + seed / 100)}
+    ...     for k, d in ((1, 0.8), (2, 0.4), (3, 0.2)) for seed in range(3)
+    ... )
+    >>> [profile.train_size for profile in layer_profiles(table, train_size=500)]
+    [500]
     """
     require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     valid = validate_table(table)

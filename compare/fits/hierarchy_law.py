@@ -30,6 +30,30 @@ class HierarchyLaw:
     P* / [(s0 + 1)^power n_c m^L], `power` being 2 for weights that are shared and L for those that are not
     (arXiv 2404.10727). Each seed, which has rules, data and nets of its own, is fitted by itself; intervals are
     Student's t over these. `ratios` are P* over that scale, hierarchy by hierarchy.
+
+    Attributes
+    ----------
+    label : the nets in words
+    sparsity_exponent, rules_exponent : a and b, without units; None where they cannot be told
+    prefactor : A, without units
+    power : of s0 + 1, as published
+    hierarchies : names of those that were fitted
+    ratios : P* / [(s0 + 1)^power n_c m^L] of each
+    points : (scale, P*) of each
+
+    Examples
+    --------
+    >>> from compare import crossings, fit_hierarchy_law
+    >>> from theory import curve_table
+    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "task": f"srhm s0={s}", "classes": 4, "synonyms": 4, "levels": 2, "sparsity": s,
+    ...      "train_size": p * (s + 1) ** 2, "seed": seed, "relative_stability": 1 / p, "test_error": 16 / p}
+    ...     for s in (0, 1, 3) for p in (40, 400, 4000) for seed in range(3)
+    ... )
+    >>> law = fit_hierarchy_law(crossings(table), "cnn")
+    >>> round(law.sparsity_exponent.value, 2), round(law.prefactor.value, 2)
+    (2.0, 2.5)
     """
 
     label: str
@@ -53,7 +77,12 @@ class HierarchyLaw:
         }
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """P* against (s0 + 1)^power n_c m^L, with the published slope 1."""
+        """P* against (s0 + 1)^power n_c m^L, with the published slope 1.
+
+        Parameters
+        ----------
+        ax : matplotlib axes to draw into; new ones if None
+        """
         if ax is None:
             from matplotlib.figure import Figure
 
@@ -84,10 +113,31 @@ def fit_hierarchy_law(
 
     A seed is fitted on the hierarchies in which it crosses.
 
+    Parameters
+    ----------
+    found : what `crossings` gives for these nets
+    label : the nets in words
+    power : of s0 + 1 in the scale: 2, or L for nets that share no weights
+    confidence : of the intervals over seeds
+
     Raises
     ------
     InputError
         If there is none, one is no hierarchy, or they differ in their number of levels.
+
+    Examples
+    --------
+    >>> from compare import crossings, fit_hierarchy_law
+    >>> from theory import curve_table
+    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "task": f"srhm s0={s}", "classes": 4, "synonyms": 4, "levels": 2, "sparsity": s,
+    ...      "train_size": p * (s + 1) ** 2, "seed": seed, "relative_stability": 1 / p, "test_error": 16 / p}
+    ...     for s in (0, 1, 3) for p in (40, 400, 4000) for seed in range(3)
+    ... )
+    >>> law = fit_hierarchy_law(crossings(table), "cnn")
+    >>> law.rules_exponent is None  # all of one n_c m^L
+    True
     """
     if not found:
         raise InputError("crossings", "none", "at least one is needed")

@@ -38,6 +38,32 @@ class Crossing:
     passes through them). `train_size` has Student's t interval of log P* over seeds. Seeds whose largest P is still
     above the threshold are listed in `not_reached`, those already below it at their least P in `reached_before`; they
     are in no mean, so that with any of them `train_size` leans to the side of the others.
+
+    Attributes
+    ----------
+    label : the series in words
+    y : column of the curve table
+    threshold : value that it falls to
+    train_size : P*, geometric mean over seeds with its interval
+    by_seed : (seed, P*) of those that cross
+    not_reached, reached_before : seeds that do not, since they stay above it or begin below it
+    keys : what the series is told by, and the parameters of its hierarchy
+    points : (P, geometric mean of y)
+
+    Examples
+    --------
+    >>> from compare import crossings
+    >>> from theory import curve_table
+    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 1, "test_error": (90 + 10 * seed) / p}
+    ...     for p in (250, 500, 2000) for seed in range(3)
+    ... )
+    >>> (found,) = crossings(table)
+    >>> [(seed, round(size)) for seed, size in found.by_seed]
+    [(0, 900), (1, 1000), (2, 1100)]
+    >>> found.complete
+    True
     """
 
     label: str
@@ -68,7 +94,12 @@ class Crossing:
         }
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """All seeds' points against P, the threshold, and P* with its interval."""
+        """All seeds' points against P, the threshold, and P* with its interval.
+
+        Parameters
+        ----------
+        ax : matplotlib axes to draw into; new ones if None
+        """
         if ax is None:
             from matplotlib.figure import Figure
 
@@ -98,14 +129,28 @@ def crossings(
 
     Parameters
     ----------
+    table : a curve table; its rows of stage ``trained``
     y : test_error, relative_stability, diffeo_stability or synonym_stability
     threshold : the published ones are 0.1 of the error, 0.2 of the second layer's D (arXiv 2404.10727)
     layer : whose stability; empty for the net's output
+    confidence : of the intervals over seeds
 
     Raises
     ------
     InputError
         If the table is not valid, or no trained row has such a value.
+
+    Examples
+    --------
+    >>> from compare import crossings
+    >>> from theory import curve_table
+    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
+    >>> table = curve_table(
+    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 1, "test_error": (90 + 10 * seed) / p}
+    ...     for p in (250, 500, 2000) for seed in range(3)
+    ... )
+    >>> crossings(table)
+    [Crossing(hierarchy-net srhm cnn trained: eps_t = 0.1 at P = 997 ± 251 (n=3))]
     """
     require_choice("y", y, _COLUMNS)
     threshold = require_real("threshold", threshold, above=0)

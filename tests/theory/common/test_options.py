@@ -20,7 +20,7 @@ from theory.common.options import command_line, made, nested, options_of
 #: Commands, the configurations whose settings they take, and those that they do not.
 COMMANDS = [
     (Simulate, FlowConfig, ()),
-    (Predict, FlowConfig, ("dtype", "skip", "test_size", "noise_norms")),
+    (Predict, FlowConfig, ("dtype", "skip")),
     (Train, ImageConfig, ("momentum", *SHARED)),
     (Train, StripeConfig, SHARED),
 ]
