@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast test-floors test-pythons lint hooks bench faults slurm-faults figures answer paper clean
+.PHONY: demo docs test test-fast test-floors test-pythons lint hooks bench faults slurm-faults figures answer paper clean
 
 # A stamp for each set of extras: installed again only when pyproject.toml changes.
 $(VENV)/.nets: pyproject.toml
@@ -30,6 +30,15 @@ lint: $(VENV)/.test
 
 test: lint
 	$(BIN)/pytest -n auto
+
+$(VENV)/.docs: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	touch $(VENV)/.nets $@
+
+# The site, build/docs: warnings are errors, tutorials are executed (and kept in build/notebooks), no network.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs build/docs
 
 test-fast: $(VENV)/.test
 	$(BIN)/pytest -n auto -m "not slow"

@@ -257,7 +257,7 @@ def write_table(table: pd.DataFrame, path: str | Path, comment: str = "", digits
     """Validate `table` and write it to a .csv or .parquet file, whole or not at all; return the path.
 
     Columns without any value are left out. `comment` (one or more lines, CSV only) goes in front, each
-    line behind ``# ``: the command that made the table, say. `digits` are those of the numbers in a CSV; 17
+    line behind a ``#``: the command that made the table, say. `digits` are those of the numbers in a CSV; 17
     keep every bit.
     """
     target = require_table_path("table", path)
