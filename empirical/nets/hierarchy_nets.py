@@ -82,8 +82,8 @@ class HierarchyNet(nn.Module):
 
     Layer l of "cnn" and "lcn" takes patches of k positions at a stride of k, with weights shared or not
     (`PatchLayer`); after L of them one position is left. "fcn" has a `DenseLayer` each. The scaling is the mean
-    field's: the readout is divided by h, and steps of gradient descent are h times as long as usual, so that features are learnt
-    at every width. Modules that can be measured: layer1, ..., layerL, readout.
+    field's: the readout is divided by h, and steps of gradient descent are h times as long as usual, so that features
+    are learnt at every width. Modules that can be measured: layer1, ..., layerL, readout.
 
     Parameters
     ----------
