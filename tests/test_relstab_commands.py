@@ -268,7 +268,7 @@ def test_compare_and_report(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     write_table(planted(), here / "good.csv")
     assert relstab.main(["compare", "good.csv", "--output", "fits.csv"]) == 0
     out = capsys.readouterr().out
-    assert "agrees with" in out
+    assert "explains this curve" in out
     assert all(len(line) <= 80 for line in out.splitlines())
     assert relstab.main(["compare", "good.csv", "--json"]) == 0
     assert "verdict" in json.loads(capsys.readouterr().out)

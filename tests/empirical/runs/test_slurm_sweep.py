@@ -77,7 +77,7 @@ def test_the_table_of_an_array_is_that_of_one_process(
 @needs_slurm
 def test_a_task_that_is_told_keeps_its_state_and_is_queued_again(cluster: SlurmCluster, tmp_path: Path) -> None:
     """Its run goes on from the epoch that it had come to; `--status` says where it runs."""
-    net = ImageConfig(dataset="digits", image_size=16, min_steps=6000, epochs=1, batch_size=16, probe_size=20)
+    net = ImageConfig(dataset="digits", image_size=16, min_steps=60000, epochs=1, batch_size=16, probe_size=20)
     grid = Experiment(replace(net, architecture="fc2"), (16,), (0,))
     (tmp_path / "grid.toml").write_text(as_toml([grid]))
     told = relstab(cluster, tmp_path, "--slurm", "--json")
