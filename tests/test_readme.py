@@ -95,12 +95,13 @@ def test_the_flows_exponents_are_those_of_its_tables(results: str, monkeypatch: 
 def test_the_predictions_tables_are_those_of_the_data(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ratios, learning curves and convergence are recomputed from the committed curves, and the texts quote them."""
     monkeypatch.syspath_prepend(str(ROOT / "paper"))
-    from paper.scripts import learning_curves, prediction, prediction_convergence
+    from paper.scripts import learning_curves, prediction, prediction_convergence, sample_predictions
 
     derivation = " ".join((ROOT / "theory" / "prediction" / "README.md").read_text(encoding="utf-8").split())
     learnt = learning_curves.exponents(learning_curves.tables())
     for name, computed, rows, text in (
         ("prediction_ratio", prediction.ratios(), prediction.readme_rows, results),
+        ("sample_ratio", sample_predictions.ratios(), sample_predictions.readme_rows, derivation),
         ("learning_curves", learnt, learning_curves.readme_rows, derivation),
     ):
         committed = pd.read_csv(DATA / "exponents" / f"{name}.csv", comment="#")
