@@ -40,7 +40,7 @@ def ratios() -> pd.DataFrame:
         logs = np.log(part["relative_stability_flow"] / part["relative_stability"])
         shipped = np.log(part["relative_stability_flow"] / part["relative_stability_mean"])
         rows.append({
-            "task": task, "variant": variant, "train_size": size, "stage": stage, "seeds": len(part),
+            "task": task, "variant": variant or "alpha=1e-06", "train_size": size, "stage": stage, "seeds": len(part),
             "ratio": math.exp(logs.mean()), "error": logs.std() / math.sqrt(len(part)), "scatter": logs.std(),
             "flow_scatter": np.log(part["relative_stability_flow"]).std(),
             "mean_ratio": math.exp(shipped.mean()), "mean_scatter": shipped.std(),
@@ -65,7 +65,7 @@ def readme_rows(found: pd.DataFrame) -> list[str]:
     for _, row in found.iterrows():
         mean = "none" if math.isnan(row["mean_ratio"]) else f"{row['mean_ratio']:.2f}, {row['mean_scatter']:.2f}"
         cells = (
-            row["task"] + (f", {row['variant']}" if row["variant"] else ""), str(row["train_size"]), row["stage"][2:],
+            f"{row['task']}, {row['variant']}", str(row["train_size"]), row["stage"][2:],
             str(row["seeds"]), mean, f"{row['ratio']:.3f} ± {row['error'] * row['ratio']:.3f}",
             f"{row['scatter']:.3f}", f"{row['flow_scatter']:.2f}",
             f"{row['test_error_flow']:.3g} / {row['test_error']:.3g}",
@@ -90,7 +90,7 @@ def phases(found: pd.DataFrame) -> Figure:
         ax.set_xlim(-0.6, len(sizes) - 0.4)
         ax.set_yticks(range(len(STAGES)), [stage[2:] for stage in STAGES])
         ax.set_ylim(len(STAGES) - 0.5, -0.5)
-        ax.set_title(f"{task}\n{variant or 'alpha=1e-06'}, {part['seeds'].max()} seeds", fontsize="small")
+        ax.set_title(f"{task}\n{variant}, {part['seeds'].max()} seeds", fontsize="small")
         ax.set_xlabel("training points P", fontsize="small")
     axes[0].set_ylabel("unfit fraction q")
     bar = figure.colorbar(mpl.cm.ScalarMappable(norm, "coolwarm"), ax=axes, shrink=0.8)
@@ -104,7 +104,8 @@ def main() -> None:
     text = found.to_csv(index=False, float_format="%.7g", lineterminator="\n")
     write_whole(target, lambda aside: aside.write_text("# python -m paper.scripts.sample_predictions\n" + text))
     terminal = Terminal()
-    for line in readme_rows(found):
+    # As the table has them, so that a last digit does not depend on what was rounded away.
+    for line in readme_rows(pd.read_csv(target, comment="#")):
         terminal.line(line)
     path = FIGURES / "sample-phase.png"
     write_whole(path, lambda aside: phases(found).savefig(aside, dpi=150, metadata={"Software": None}))
