@@ -192,6 +192,52 @@ def trajectories(terminal: Terminal, threads: int, seeds: int) -> dict[str, Any]
     }  # fmt: skip
 
 
+def spin() -> None:
+    """A busy process."""
+    while True:
+        pass
+
+
+def timed_flow(threads: int) -> tuple[float, float]:
+    """In a process of its own: seconds of the clock and of the processors for one trajectory to q = 0.3, P = 2048."""
+    set_threads(threads)
+    config = FlowConfig(unfit_fractions=(0.3,))
+    flow.simulate(Stripe(), 64, replace(config, width=20), seed=0)  # compiles
+    began, used = time.perf_counter(), time.process_time()
+    flow.simulate(Stripe(), 2048, config, seed=0)
+    return time.perf_counter() - began, time.process_time() - used
+
+
+def neighbours(terminal: Terminal, threads: int, repetitions: int) -> dict[str, Any]:
+    """The same trajectory alone, and beside as many busy processes as it has threads: in turns, the least of each.
+
+    On as many cores a fair share of them is twice the time; beyond that are threads that wait for one another.
+    """
+    context = get_context("spawn")
+    times: dict[str, list[tuple[float, float]]] = {"alone": [], f"beside {threads} busy processes": []}
+    for _ in range(repetitions):
+        for name, measured in times.items():
+            busy = [context.Process(target=spin, daemon=True) for _ in range(0 if name == "alone" else threads)]
+            for process in busy:
+                process.start()
+            try:
+                with ProcessPoolExecutor(1, context) as own:
+                    measured.append(own.submit(timed_flow, threads).result())
+            finally:
+                for process in busy:
+                    process.terminate()
+                    process.join()
+    alone = min(times["alone"])
+    terminal.table(
+        f"a trajectory to q = 0.3, P = 2048, h = 1000, {threads} threads, least of {repetitions}",
+        ["", "s", "/ alone", "processor s"],
+        [
+            [name, f"{min(t)[0]:.1f}", f"{min(t)[0] / alone[0]:.2f}", f"{min(t)[1]:.1f}"] for name, t in times.items()
+        ],
+    )  # fmt: skip
+    return times
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Benchmarks of the finite-P flow; see the docstring.")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -207,6 +253,8 @@ def main() -> None:
     found: dict[str, Any] = {"gradient": gradient(terminal, options.threads, options.repetitions)}
     terminal.line()
     found["growth"] = growth(terminal, options.repetitions)
+    terminal.line()
+    found["neighbours"] = neighbours(terminal, options.threads, 3)
     if options.seeds:
         terminal.line()
         found["trajectories"] = trajectories(terminal, options.threads, options.seeds)
