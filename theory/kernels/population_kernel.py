@@ -13,56 +13,74 @@ import math
 import numpy as np
 
 from theory.kernels.compiled import compiled
+from theory.kernels.normal import FAR, chance_and_density, polynomials
 from theory.kernels.threads import share
 
-__all__ = ["activations", "cell_averages"]
+__all__ = ["activations", "cell_averages", "driven"]
 
-_BLOCKS = 16  # of neurons, each with its own sum, added in order: threads do not change a bit
-_FAR = 9.0  # u beyond which Phi is 0 or 1 in double precision
+_BLOCKS = 8  # of neurons, each with its own sum, added in order: threads do not change a bit
 _SOFT = 1e-2  # w dx / r below which a neuron is smooth across a cell, and differences would round off
-_SQRT_HALF = math.sqrt(0.5)
-_DENSITY = 1 / math.sqrt(2 * math.pi)
+#: Sums in any order and no check of divisors, so that loops are vectorised; infinities and NaN stay what they are.
+_loops = compiled(fastmath={"contract", "reassoc", "nsz", "arcp"}, error_model="numpy")
 
 
-@compiled()
-def _activations(w, r, b, beta, edges, root, chance, mean, total):  # type: ignore[no-untyped-def]
+@_loops
+def _activations(w, r, b, beta, edges, root, polynomials, chance, mean, total):  # type: ignore[no-untyped-def]
     """Of some neurons; adds their share of the sum to `total`."""
+    mills, exponential = polynomials
     for n in range(len(w)):
+        weight, spread, shift, outer, inverse = w[n], r[n], root * b[n], beta[n], 1 / r[n]
+        chances, means = chance[n], mean[n]
         for k in range(len(edges)):
-            m = w[n] * edges[k] + root * b[n]
-            if m > _FAR * r[n]:
-                chance[n, k] = 1.0
-                mean[n, k] = m / root
-            elif m < -_FAR * r[n]:
-                chance[n, k] = 0.0
-                mean[n, k] = 0.0
-            else:
-                u = m / r[n]
-                chance[n, k] = 0.5 * math.erfc(-u * _SQRT_HALF)
-                mean[n, k] = (m * chance[n, k] + r[n] * _DENSITY * math.exp(-0.5 * u * u)) / root
-            total[k] += beta[n] * mean[n, k]
+            m = weight * edges[k] + shift
+            u = m * inverse
+            active, density = chance_and_density(FAR if u > FAR else (-FAR if u < -FAR else u), mills, exponential)
+            chances[k] = 0.0 if u < -FAR else active
+            means[k] = 0.0 if u < -FAR else (m * active + spread * density) / root
+        for k in range(len(edges)):
+            total[k] += outer * means[k]
 
 
-@compiled()
+@_loops
 def _cell_averages(w, r, b, chance, mean, edges, centre, force, root, active, sums):  # type: ignore[no-untyped-def]
     """Of some neurons."""
+    densities = np.empty(len(centre))
     for n in range(len(w)):
+        weight, spread, shift = w[n], r[n], root * b[n]
+        chances, means, actives = chance[n], mean[n], active[n]
+        for k in range(len(centre)):
+            change = weight * (edges[k + 1] - edges[k])
+            soft = -_SOFT * spread < change < _SOFT * spread
+            inverse = 1 / (spread * spread if soft else change)
+            # In a cell across which it is smooth, the mean of both ends: r phi = sqrt(d) a - m Phi.
+            low = root * means[k] - (weight * edges[k] + shift) * chances[k]
+            high = root * means[k + 1] - (weight * edges[k + 1] + shift) * chances[k + 1]
+            densities[k] = (0.5 * (low + high) if soft else chances[k + 1] - chances[k]) * inverse
+            actives[k] = 0.5 * (chances[k] + chances[k + 1]) if soft else root * (means[k + 1] - means[k]) * inverse
         along = across = whole = output = 0.0
         for k in range(len(centre)):
-            change = w[n] * (edges[k + 1] - edges[k])
-            if abs(change) < _SOFT * r[n]:
-                u = (w[n] * 0.5 * (edges[k] + edges[k + 1]) + root * b[n]) / r[n]
-                part = 0.5 * (chance[n, k] + chance[n, k + 1])
-                density = _DENSITY * math.exp(-0.5 * u * u) / r[n]
-            else:
-                part = root * (mean[n, k + 1] - mean[n, k]) / change
-                density = (chance[n, k + 1] - chance[n, k]) / change
-            active[n, k] = part
-            along += force[k] * centre[k] * part
-            across += force[k] * density
-            whole += force[k] * part
-            output += force[k] * 0.5 * (mean[n, k] + mean[n, k + 1])
+            along += force[k] * centre[k] * actives[k]
+            across += force[k] * densities[k]
+            whole += force[k] * actives[k]
+            output += force[k] * 0.5 * (means[k] + means[k + 1])
         sums[n, 0], sums[n, 1], sums[n, 2], sums[n, 3] = along, across, whole, output
+
+
+@_loops
+def _driven(carried, growth, outward, force, outer, active, next_force, next_outward, squares):  # type: ignore[no-untyped-def]
+    """Of some neurons; adds their share of the squares."""
+    cells = active.shape[1]
+    for n in range(len(growth)):
+        row, gain, weight, here, next_here = carried[n], growth[n], outer[n], outward[n], next_outward[n]
+        actives = active[n]
+        for k in range(cells):
+            there = carried.dtype.type(weight * actives[k])
+            row[k] = (row[k] + here[k] * force[k]) * gain + there * next_force[k]
+            next_here[k] = there
+        for k in range(cells):
+            squares[k] += next_here[k] * next_here[k]
+        for k in range(cells, len(row)):
+            row[k] *= gain
 
 
 def activations(
@@ -71,10 +89,11 @@ def activations(
     """(Phi, a, sum_n beta_n a_n) at the edges: shapes (h, K + 1), (h, K + 1), (K + 1,); root = sqrt(d)."""
     chance, mean = np.empty((len(w), len(edges))), np.empty((len(w), len(edges)))
     parts = np.zeros((_BLOCKS, len(edges)))
+    fits = polynomials()
 
     def block(index: int) -> None:
         some = _block(index, len(w))
-        _activations(w[some], r[some], b[some], beta[some], edges, root, chance[some], mean[some], parts[index])
+        _activations(w[some], r[some], b[some], beta[some], edges, root, fits, chance[some], mean[some], parts[index])
 
     share(block, _BLOCKS)
     total = np.zeros(len(edges))
@@ -101,6 +120,31 @@ def cell_averages(
 
     share(block, _BLOCKS)
     return active, sums
+
+
+def driven(
+    carried: np.ndarray, growth: np.ndarray, outward: np.ndarray, force: np.ndarray, outer: np.ndarray,
+    active: np.ndarray, next_force: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Grow `carried`, shape (h, K + others), in place, while its first K columns are driven from U force to U' force'.
+
+    carried <- (carried + U force) growth + U' force' there, carried growth elsewhere; U' = outer * active.
+    Gives U', in carried's precision, and sum_n U'^2, shape (K,).
+    """
+    dtype = carried.dtype
+    next_outward = np.empty_like(outward)
+    parts = np.zeros((_BLOCKS, active.shape[1]))
+    growth, force, next_force = (array.astype(dtype) for array in (growth, force, next_force))
+
+    def block(index: int) -> None:
+        some = _block(index, len(growth))
+        _driven(
+            carried[some], growth[some], outward[some], force, outer[some], active[some], next_force,
+            next_outward[some], parts[index],
+        )  # fmt: skip
+
+    share(block, _BLOCKS)
+    return next_outward, parts.sum(0)
 
 
 def _block(index: int, neurons: int) -> slice:

@@ -17,6 +17,7 @@ __all__ = ["Cells", "Slack"]
 
 #: Where the cells end; of a standard normal mass, 7e-6 lies beyond, and is spread over the cells.
 _END = 4.5
+_BROAD, _NARROW = math.sqrt(3), 0.35  # widths of the cells' density around 0 and around an interface
 _FLAT = 1e-7  # a change of y F across a cell below which F counts as constant there
 
 
@@ -41,7 +42,9 @@ class Cells:
 
     @classmethod
     def of(cls, task: Task, count: int) -> Cells:
-        """About `count` cells of nearly equal width.
+        """About `count` cells, dense where points are many and at the interfaces, where F turns.
+
+        Their density is exp(-x^2 / 6) + sum_c exp(-(x - c)^2 / (2 0.35^2)) over the interfaces c, up to a factor.
 
         Raises
         ------
@@ -53,11 +56,15 @@ class Cells:
         cuts = (-_END, *task.interfaces, _END)
         if not -_END < task.interfaces[0] < task.interfaces[1] < _END:
             raise InputError("interfaces", task.interfaces, f"must lie within -{_END:g} and {_END:g}")
+        places = np.linspace(-_END, _END, 10_001)
+        below = _BROAD * ndtr(places / _BROAD) + sum(_NARROW * ndtr((places - c) / _NARROW) for c in task.interfaces)
+        levels = np.interp(cuts, places, below)
         parts = [
-            np.linspace(low, high, max(2, round(count * (high - low) / (2 * _END))) + 1)[:-1]
-            for low, high in pairwise(cuts)
+            np.linspace(low, high, max(2, round(count * (high - low) / (levels[-1] - levels[0]))) + 1)[:-1]
+            for low, high in pairwise(levels)
         ]
-        edges = np.concatenate([*parts, [_END]])
+        edges = np.interp(np.concatenate([*parts, levels[-1:]]), below, places)
+        edges[np.cumsum([0, *map(len, parts)])] = cuts  # to the last bit
         mass = np.diff(ndtr(edges))
         density = np.exp(-(edges**2) / 2) / math.sqrt(2 * math.pi)
         middle = (edges[1:] + edges[:-1]) / 2
