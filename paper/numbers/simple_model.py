@@ -81,10 +81,10 @@ def _alphas() -> dict[str, str]:
 
 
 def _convergence() -> dict[str, str]:
-    """The largest change of P R_f over q from 300 cells to 600."""
+    """The largest change of P R_f over q from 140 cells to 560."""
     table = pd.read_csv(DATA / "prediction_convergence.csv", comment="#")
     cells = table[table["parameter"] == "cells"].pivot_table(index="q", columns="value", values="prefactor")
-    return {"theory.cells.change": f"{100 * float(np.abs(cells[300] / cells[600] - 1).max()):.1f}\u00a0%"}
+    return {"theory.cells.change": f"{100 * float(np.abs(cells[140] / cells[560] - 1).max()):.1f}\u00a0%"}
 
 
 def _learning() -> dict[str, str]:

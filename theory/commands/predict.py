@@ -98,7 +98,7 @@ class Predict:
     flow: Annotated[FlowConfig, *nested(_FLOW)] = field(default_factory=_FLOW)
     """The net, the loss and the integrator; points are those of the population."""
     cells: int | None = None
-    """Cells into which the informative direction is divided; 300, or of samples 150, and 600 of a cylinder's."""
+    """Cells into which the informative direction is divided; 140, or of samples 150, and 600 of a cylinder's."""
     workers: int = 1
     """Processes that share the seeds."""
     output: Path | None = None

@@ -25,7 +25,7 @@ def polynomials() -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Coefficients for `chance_and_density`, from the constant on, by interpolation at Chebyshev's points.
 
     Of (1 + |u|) Mills(u), Mills = Phi(-|u|) / phi(u), in s, which runs from -1 to 1 as |u| does from 0 to `FAR`, with
-    (|u| - T) / (|u| + T) linear in s; and of exp(41 (s - 1) / 2^7), whose 2^6th power is exp(-u^2 / 2) at s = 1 - u^2 / 41.
+    (|u| - T) / (|u| + T) linear in s. Of exp(41 (s - 1) / 2^7), whose 2^6th power at s = 1 - u^2 / 41 is exp(-u^2 / 2).
     """
     from scipy.special import erfcx
 

@@ -17,7 +17,7 @@ __all__ = ["Cells", "Slack"]
 
 #: Where the cells end; of a standard normal mass, 7e-6 lies beyond, and is spread over the cells.
 _END = 4.5
-_BROAD, _NARROW = math.sqrt(3), 0.35  # widths of the cells' density around 0 and around an interface
+_BROAD, _NARROW = 1.3, 0.2  # widths of the cells' density around 0 and around an interface
 _FLAT = 1e-7  # a change of y F across a cell below which F counts as constant there
 
 
@@ -44,7 +44,7 @@ class Cells:
     def of(cls, task: Task, count: int) -> Cells:
         """About `count` cells, dense where points are many and at the interfaces, where F turns.
 
-        Their density is exp(-x^2 / 6) + sum_c exp(-(x - c)^2 / (2 0.35^2)) over the interfaces c, up to a factor.
+        Their density is, up to a factor, exp(-x^2 / (2 1.3^2)) + sum_c exp(-(x - c)^2 / (2 0.2^2)), c the interfaces.
 
         Raises
         ------
@@ -105,14 +105,12 @@ class Slack:
         middle, rise = (first + last) / 2, last - first
         flat = np.abs(rise) < _FLAT
         run = np.where(flat, 1.0, rise)
-        near = 1e-4
-        return cls(
-            middle,
-            np.where(flat, pull(loss, middle), (loss_value(loss, first) - loss_value(loss, last)) / run),
-            np.where(
-                flat,
-                (pull(loss, middle - near) - pull(loss, middle + near)) / (2 * near),
-                (pull(loss, first) - pull(loss, last)) / run,
-            ),
-            np.where(flat, middle < 1, np.clip((1 - np.minimum(first, last)) / np.abs(run), 0, 1)),
-        )
+        pulled = (loss_value(loss, first) - loss_value(loss, last)) / run
+        curvature = (pull(loss, first) - pull(loss, last)) / run
+        if flat.any():
+            near = 1e-4
+            pulled = np.where(flat, pull(loss, middle), pulled)
+            slope = (pull(loss, middle - near) - pull(loss, middle + near)) / (2 * near)
+            curvature = np.where(flat, slope, curvature)
+        unfit = np.where(flat, middle < 1, np.clip((1 - np.minimum(first, last)) / np.abs(run), 0, 1))
+        return cls(middle, pulled, curvature, unfit)

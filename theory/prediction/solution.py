@@ -30,7 +30,7 @@ from theory.prediction.response import Perpendicular
 
 __all__ = ["predict"]
 
-_FEWEST = 20  # cells
+_FEWEST, _USUAL = 20, 140  # cells
 #: Lambda below which terms that are left out are of the order of those that are kept.
 _COMPRESSED = 5.0
 #: Size of the second-order term beyond which a P is warned of.
@@ -145,7 +145,7 @@ def predict(
     neuron_seed : draws the neurons, the same as `simulate(..., neuron_seed=)` with this config and dimension
     seed : if given without a neuron_seed, the neurons are those that `simulate(..., seed=seed)` draws; neuron_seed 0 if
         neither is given. With data it draws test points, too
-    cells : of the informative direction, from -4.5 to 4.5; the default of 300 gives P R_f to about 2 %, see
+    cells : of the informative direction, from -4.5 to 4.5; the default of 140 gives P R_f to 2 %, see
         theory/prediction/README.md. With data, cells of the sample, by default 150 of a stripe and 600 of a cylinder
     data : (points of shape (P, d), labels of shape (P,)) for the prediction of this sample, or P, for the sample that
         `simulate(task, P, config, seed=seed)` draws
@@ -168,7 +168,7 @@ def predict(
         config = FlowConfig() if config is None else config
         neuron_seed = None if neuron_seed is None else require_integer("neuron_seed", neuron_seed, 0)
         if data is None:
-            return _predict(task, config, train_sizes, neuron_seed, seed, 300 if cells is None else cells, progress)
+            return _predict(task, config, train_sizes, neuron_seed, seed, _USUAL if cells is None else cells, progress)
         if not isinstance(train_sizes, Sequence) or len(train_sizes):
             raise InputError("train_sizes", train_sizes, "must be empty with data, whose P it is")
         chosen = (150 if task.informative_dim == 1 else 600) if cells is None else cells
