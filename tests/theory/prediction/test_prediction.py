@@ -227,14 +227,14 @@ def test_a_small_p_is_told_with_the_size_of_the_next_order() -> None:
 
 @pytest.mark.slow
 def test_too_few_cells_are_told_where_they_are_too_few() -> None:
-    """d = 30: 75 cells lose a quarter and more of P R_f at q = 0.1, and hardly anything at q = 0.7; 300 are enough."""
+    """d = 30: 40 cells lose a twentieth and more of P R_f at q = 0.1, and less at q = 0.7; the usual ones are enough."""
     config = FlowConfig(width=60, unfit_fractions=(0.7, 0.1))
     with pytest.warns(RuntimeWarning, match=r"\d+ cells are too few at q = 0.1: F changes by"):
-        few = predict(Stripe(), config, cells=75).prefactor
+        few = predict(Stripe(), config, cells=40).prefactor
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        enough = predict(Stripe(), config, cells=300).prefactor
-    assert few[1] < 0.8 * enough[1]
+        enough = predict(Stripe(), config).prefactor
+    assert few[1] < 0.95 * enough[1]
     assert few[0] == pytest.approx(enough[0], rel=0.05)
 
 
