@@ -227,10 +227,10 @@ def test_a_small_p_is_told_with_the_size_of_the_next_order() -> None:
 
 @pytest.mark.slow
 def test_too_few_cells_are_told_where_they_are_too_few() -> None:
-    """d = 30: 40 cells lose a twentieth and more of P R_f at q = 0.1, and less at q = 0.7; the usual ones are enough."""
+    """d = 30: 30 cells lose a twentieth or more of P R_f at q = 0.1, and less at q = 0.7; the usual ones do not."""
     config = FlowConfig(width=60, unfit_fractions=(0.7, 0.1))
     with pytest.warns(RuntimeWarning, match=r"\d+ cells are too few at q = 0.1: F changes by"):
-        few = predict(Stripe(), config, cells=40).prefactor
+        few = predict(Stripe(), config, cells=30).prefactor
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         enough = predict(Stripe(), config).prefactor
