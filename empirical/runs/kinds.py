@@ -9,7 +9,6 @@ A kind is one entry of `KINDS`. Its module has two functions:
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from empirical.training.config import Config, ImageConfig, StripeConfig, image_side
 from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig
-from empirical.training.run import Progress, Run, RunOptions
+from empirical.training.run import Progress, Run, RunOptions, with_warning
 from theory.runs.flow_config import TheoryConfig
 
 if TYPE_CHECKING:
@@ -202,8 +201,4 @@ def train(
         If the training ended before its goal; `Run.shortfall` says why.
     """
     options = RunOptions(data_folder, download, device, checkpoint, checkpoint_seconds, keep_checkpoint, log, progress)
-    found = run(config, options)
-    if found.shortfall:
-        told = f"P = {config.train_size}, seed {config.seed}: {found.shortfall}"
-        warnings.warn(told, RuntimeWarning, stacklevel=2)
-    return found
+    return with_warning(run(config, options))

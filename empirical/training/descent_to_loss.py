@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -98,16 +97,14 @@ def finished(
     told: RunLog,
     began: float,
 ) -> Run:
-    """The run, how its training ended being told in its last row, of the trained net's output, and in a warning."""
+    """The run; its last row, of the trained net's output, and its shortfall tell how the training ended."""
+    shortfall = ""
     if end.converged is False:
-        warnings.warn(
-            f"P = {config.train_size}, seed {config.seed}: not converged: loss {end.loss:.3g} after {end.epoch} epochs,"
-            f" {config.stop_loss:g} was asked for",
-            RuntimeWarning,
-            stacklevel=3,
+        shortfall = (
+            f"not converged: loss {end.loss:.3g} after {end.epoch} epochs, {config.stop_loss:g} was asked for"
         )
     seconds = time.perf_counter() - began
     rows[-1] |= {"train_loss": end.loss, "seconds": seconds}
     if end.converged is not None:
         rows[-1]["converged"] = int(end.converged)
-    return Run(config, curve_table(rows), net, end.loss, seconds, epoch=end.epoch, log=told.table())
+    return Run(config, curve_table(rows), net, end.loss, seconds, epoch=end.epoch, log=told.table(), shortfall=shortfall)

@@ -20,7 +20,7 @@ from empirical.stability.probes import noise_like, transform_probes
 from empirical.training.descent_to_loss import End, Recipe, descend, finished
 from empirical.training.hierarchy_config import HierarchyConfig
 from empirical.training.layer_rows import Measured
-from empirical.training.run import Progress, Run, RunOptions
+from empirical.training.run import Progress, Run, RunOptions, with_warning
 from empirical.training.run_log import RunLog
 from theory.hierarchies import Derivations, SparseHierarchy
 
@@ -36,7 +36,7 @@ def check(config: HierarchyConfig, options: RunOptions) -> None:
 
 def run(config: HierarchyConfig, options: RunOptions) -> Run:
     """`train_hierarchy`, as a run of a sweep; it is done on the CPU, without checkpoints."""
-    return train_hierarchy(config, log=options.log, progress=options.progress)
+    return _trained(config, options.log, options.progress)
 
 
 def train_hierarchy(
@@ -55,7 +55,16 @@ def train_hierarchy(
     ------
     InputError
         With ``learning_rate`` if the loss stops being finite.
+
+    Warns
+    -----
+    RuntimeWarning
+        If it ended before its training loss; `Run.shortfall` says how far.
     """
+    return with_warning(_trained(config, log, progress))
+
+
+def _trained(config: HierarchyConfig, log: str | Path | None, progress: Progress | None) -> Run:
     began = time.perf_counter()
     task = config.problem
     data_rng, net_rng, batch_rng, change_rng = map(np.random.default_rng, np.random.SeedSequence(config.seed).spawn(4))

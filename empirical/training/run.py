@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from empirical.training.recipe import Recipe
 
-__all__ = ["Progress", "Run", "RunOptions"]
+__all__ = ["Progress", "Run", "RunOptions", "with_warning"]
 
 #: Called with the fraction of the training done, in [0, 1].
 Progress = Callable[[float], None]
@@ -85,3 +86,11 @@ class Run:
             f"Run({last.task}, {last.architecture}, P={last.train_size}, seed={last.seed}: "
             f"R_f={last.relative_stability:.3g}, test error={last.test_error:.3g})"
         )
+
+
+def with_warning(run: Run) -> Run:
+    """The run as it is, with a warning to the caller's caller if it ended before its goal."""
+    if run.shortfall:
+        told = f"P = {run.config.train_size}, seed {run.config.seed}: {run.shortfall}"
+        warnings.warn(told, RuntimeWarning, stacklevel=3)
+    return run

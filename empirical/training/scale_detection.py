@@ -19,7 +19,7 @@ from empirical.stability.probes import Noise, transform_probes
 from empirical.training.descent_to_loss import Recipe, descend, finished
 from empirical.training.hierarchy_config import ScaleDetectionConfig
 from empirical.training.layer_rows import Measured
-from empirical.training.run import Progress, Run, RunOptions
+from empirical.training.run import Progress, Run, RunOptions, with_warning
 from empirical.training.run_log import RunLog
 
 __all__ = ["check", "run", "train_scale_detection"]
@@ -31,7 +31,7 @@ def check(config: ScaleDetectionConfig, options: RunOptions) -> None:
 
 def run(config: ScaleDetectionConfig, options: RunOptions) -> Run:
     """`train_scale_detection`, as a run of a sweep; it is done on the CPU, without checkpoints."""
-    return train_scale_detection(config, log=options.log, progress=options.progress)
+    return _trained(config, options.log, options.progress)
 
 
 def train_scale_detection(
@@ -46,7 +46,16 @@ def train_scale_detection(
     ------
     InputError
         With ``learning_rate`` if the loss stops being finite; if the layers do not fit the line.
+
+    Warns
+    -----
+    RuntimeWarning
+        If it ended before its training loss; `Run.shortfall` says how far.
     """
+    return with_warning(_trained(config, log, progress))
+
+
+def _trained(config: ScaleDetectionConfig, log: str | Path | None, progress: Progress | None) -> Run:
     began = time.perf_counter()
     task = config.problem
     data_rng, net_rng, batch_rng = map(np.random.default_rng, np.random.SeedSequence(config.seed).spawn(3))

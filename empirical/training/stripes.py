@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -22,7 +21,7 @@ from torch.nn import functional
 from empirical.nets.stripe_nets import StripeNet
 from empirical.stability.measure import Outputs, Stability, measure_outputs
 from empirical.training.config import StripeConfig
-from empirical.training.run import Progress, Run, RunOptions
+from empirical.training.run import Progress, Run, RunOptions, with_warning
 from empirical.training.run_log import RunLog
 from theory.common.errors import InputError
 from theory.common.table import curve_table
@@ -186,11 +185,7 @@ def train_stripe(
         With ``time_step``, or ``learning_rate`` for Adam, if the outputs stop being finite, with ``max_steps`` if no
         fraction was reached.
     """
-    found = _descend(config, log, progress)
-    if found.shortfall:
-        told = f"P = {config.train_size}, seed {config.seed}: {found.shortfall}"
-        warnings.warn(told, RuntimeWarning, stacklevel=2)
-    return found
+    return with_warning(_descend(config, log, progress))
 
 
 def _descend(config: StripeConfig, log: str | Path | None, progress: Progress | None) -> Run:
