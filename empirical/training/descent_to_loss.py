@@ -107,4 +107,5 @@ def finished(
     rows[-1] |= {"train_loss": end.loss, "seconds": seconds}
     if end.converged is not None:
         rows[-1]["converged"] = int(end.converged)
-    return Run(config, curve_table(rows), net, end.loss, seconds, epoch=end.epoch, log=told.table(), shortfall=shortfall)
+    table, log = curve_table(rows), told.table()
+    return Run(config, table, net, end.loss, seconds, epoch=end.epoch, log=log, shortfall=shortfall)
