@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 try:
     from theory.common.names import keep_old_paths, look_up
 except ImportError:  # a user's own theory.py, first on the path
-    place = getattr(find_spec("theory"), "origin", "nothing")
-    raise ImportError(f"{place} hides relstab's package theory: rename it, or run elsewhere") from None
+    found = getattr(find_spec("theory"), "origin", "nothing")
+    raise ImportError(f"{found} hides relstab's package theory: rename it, or run elsewhere") from None
 
 if TYPE_CHECKING:
     from compare.contrasts.comparison import Comparison, Contrast, contrast

@@ -172,21 +172,21 @@ class Correlations:
                 r.x: r for r in self.rows if (r.kind == "pooled", r.where, r.train_size or 0) == (pooled, where, size)
             }
             first = next(iter(own.values()))
-            place = f"{first.strata} pooled" if pooled else str(size)
-            found.append((where, place, str(first.n), *(_cell(own.get(x)) for x in MEASURES)))
+            sizes = f"{first.strata} pooled" if pooled else str(size)
+            found.append((where, sizes, str(first.n), *(_cell(own.get(x)) for x in MEASURES)))
         return found
 
     def lines(self) -> list[str]:
         """A table of at most 79 columns for each data set, the pooled rows last, and what was left out."""
         lines: list[str] = []
         last = ""
-        for where, place, n, *cells in self.cells():
+        for where, sizes, n, *cells in self.cells():
             if where != last:
                 lines += wrapped(f"{where}: correlation across nets of log eps_t with")
                 lines.append(f"{'P':>9}{'nets':>5}" + "".join(f"{'log ' + SYMBOLS[x]:>21}" for x in MEASURES))
             last = where
             r = [cell.partition(", p") for cell in cells]
-            lines.append(f"{place:>9}{n:>5}" + "".join(f"{value:>21}" for value, _, _ in r))
+            lines.append(f"{sizes:>9}{n:>5}" + "".join(f"{value:>21}" for value, _, _ in r))
             lines.append(" " * 14 + "".join(f"{mark[2:] + p:>21}" for _, mark, p in r))
         return lines + [line for words in self.left_out for line in wrapped(f"left out: {words}")]
 

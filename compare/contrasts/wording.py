@@ -336,12 +336,12 @@ def error_sentences(correlations: Correlated) -> list[str]:
         wheres = [EVERYWHERE]
     found = []
     for where in wheres:
-        place = "all data sets together" if where == EVERYWHERE else where
+        data_sets = "all data sets together" if where == EVERYWHERE else where
         for row in correlations.pooled(where):
             numbers = f"(r = {format_interval(row.pearson)}, p = {row.p_pearson:.2g})"
             way = "rises" if row.pearson.value > 0 else "falls"
             way = way if row.p_pearson < LEVEL else "has no significant correlation"
-            found.append(f"Across nets, on {place}, the test error {way} with {SYMBOLS[row.x]} {numbers}.")
+            found.append(f"Across nets, on {data_sets}, the test error {way} with {SYMBOLS[row.x]} {numbers}.")
         if lacking := correlations.missing(where):
-            found.append(f"On {place}, {listing([SYMBOLS[x] for x in lacking])} cannot be judged: {GAPS}.")
+            found.append(f"On {data_sets}, {listing([SYMBOLS[x] for x in lacking])} cannot be judged: {GAPS}.")
     return found

@@ -64,8 +64,8 @@ def equivariance_summary(one: LayerStability) -> dict[str, Any]:
 def write_layers(found: Sequence[LayerStability], path: Path, model: str, data: str) -> None:
     """One row a layer, in the order of the forward pass, under a line that says what it is."""
     rows = [
-        {"place": place, "layer": one.name, "kind": one.kind, **one.stability.row(), **_equivariance_columns(one)}
-        for place, one in enumerate(found, 1)
+        {"place": rank, "layer": one.name, "kind": one.kind, **one.stability.row(), **_equivariance_columns(one)}
+        for rank, one in enumerate(found, 1)
     ]
     import pandas as pd
 

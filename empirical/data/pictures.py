@@ -38,8 +38,8 @@ class PictureFolder:
 
     def reordered(self, order: Sequence[int]) -> PictureFolder:
         """The same pictures in another order: places in `files`."""
-        labels = None if self.labels is None else tuple(self.labels[place] for place in order)
-        return PictureFolder(self.root, tuple(self.files[place] for place in order), labels, self.classes)
+        labels = None if self.labels is None else tuple(self.labels[index] for index in order)
+        return PictureFolder(self.root, tuple(self.files[index] for index in order), labels, self.classes)
 
 
 def holds_parts(root: Path) -> bool:
@@ -102,11 +102,11 @@ def read_pictures(
     files = found.files[:most]
     pixels: np.ndarray = np.empty(0, np.uint8)
     several = 0
-    for place, file in enumerate(files):
+    for index, file in enumerate(files):
         name = file.relative_to(found.root).as_posix()
         one, frames = read_pixels(file, name, prepare)
         several += frames > 1
-        if place == 0:
+        if index == 0:
             pixels = np.empty((len(files), *one.shape), one.dtype)
         if one.shape[:2] != pixels.shape[1:3]:
             sizes = " x ".join(map(str, one.shape[:2])), " x ".join(map(str, pixels.shape[1:3]))
@@ -124,7 +124,7 @@ def read_pictures(
                 pixels = pixels.astype(np.float32) / 255
             else:
                 one = one.astype(np.float32) / 255
-        pixels[place] = one
+        pixels[index] = one
     if several:
         _warn(f"{found.root.name}: {several} pictures have several frames, of which the first is read")
     return pixels
@@ -178,8 +178,8 @@ def _pictures(folder: Path, strange: Counter[str], deep: bool = True) -> list[Pa
     """Sorted by path; other files are counted in `strange`, by suffix. A folder that leads back is looked at once."""
     found: list[Path] = []
     seen: set[str] = set()
-    for place, inner, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
+    for inside, inner, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(inside)
         inner[:] = [] if real in seen or not deep else [name for name in inner if _shown(Path(name))]
         if real in seen:
             continue
@@ -189,7 +189,7 @@ def _pictures(folder: Path, strange: Counter[str], deep: bool = True) -> list[Pa
             if name.startswith(".") or name.lower() in _NEVER_MEANT:
                 continue
             if suffix in _SUFFIXES:
-                found.append(Path(place) / name)
+                found.append(Path(inside) / name)
             else:
                 strange[suffix or "no suffix"] += 1
     return sorted(found)

@@ -58,5 +58,5 @@ def nearest_pixels(values: Tensor, coefficients: Tensor) -> Tensor:
     fields = displacement_fields(coefficients, (height, width))
     x = (torch.arange(width, device=fields.device) - fields[:, 0]).clamp(0, width - 1).round().long()
     y = (torch.arange(height, device=fields.device)[:, None] - fields[:, 1]).clamp(0, height - 1).round().long()
-    place = (y * width + x).flatten(1).view(len(fields), *([1] * (values.ndim - 3)), height * width)
-    return values.flatten(-2).gather(-1, place.expand(*values.shape[:-2], -1)).view(values.shape)
+    pixel = (y * width + x).flatten(1).view(len(fields), *([1] * (values.ndim - 3)), height * width)
+    return values.flatten(-2).gather(-1, pixel.expand(*values.shape[:-2], -1)).view(values.shape)

@@ -75,17 +75,17 @@ def _gaussian(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
     result = torch.zeros_like(images)
     for row, weight_y in zip(rows, down, strict=True):
         for column, weight_x in zip(columns, along, strict=True):
-            place = (row * width + column).flatten(1)[:, None].expand(-1, images.shape[1], -1)
-            result = result + (weight_x * weight_y)[:, None] * flat.gather(2, place).view_as(images)
+            pixel = (row * width + column).flatten(1)[:, None].expand(-1, images.shape[1], -1)
+            result = result + (weight_x * weight_y)[:, None] * flat.gather(2, pixel).view_as(images)
     return result
 
 
 def _taps(position: Tensor, size: int) -> tuple[list[Tensor], list[Tensor]]:
     """Pixels within reach of each position, and their normalised weights; those outside the image weigh nothing."""
     base = position.detach().floor()
-    places = [base + offset for offset in range(1 - _REACH, 1 + _REACH)]
+    pixels = [base + offset for offset in range(1 - _REACH, 1 + _REACH)]
     weights = [
-        torch.exp(-((place - position) ** 2) / (2 * _WIDTH**2)) * ((place >= 0) & (place < size)) for place in places
+        torch.exp(-((pixel - position) ** 2) / (2 * _WIDTH**2)) * ((pixel >= 0) & (pixel < size)) for pixel in pixels
     ]
     total = torch.stack(weights).sum(0)
-    return [place.clamp(0, size - 1).long() for place in places], [weight / total for weight in weights]
+    return [pixel.clamp(0, size - 1).long() for pixel in pixels], [weight / total for weight in weights]

@@ -67,9 +67,9 @@ def deform_sample(sample: Any, draw: Draw, interpolation: Interpolation) -> Any:
     if alone:
         kinds = ["image"]
     elif not any(kind in ("image", "video", "picture") for kind in kinds):
-        plain = [place for place, leaf in enumerate(leaves) if kinds[place] is None and _is_plain_image(leaf)]
-        for place in plain[:1]:
-            kinds[place] = "image"
+        plain = [index for index, leaf in enumerate(leaves) if kinds[index] is None and _is_plain_image(leaf)]
+        for index in plain[:1]:
+            kinds[index] = "image"
     parts = [None if kind is None else _part(kind, leaf) for kind, leaf in zip(kinds, leaves, strict=True)]
     deformed = [part for part in parts if part is not None]
     if not deformed:

@@ -93,8 +93,8 @@ def inverse_fields(coefficients: Tensor, size: int | tuple[int, int], tolerance:
     k = math.pi * torch.arange(1, coefficients.shape[-1] + 1, dtype=coefficients.dtype, device=coefficients.device)
     inverse = -displacement_fields(coefficients, size)
     for _ in range(_ROUNDS):
-        place = ((pixel - inverse) / (extent - 1)).clamp(0, 1)
-        waves = [torch.sin(place[:, axis, :, :, None] * k) for axis in (0, 1)]
+        fraction = ((pixel - inverse) / (extent - 1)).clamp(0, 1)
+        waves = [torch.sin(fraction[:, axis, :, :, None] * k) for axis in (0, 1)]
         with torch.autocast(coefficients.device.type, enabled=False):
             moved = -extent * torch.einsum("baij,bhwi,bhwj->bahw", coefficients, *waves)
         change = float((moved - inverse).abs().max())
@@ -141,10 +141,10 @@ def _at(coefficients: Tensor, size: tuple[int, int], points: Tensor) -> tuple[Te
     extent = torch.tensor([width - 1, height - 1], dtype=points.dtype, device=points.device)
     scale = torch.tensor([width, height], dtype=points.dtype, device=points.device)
     k = math.pi * torch.arange(1, coefficients.shape[-1] + 1, dtype=points.dtype, device=points.device)
-    place = points / extent
-    inside = ((place > 0) & (place < 1)).all(-1)[..., None]
-    waves = torch.sin(place[..., None] * k) * inside[..., None]
-    slopes = k * torch.cos(place[..., None] * k) * inside[..., None]
+    fraction = points / extent
+    inside = ((fraction > 0) & (fraction < 1)).all(-1)[..., None]
+    waves = torch.sin(fraction[..., None] * k) * inside[..., None]
+    slopes = k * torch.cos(fraction[..., None] * k) * inside[..., None]
 
     def summed(along: Tensor, down: Tensor) -> Tensor:
         with torch.autocast(points.device.type, enabled=False):

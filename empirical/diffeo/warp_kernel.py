@@ -21,11 +21,11 @@ _PARTS = 4  # for each thread: one that is held up keeps few images
 
 
 @compiled(inline="always")
-def _read(pixels: np.ndarray, place: Any, right: Any, below: Any, a: Any, c: Any) -> Any:
-    """Between the pixel at `place` and those to the right of it and below."""
-    upper, lower = pixels[place], pixels[place + below]
-    upper += a * (pixels[place + right] - upper)
-    lower += a * (pixels[place + below + right] - lower)
+def _read(pixels: np.ndarray, corner: Any, right: Any, below: Any, a: Any, c: Any) -> Any:
+    """Between the pixel at `corner` and those to the right of it and below."""
+    upper, lower = pixels[corner], pixels[corner + below]
+    upper += a * (pixels[corner + right] - upper)
+    lower += a * (pixels[corner + below + right] - lower)
     return upper + c * (lower - upper)
 
 
@@ -51,7 +51,7 @@ def _deform(
     columns = np.arange(width).astype(images.dtype)
     shift_x = np.empty(width, images.dtype)
     shift_y = np.empty(width, images.dtype)
-    place = np.empty(width, np.uint32)  # unsigned, so that no index is looked at for counting from the end
+    corner = np.empty(width, np.uint32)  # unsigned, so that no index is looked at for counting from the end
     right = np.empty(width, np.uint32)
     below = np.empty(width, np.uint32)
     for b in range(first, last):
@@ -80,7 +80,7 @@ def _deform(
                 left, top = np.int32(u), np.int32(v)  # not negative: cutting off is the floor
                 shift_x[x] = u - kind(left)
                 shift_y[x] = v - kind(top)
-                place[x] = top * np.int32(width) + left
+                corner[x] = top * np.int32(width) + left
                 right[x] = left < np.int32(width - 1)
                 below[x] = np.int32(width) if top < np.int32(height - 1) else np.int32(0)
             channel = 0
@@ -90,7 +90,7 @@ def _deform(
                 if channel + 3 <= channels:  # three together: what each needs of the position is loaded once
                     for x in range(width):
                         a, c = shift_x[x], shift_y[x]
-                        here, aside, under = start + place[x], np.uint64(right[x]), np.uint64(below[x])
+                        here, aside, under = start + corner[x], np.uint64(right[x]), np.uint64(below[x])
                         out = there + np.uint64(x)
                         output[out] = _read(pixels, here, aside, under, a, c)
                         output[out + plane] = _read(pixels, here + plane, aside, under, a, c)
@@ -99,7 +99,7 @@ def _deform(
                 else:
                     for x in range(width):
                         output[there + np.uint64(x)] = _read(
-                            pixels, start + place[x], np.uint64(right[x]), np.uint64(below[x]), shift_x[x], shift_y[x]
+                            pixels, start + corner[x], np.uint64(right[x]), np.uint64(below[x]), shift_x[x], shift_y[x]
                         )
                     channel += 1
 

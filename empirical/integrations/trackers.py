@@ -77,10 +77,10 @@ class _TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         words = re.sub(r"[^\w=.-]+", "_", name.replace(" = ", "="))
-        place = self.folder / f"{words}-{identity}"
-        if place.exists():
+        folder = self.folder / f"{words}-{identity}"
+        if folder.exists():
             return False
-        with SummaryWriter(str(place)) as writer:
+        with SummaryWriter(str(folder)) as writer:
             writer.add_text("settings", "\n".join(f"    {key} = {value}" for key, value in settings.items()))
             for step, values in enumerate(stages):
                 for key, value in values.items():

@@ -42,8 +42,8 @@ def _alexnet(channels: int, classes: int) -> nn.Module:
     net = models.AlexNet(num_classes=classes)
     net.features[0] = nn.Conv2d(channels, 64, 3, stride=2, padding=1)
     net.features[3] = nn.Conv2d(64, 192, 3, padding=1)
-    for place in (2, 5, 12):
-        net.features[place] = nn.MaxPool2d(2)
+    for index in (2, 5, 12):
+        net.features[index] = nn.MaxPool2d(2)
     net.avgpool = nn.AdaptiveAvgPool2d(2)
     net.classifier[1] = nn.Linear(256 * 2 * 2, 4096)
     return net

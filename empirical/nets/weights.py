@@ -171,11 +171,11 @@ def _may_be_torchs(file: Path) -> bool:
 def _under(loaded: Any, key: str | None, file: Path) -> Any:
     """The state dict in what a file holds: under `key`, or under the first usual one."""
     if isinstance(loaded, (list, tuple)) and loaded:
-        places = [str(place) for place in range(len(loaded))]
+        indices = [str(index) for index in range(len(loaded))]
         if key is None and len(loaded) > 1:
             allowed = f"holds a list of {len(loaded)}: a key of 0 to {len(loaded) - 1} (--weights-key) chooses one"
             raise InputError("weights", file.name, allowed)
-        return loaded[int(_require_key(key or "0", places, file))]
+        return loaded[int(_require_key(key or "0", indices, file))]
     if key is not None:
         held = [name for name, value in loaded.items() if isinstance(value, dict)] if isinstance(loaded, dict) else []
         return loaded[_require_key(key, held, file)]

@@ -23,7 +23,7 @@ _WORDS = {bool: "true or false", str: "text", int: "a number", float: "a number"
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Origin:
     """Where an experiment stands in a file: the line it begins at, and those of the keys that are written there."""
 
     file: str
@@ -44,7 +44,7 @@ class Experiment:
 
     All three are sequences, of a single one too: ``(16,)``, ``("lenet",)``. `architectures` empty means that of
     `base`; the stripe has but one. Runs are ordered seed by seed, so that a cut sweep holds whole curves of the first
-    seeds. `place` says where in a file it stands (see `located`); grids are equal whatever theirs.
+    seeds. `origin` says where in a file it stands (see `located`); grids are equal whatever theirs.
 
     Raises
     ------
@@ -57,7 +57,7 @@ class Experiment:
     train_sizes: tuple[int, ...]
     seeds: tuple[int, ...] = (0, 1, 2)
     architectures: tuple[str, ...] = ()
-    place: _Place | None = field(default=None, repr=False, compare=False, kw_only=True)
+    origin: _Origin | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         for name in GRID.values():
@@ -96,9 +96,9 @@ def located(experiment: Experiment, error: InputError) -> InputError:
     folder of the data sets, say).
     """
     settings = {item.name for item in fields(experiment.base)} | set(GRID.values())
-    if experiment.place is None or error.parameter not in settings:
+    if experiment.origin is None or error.parameter not in settings:
         return error
-    return experiment.place.told(error)
+    return experiment.origin.told(error)
 
 
 def read_experiments(path: str | Path) -> list[Experiment]:
@@ -128,12 +128,12 @@ def read_experiments(path: str | Path) -> list[Experiment]:
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise InputError("file", str(path), "holds no [[experiment]]")
     found = []
-    for place, table in zip(_places(source.name, lines, tables), tables, strict=True):
+    for origin, table in zip(_origins(source.name, lines, tables), tables, strict=True):
         try:
-            experiment = _experiment(table, place)
+            experiment = _experiment(table, origin)
             experiment.configs()  # each must be allowed, too
         except InputError as error:
-            raise place.told(error) from error
+            raise origin.told(error) from error
         found.append(experiment)
     return found
 
@@ -157,17 +157,17 @@ def _require_nothing_else(file: str, lines: list[str], content: dict[str, Any]) 
             raise InputError(f"{file}, line {line}: {key}", "a table" if table else value, allowed)
 
 
-def _places(file: str, lines: list[str], tables: list[dict[str, Any]]) -> list[_Place]:
+def _origins(file: str, lines: list[str], tables: list[dict[str, Any]]) -> list[_Origin]:
     """Where the experiments of a file stand."""
     header = rf"\s*\[\[{_name('experiment')}\]\]"
     starts = [number for number, line in enumerate(lines, 1) if re.match(header, line)]
     if len(starts) != len(tables):  # written in a way of its own, as an inline array
-        return [_Place(file, _line(lines, _name("experiment") + "=") or 1, {})] * len(tables)
-    places = []
+        return [_Origin(file, _line(lines, _name("experiment") + "=") or 1, {})] * len(tables)
+    origins = []
     for begin, end, table in zip(starts, [*starts[1:], len(lines) + 1], tables, strict=True):
         below = {key: _line(lines[begin : end - 1], _name(key) + "[=.]") for key in table}
-        places.append(_Place(file, begin, {key: begin + line for key, line in below.items() if line}))
-    return places
+        origins.append(_Origin(file, begin, {key: begin + line for key, line in below.items() if line}))
+    return origins
 
 
 def _require_kind(key: str, value: Any, hint: Any) -> None:
@@ -182,7 +182,7 @@ def _require_kind(key: str, value: Any, hint: Any) -> None:
             raise InputError(key, one, f"must be {wanted}, not {given}")
 
 
-def _experiment(table: dict[str, Any], place: _Place) -> Experiment:
+def _experiment(table: dict[str, Any], origin: _Origin) -> Experiment:
     kind = KINDS[require_choice("kind", table.get("kind"), tuple(KINDS))]
     own = {item.name for item in fields(kind.config)} - {"train_size", "seed"}
     grid = set(GRID.values())
@@ -197,4 +197,4 @@ def _experiment(table: dict[str, Any], place: _Place) -> Experiment:
     settings: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items() if key in own}
     sizes = [require_integer("train_sizes", size, 1) for size in table["train_sizes"]]
     base = kind.completed(kind.config(train_size=max(sizes, default=1), **settings))
-    return Experiment(base, **{key: tuple(table[key]) for key in grid & table.keys()}, place=place)
+    return Experiment(base, **{key: tuple(table[key]) for key in grid & table.keys()}, origin=origin)

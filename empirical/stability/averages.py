@@ -34,8 +34,8 @@ def bootstrap_weights(count: int, resamples: int, rng: np.random.Generator) -> n
     The samples are those that `scipy.stats.bootstrap` draws from the same generator.
     """
     drawn = rng.integers(0, count, (resamples, count))
-    places = drawn + count * np.arange(resamples)[:, None]
-    counts = np.bincount(places.ravel(), minlength=count * resamples).reshape(resamples, count)
+    cells = drawn + count * np.arange(resamples)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=count * resamples).reshape(resamples, count)
     return np.concatenate([np.ones((1, count), counts.dtype), counts])
 
 

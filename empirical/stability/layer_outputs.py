@@ -134,7 +134,7 @@ def _axis(two: _Seen, three: _Seen | None) -> int | None:
     other = three.outputs[0]
     if other is None or len(other) != len(shape):
         return None
-    changed = [place for place, (a, b) in enumerate(zip(shape, other, strict=True)) if a != b]
+    changed = [axis for axis, (a, b) in enumerate(zip(shape, other, strict=True)) if a != b]
     return changed[0] if len(changed) == 1 and (shape[changed[0]], other[changed[0]]) == (2, 3) else None
 
 

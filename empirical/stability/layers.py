@@ -148,14 +148,14 @@ def _collect(
     """
     kept: dict[str, list[list[Tensor]]] = {layer.name: [[], [], [], []] for layer in layers}
     axes = {layer.name: layer.axis for layer in layers}
-    for place, images in enumerate((probes.clean, probes.deformed, probes.noisy)):
+    for version, images in enumerate((probes.clean, probes.deformed, probes.noisy)):
         fields = images.split(batch_size) if coefficients is None else coefficients.split(batch_size)
         for batch, field in zip(images.split(batch_size), fields, strict=True):
 
-            def keep(name: str, output: Any, place: int = place, field: Tensor = field) -> None:
-                kept[name][place].append(rows(output, axes[name]).to("cpu", torch.float32, copy=True))
+            def keep(name: str, output: Any, version: int = version, field: Tensor = field) -> None:
+                kept[name][version].append(rows(output, axes[name]).to("cpu", torch.float32, copy=True))
                 tensor = first_tensor(output)
-                if coefficients is not None and place == 0 and tensor is not None and is_spatial(tensor):
+                if coefficients is not None and version == 0 and tensor is not None and is_spatial(tensor):
                     kept[name][3].append(moved_output(tensor, field).to("cpu", torch.float32))
 
             with eager(model), hooked({name: modules[name] for name in axes}, keep):

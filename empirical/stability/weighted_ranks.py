@@ -20,11 +20,11 @@ def at_ranks(values: np.ndarray, order: np.ndarray, weights: np.ndarray, rank: i
     `order` sorts `values`, shape (n,); weights : shape (samples, n), whole; result : shape (samples,).
     """
     for sample in range(len(weights)):
-        seen, place = 0, -1
+        seen, position = 0, -1
         while seen <= rank:
-            place += 1
-            seen += weights[sample, order[place]]
-        result[sample] = values[order[place]]
+            position += 1
+            seen += weights[sample, order[position]]
+        result[sample] = values[order[position]]
 
 
 @compiled()
@@ -38,8 +38,8 @@ def pairs_at_ranks(
     """
     for sample in range(len(weights)):
         own = weights[sample]
-        seen, place = zeros[sample], -1
+        seen, position = zeros[sample], -1
         while seen <= rank:
-            place += 1
-            seen += times * own[left[place]] * own[right[place]]
-        result[sample] = values[place] if place >= 0 else 0.0
+            position += 1
+            seen += times * own[left[position]] * own[right[position]]
+        result[sample] = values[position] if position >= 0 else 0.0

@@ -60,8 +60,8 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> Checkpoint:
     """Momenta and step numbers as tensors, the groups' settings as facts."""
     state = optimizer.state_dict()
     tensors = {
-        f"{place}/{name}": torch.as_tensor(value)
-        for place, values in state["state"].items()
+        f"{number}/{name}": torch.as_tensor(value)
+        for number, values in state["state"].items()
         for name, value in values.items()
         if value is not None
     }
@@ -72,6 +72,6 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
     """Put back what `optimizer_state` gave."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        place, _, name = key.partition("/")
-        state.setdefault(int(place), {})[name] = value
+        number, _, name = key.partition("/")
+        state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -36,10 +36,10 @@ def numbers() -> pd.DataFrame:
     rows = []
     for stage, model in (("initial", start), ("trained", run.model)):
         assert model is not None
-        for place, one in enumerate(measure_layers(model, probes, equivariance=True), 1):
+        for rank, one in enumerate(measure_layers(model, probes, equivariance=True), 1):
             if one.equivariance is None:
                 continue
-            row = {"stage": stage, "place": place, "kind": one.kind, "n": IMAGES}
+            row = {"stage": stage, "place": rank, "kind": one.kind, "n": IMAGES}
             for name, estimate in (
                 ("D", one.stability.diffeo), ("G", one.stability.noise), ("E", one.equivariance),
                 ("E_over_G", one.equivariance_over_noise),
@@ -58,8 +58,8 @@ def equivariance(table: pd.DataFrame) -> Figure:
         for name, colour, words in (("D", "C0", "$D_k$"), ("E", "C1", "$E_k$")):
             error = [rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]]
             ax.errorbar(rows["place"], rows[name], yerr=error, color=colour, marker="o", markersize=3, label=words)
-        for place in rows[rows["kind"].str.contains("Pool")]["place"]:
-            ax.axvline(place, color="0.8", zorder=0)
+        for rank in rows[rows["kind"].str.contains("Pool")]["place"]:
+            ax.axvline(rank, color="0.8", zorder=0)
         ax.set_yscale("log")
         ax.set_title(f"{stage}; grey: pooling", fontsize=8)
         ax.set_xticks(range(1, rows["place"].max() + 1, 2))

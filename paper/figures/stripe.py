@@ -80,12 +80,12 @@ def _trained(ax: Axes) -> None:
     table = nets_table()
     sizes = np.geomspace(table["train_size"].min() / 1.5, table["train_size"].max() * 1.5, 50)
     ax.plot(sizes, predicted_stability(TRAINED_STAGE, sizes), color="#333333", linewidth=1, label="prediction, 1 layer")
-    for place, ((architecture, variant), rows) in enumerate(table.groupby(["architecture", "variant"], sort=False)):
+    for index, ((architecture, variant), rows) in enumerate(table.groupby(["architecture", "variant"], sort=False)):
         parts = rows.groupby("train_size")["relative_stability"]
         found = [(size, geometric_mean(values.to_numpy())) for size, values in parts]
         values = np.array([[e.value, e.value - e.low, e.high - e.value] for _, e in found]).T
         points(ax, [size for size, _ in found], values[0], np.nan_to_num(values[1:]),
-               color=PALETTE[place % len(PALETTE)], marker=MARKERS[place % len(MARKERS)][0],
+               color=PALETTE[index % len(PALETTE)], marker=MARKERS[index % len(MARKERS)][0],
                label=net_label(architecture, variant))  # fmt: skip
     ax.set_yscale("log")
     sizes_axis(ax, tuple(sorted(table["train_size"].unique())))

@@ -21,7 +21,7 @@ NETS = {
 #: Data set of the published curves that lies beside each of ours.
 PUBLISHED = {"fashion-mnist": "fashion-mnist", "images:cifar10-jpeg": "cifar10"}
 COLOURS = dict(zip(NETS, PALETTE, strict=True))
-MARKS = {net: MARKERS[place][0] for place, net in enumerate(NETS)}
+MARKS = {net: MARKERS[index][0] for index, net in enumerate(NETS)}
 
 
 def image_table() -> pd.DataFrame:

@@ -111,8 +111,8 @@ def below_start(table: pd.DataFrame, task: str) -> str:
         rows = rows[rows["train_size"] == rows["train_size"].max()]
         both = rows.pivot_table(index="seed", columns="stage", values="relative_stability")
         ratio = geometric_mean((both["trained"] / both["initial"]).dropna().to_numpy())
-        place = 0 if ratio.high < 1 else 1 if ratio.low > 1 else 2
-        groups[keys[place]].append(NETS[net])
+        side = 0 if ratio.high < 1 else 1 if ratio.low > 1 else 2
+        groups[keys[side]].append(NETS[net])
     return _clauses(groups)
 
 

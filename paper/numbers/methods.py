@@ -12,9 +12,9 @@ CUTOFFS = (2, 3, 5, 15)
 def numbers() -> dict[str, str]:
     table = folding_table().set_index(["place", "cutoff"])
     found = {"folding.samples": str(int(table["samples"].iloc[0])), "folding.size": str(int(table["size"].iloc[0]))}
-    for place, key in (("T_max", "T_max"), ("one pixel", "pixel")):
-        for cutoff in table.loc[place].index:
-            row = table.loc[(place, cutoff)]
+    for row_name, key in (("T_max", "T_max"), ("one pixel", "pixel")):
+        for cutoff in table.loc[row_name].index:
+            row = table.loc[(row_name, cutoff)]
             ends = (row[f"folded_fraction{end}"] for end in ("", "_low", "_high"))
             found[f"folding.{key}.c={cutoff}"] = percent(*ends)
     size = int(table["size"].iloc[0])

@@ -148,11 +148,11 @@ def answer_figure() -> Figure:
            color="#333333", marker="o", label="gradient flow", **look)  # fmt: skip
     nets = read_table(DATA / "stripe_nets.csv")
     nets = nets[nets["stage"] == STAGE]
-    for place, ((net, variant), own) in enumerate(nets.groupby(["architecture", "variant"], sort=True)):
+    for index, ((net, variant), own) in enumerate(nets.groupby(["architecture", "variant"], sort=True)):
         by = "Adam" if "adam" in str(variant) else ("SGD" if "batch" in str(variant) else "descent")
         means = average_over_seeds(own)
         points(left, means["train_size"], means["relative_stability"], bars(means, "relative_stability"),
-               color=PALETTE[place % len(PALETTE)], marker="v^s"[("SGD", "Adam", "descent").index(by)],
+               color=PALETTE[index % len(PALETTE)], marker="v^s"[("SGD", "Adam", "descent").index(by)],
                label=f"{str(net).split('-')[0]} hidden, {by}", **look)  # fmt: skip
     sizes(left, (64, 1024, 16384))
     finish(left, "training points P", "relative stability $R_f$", f"the model's data, {STAGE.replace('=', ' = ')}")

@@ -41,11 +41,11 @@ def measure() -> pd.DataFrame:
     for cutoff in CUTOFFS:
         highest = MaxEntropyEnsemble(SIZE, cutoff, 1.0).temperature_range[1]
         pixel = MaxEntropyEnsemble.from_displacement(SIZE, cutoff, 1.0).temperature
-        places = [("grid", value) for value in TEMPERATURES] + [("T_max", highest), ("one pixel", pixel)]
-        for place, temperature in places:
+        named = [("grid", value) for value in TEMPERATURES] + [("T_max", highest), ("one pixel", pixel)]
+        for name, temperature in named:
             ensemble = MaxEntropyEnsemble(SIZE, cutoff, temperature)
             rows.append({
-                "place": place, "size": SIZE, "cutoff": cutoff, "temperature": temperature,
+                "place": name, "size": SIZE, "cutoff": cutoff, "temperature": temperature,
                 "displacement": ensemble.paper_displacement, "samples": SAMPLES, **fraction(ensemble, generator),
             })  # fmt: skip
     return pd.DataFrame(rows)

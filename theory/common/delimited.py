@@ -140,8 +140,8 @@ def _frame(header: Sequence[str], rows: Sequence[tuple[int, list[str]]], file: P
             allowed = f"cannot be read: line {number} has {len(row)} fields, the header {width}"
             raise InputError("table", str(file), allowed)
     columns: dict[str, list[str]] = {}
-    for place, name in enumerate(header):
-        values = [row[place] if place < len(row) else "" for _, row in rows]
+    for position, name in enumerate(header):
+        values = [row[position] if position < len(row) else "" for _, row in rows]
         if not name.strip() and not any(value.strip() for value in values):
             continue  # delimiters at the end of the lines
         if name in columns:

@@ -44,8 +44,8 @@ class _Observer:
         predictor, slope = predictor_and_slope(self.x, points, weights)
         spread = 2 * float(np.var(predictor))
         finite = []
-        for norm, places in self.noisy:
-            moved = [float(np.mean((predictor_and_slope(x, points, weights)[0] - predictor) ** 2)) for x in places]
+        for norm, near in self.noisy:
+            moved = [float(np.mean((predictor_and_slope(x, points, weights)[0] - predictor) ** 2)) for x in near]
             diffeo, noise = (value / spread if spread > 0 else math.nan for value in moved)
             finite.append(FiniteNoise(norm, diffeo, noise))
         stability = small_noise_ratio(slope, self.informative_dim)

@@ -85,15 +85,15 @@ class TwoPoints:
         require_integer("count", count, 1)
         wanted = {1: (count + 1) // 2, -1: count // 2}
         numbers: dict[int, np.ndarray] = {label: np.empty(0, dtype=np.int64) for label in wanted}
-        places = self.size**2
+        area = self.size**2
         for _ in range(_ROUNDS):
             if all(len(numbers[label]) >= most for label, most in wanted.items()):
                 break
-            drawn = np.sort(rng.integers(0, places, size=(_BLOCK, 2)), axis=1)
+            drawn = np.sort(rng.integers(0, area, size=(_BLOCK, 2)), axis=1)
             drawn = drawn[drawn[:, 0] < drawn[:, 1]]
-            labels = self.label(self._pixels(drawn[:, 0] * places + drawn[:, 1]))
+            labels = self.label(self._pixels(drawn[:, 0] * area + drawn[:, 1]))
             for label in wanted:
-                more = (drawn[:, 0] * places + drawn[:, 1])[labels == label]
+                more = (drawn[:, 0] * area + drawn[:, 1])[labels == label]
                 joined = np.concatenate([numbers[label], more])
                 numbers[label] = joined[np.sort(np.unique(joined, return_index=True)[1])]
         else:

@@ -88,7 +88,7 @@ def run_jobs(
     initializer : called once in every worker process
     start : called in this process before each try
     """
-    place = as_executor(executor, "workers")
+    runner = as_executor(executor, "workers")
     require_integer("retries", retries, 0)
     waiting: deque[tuple[Key, int]] = deque((key, 1) for key in jobs)
     raised: list[Exception] = []
@@ -109,7 +109,7 @@ def run_jobs(
 
     work = Work(function, jobs, waiting, settle, start if start is not None else lambda key: None, initializer)
     if jobs:
-        place.distribute(work)
+        runner.distribute(work)
     if raised:
         raise raised[0]
     if asked_to_stop() and len(ended) < len(jobs):

@@ -124,8 +124,8 @@ class Observer:
                 raise ValueError("rng = None: noise of finite norm needs a generator")
             directions = [random_directions(len(x), task.dim, first, rng) for first in (task.informative_dim, 0)]
             for norm in noise_norms:
-                places = [x + norm * direction for direction in directions]
-                self._noisy.append((norm, [(place, outputs(start, place)) for place in places]))
+                noisy_points = [x + norm * direction for direction in directions]
+                self._noisy.append((norm, [(point, outputs(start, point)) for point in noisy_points]))
 
     def __call__(self, network: Network) -> Observables:
         f, slope = _evaluate(network, self._x, slopes=True)
@@ -136,14 +136,14 @@ class Observer:
             small_noise_ratio(slope - self._start_slope, self._informative_dim),
             network.compression(self._informative_dim),
             float(np.mean(self._y * predictor <= 0)),
-            tuple(self._finite(network, predictor, norm, places) for norm, places in self._noisy),
+            tuple(self._finite(network, predictor, norm, noisy_points) for norm, noisy_points in self._noisy),
         )
 
     def _finite(
-        self, network: Network, clean: np.ndarray, norm: float, places: list[tuple[np.ndarray, np.ndarray]]
+        self, network: Network, clean: np.ndarray, norm: float, noisy_points: list[tuple[np.ndarray, np.ndarray]]
     ) -> FiniteNoise:
         # <|F(x) - F(z)|^2> over independent x and z is twice the variance.
         spread = 2 * float(np.var(clean))
-        moved = [float(np.mean((outputs(network, x) - at_start - clean) ** 2)) for x, at_start in places]
+        moved = [float(np.mean((outputs(network, x) - at_start - clean) ** 2)) for x, at_start in noisy_points]
         diffeo, noise = (value / spread if spread > 0 else math.nan for value in moved)
         return FiniteNoise(norm, diffeo, noise)

@@ -98,19 +98,19 @@ def _groups(task: Task, x: np.ndarray, cells: int) -> list[np.ndarray]:
     raise InputError("task", task.name, "must be a stripe or a cylinder")
 
 
-def _intervals(place: np.ndarray, interfaces: tuple[float, ...], count: int) -> list[np.ndarray]:
+def _intervals(position: np.ndarray, interfaces: tuple[float, ...], count: int) -> list[np.ndarray]:
     """Indices sorted into cells of one coordinate that no interface cuts.
 
     The density of cells is exp(-t^2 / 6), which serves the tails better than the law itself, and at each interface
     c it has in addition 20 / (1 + |t - c| / 0.002).
     """
-    grid = np.linspace(min(place.min(), *interfaces) - 0.1, max(place.max(), *interfaces) + 0.1, 20_001)
+    grid = np.linspace(min(position.min(), *interfaces) - 0.1, max(position.max(), *interfaces) + 0.1, 20_001)
     density = np.exp(-(grid**2) / 6)
     for interface in interfaces:
         density += _DENSER / (1 + np.abs(grid - interface) / _NEAR)
     run = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
-    cell = np.floor(np.interp(place, grid, run) / run[-1] * count).astype(int)
-    key = cell * (len(interfaces) + 1) + np.searchsorted(interfaces, place)
+    cell = np.floor(np.interp(position, grid, run) / run[-1] * count).astype(int)
+    key = cell * (len(interfaces) + 1) + np.searchsorted(interfaces, position)
     order = np.argsort(key, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
 

@@ -61,13 +61,13 @@ def _half_moment(slope: np.ndarray, offset: np.ndarray, low: float, high: float)
         kink = np.where(slope == 0, np.where(offset > 0, -np.inf, np.inf), -offset / np.where(slope == 0, 1, slope))
     begin = np.where(slope >= 0, np.clip(kink, low, high), low)
     end = np.where(slope >= 0, high, np.clip(kink, low, high))
-    density = [np.exp(-(place**2) / 2) / math.sqrt(2 * math.pi) for place in (begin, end)]
+    density = [np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) for z in (begin, end)]
     return slope * (density[0] - density[1]) + offset * (ndtr(end) - ndtr(begin))
 
 
-def _inside(task: Cylinder, place: np.ndarray) -> np.ndarray:
+def _inside(task: Cylinder, z: np.ndarray) -> np.ndarray:
     """The chance that y = 1, given the coordinate t along one informative direction: F_chi2(R^2 - t^2; d_par - 1)."""
-    left = np.maximum(_radius(task) ** 2 - place**2, 0)
+    left = np.maximum(_radius(task) ** 2 - z**2, 0)
     return np.asarray(gammainc((task.informative_dim - 1) / 2, left / 2))
 
 
@@ -95,11 +95,11 @@ def _labelled(task: Stripe | Cylinder, slope: np.ndarray, offset: np.ndarray) ->
     return 2 * half * (value @ weights) - everywhere
 
 
-def _expected_label(task: Stripe | Cylinder, place: float) -> float:
+def _expected_label(task: Stripe | Cylinder, z: float) -> float:
     """s(t) = E[y | t]."""
     if isinstance(task, Stripe):
-        return float(task.label(np.array([[place]]))[0])
-    return float(2 * _inside(task, np.array(place)) - 1)
+        return float(task.label(np.array([[z]]))[0])
+    return float(2 * _inside(task, np.array(z)) - 1)
 
 
 def _both_active(kink: float, side: float, correlation: np.ndarray) -> np.ndarray:

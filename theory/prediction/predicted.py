@@ -226,9 +226,9 @@ class Prediction:
 
             ax = Figure(layout="constrained").add_subplot()
         sizes = self.train_sizes or (10**2, 10**9)
-        places = np.geomspace(min(sizes), max(max(sizes), min(sizes) + 1), 200)
-        for record, line in zip(self.records, self.relative_stability_at(list(places)), strict=False):
-            ax.loglog(places, line, label=f"q = {record.target:g}")
+        grid = np.geomspace(min(sizes), max(max(sizes), min(sizes) + 1), 200)
+        for record, line in zip(self.records, self.relative_stability_at(list(grid)), strict=False):
+            ax.loglog(grid, line, label=f"q = {record.target:g}")
         ax.set(xlabel="training-set size P", ylabel="relative stability $R_f$")
         ax.legend()
         return ax

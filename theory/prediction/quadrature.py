@@ -56,14 +56,14 @@ class Cells:
         cuts = (-_END, *task.interfaces, _END)
         if not -_END < task.interfaces[0] < task.interfaces[1] < _END:
             raise InputError("interfaces", task.interfaces, f"must lie within -{_END:g} and {_END:g}")
-        places = np.linspace(-_END, _END, 10_001)
-        below = _BROAD * ndtr(places / _BROAD) + sum(_NARROW * ndtr((places - c) / _NARROW) for c in task.interfaces)
-        levels = np.interp(cuts, places, below)
+        grid = np.linspace(-_END, _END, 10_001)
+        below = _BROAD * ndtr(grid / _BROAD) + sum(_NARROW * ndtr((grid - c) / _NARROW) for c in task.interfaces)
+        levels = np.interp(cuts, grid, below)
         parts = [
             np.linspace(low, high, max(2, round(count * (high - low) / (levels[-1] - levels[0]))) + 1)[:-1]
             for low, high in pairwise(levels)
         ]
-        edges = np.interp(np.concatenate([*parts, levels[-1:]]), below, places)
+        edges = np.interp(np.concatenate([*parts, levels[-1:]]), below, grid)
         edges[np.cumsum([0, *map(len, parts)])] = cuts  # to the last bit
         mass = np.diff(ndtr(edges))
         density = np.exp(-(edges**2) / 2) / math.sqrt(2 * math.pi)
