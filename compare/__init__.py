@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from compare.contrasts.ratio import Ratio, measured_over_theory
     from compare.contrasts.scales import Parting, Scale, Scales, effective_scales
     from compare.contrasts.wording import Relation, Verdict, write_verdict
-    from compare.curves.reference import load_reference
+    from compare.curves.reference import load_reference, load_reference_displacements
     from compare.curves.series import SeriesKey, series
     from compare.fits.error_law import ErrorLaw, clustered_error_law, fit_error_law
     from compare.fits.fitted_law import LawFit, LawParameter, Residual
@@ -52,7 +52,7 @@ _HOMES = {
     "contrasts.ratio": ("Ratio", "measured_over_theory"),
     "contrasts.scales": ("Parting", "Scale", "Scales", "effective_scales"),
     "contrasts.wording": ("Relation", "Verdict", "write_verdict"),
-    "curves.reference": ("load_reference",),
+    "curves.reference": ("load_reference", "load_reference_displacements"),
     "curves.series": ("SeriesKey", "series"),
     "fits.error_law": ("ErrorLaw", "clustered_error_law", "fit_error_law"),
     "fits.fitted_law": ("LawFit", "LawParameter", "Residual"),
@@ -93,7 +93,7 @@ __all__ = [
     "SeriesKey", "TheoryCurve", "Verdict", "choose_law", "choose_laws", "clustered_error_law", "collapse_panel",
     "contrast", "correlations", "crossings", "describe_hierarchies", "effective_scales", "error_curves", "fit_all",
     "fit_error_law", "fit_hierarchy_law", "fit_law", "fit_power_law", "intervention", "layer_profiles",
-    "load_reference", "measured_over_theory", "series", "write_report", "write_verdict",
+    "load_reference", "load_reference_displacements", "measured_over_theory", "series", "write_report", "write_verdict",
 ]  # fmt: skip
 
 keep_old_paths("compare", _MOVED)

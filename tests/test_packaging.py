@@ -82,7 +82,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SHIPPED = [
     "relstab.py", "theory/py.typed", "empirical/py.typed", "compare/py.typed", "theory/kernels/field.cu",
     "compare/report/assets/report.html.j2", "empirical/diffeo/explorer.js",
-    "compare/curves/published/petrini2021_early_R_f_vs_P.csv",
+    "compare/curves/published/petrini2021_early_R_f_per_seed.csv.gz",
+    "compare/curves/published/petrini2021_early_D_G_vs_temperature.csv.gz",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from compare.contrasts.strata import EVERYWHERE, GAPS, MEASURES, Block, blocks, 
 from compare.contrasts.wording import error_sentences
 from compare.curves.numbers import SYMBOLS, json_ready, wrapped
 from compare.curves.series import Curves
-from compare.fits.error_law import jackknife_interval
+from compare.fits.jackknife import jackknife_interval
 from theory.common.errors import InputError, require_real
 from theory.common.estimate import Estimate
 

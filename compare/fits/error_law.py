@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from compare.curves.numbers import SYMBOLS, format_estimate, format_number, json_ready
 from compare.curves.series import Curves, SeriesKey
+from compare.fits.jackknife import jackknife_interval
 from compare.fits.law_plot import plot_law
 from compare.fits.power_law import positive
 from theory.common.errors import InputError, require_choice, require_real
@@ -20,7 +20,7 @@ from theory.common.estimate import Estimate, exponential
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ErrorLaw", "Unit", "clustered_error_law", "fit_error_law", "jackknife_interval"]
+__all__ = ["ErrorLaw", "Unit", "clustered_error_law", "fit_error_law"]
 
 Unit = Literal["series", "seed"]
 _COLUMNS = ("relative_stability", "diffeo_stability", "noise_stability")
@@ -288,14 +288,3 @@ def _without(
     """The line through all units but one; None if these have one x only."""
     u, v = (np.concatenate([pair[i] for j, pair in enumerate(units) if j != left]) for i in (0, 1))
     return None if exponent is None and float(np.ptp(u)) < 1e-9 else _line(u, v, exponent)
-
-
-def jackknife_interval(whole: float, without: np.ndarray, confidence: float) -> Estimate:
-    """Student's t interval about `whole` from the values found `without` each of S >= 2 units.
-
-    The pseudo-values S whole - (S - 1) without_s are treated as S independent values.
-    """
-    count = without.size
-    pseudo = count * whole - (count - 1) * without
-    half = float(stats.t.ppf((1 + confidence) / 2, count - 1) * pseudo.std(ddof=1) / math.sqrt(count))
-    return Estimate(whole, whole - half, whole + half, count, confidence)

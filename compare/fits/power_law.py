@@ -12,9 +12,10 @@ from scipy import stats
 
 from compare.curves.numbers import SYMBOLS, format_estimate, format_number, json_ready, listing
 from compare.curves.series import Curves, Results, SeriesKey
+from compare.fits.jackknife import jackknife_interval, jackknife_polynomial
 from compare.fits.law_plot import plot_law
 from theory.common.errors import InputError, require_choice, require_real
-from theory.common.estimate import Estimate, exponential, mean
+from theory.common.estimate import Estimate, exponential
 from theory.common.table import COLUMNS
 
 if TYPE_CHECKING:
@@ -186,10 +187,10 @@ def fit_power_law(
 
     Intervals come in two ways, named by `interval_method` of the result:
 
-    - ``per-seed``: three seeds or more with two or more x each (a seed with one x is left out). Each seed is
-      fitted by itself and the interval is Student's t over the seeds' values. It holds when the residuals of
-      one seed are correlated, as they are when a seed's training sets are nested, and where runs are missing.
-      If none is, the seeds' mean is the joint fit.
+    - ``per-seed``: three seeds or more with two or more x each. The line goes through the seeds' means at each x, and
+      the interval is the jackknife's over seeds. It holds when the residuals of one seed are correlated, as they are
+      when a seed's training sets are nested, and where runs are missing. If none is, the line is the mean of the
+      seeds' own, and the interval Student's t over these.
     - ``pooled``: otherwise. The covariance of all points with Student's t of n - 2 degrees of freedom.
       It is too narrow where residuals of one seed are correlated.
 
@@ -298,12 +299,14 @@ def fit_series(
     method: IntervalMethod
     if len(lines) >= _LEAST_SEEDS:
         method = "per-seed"
-        intercepts, slopes = np.array(list(lines.values())).T
-        centre, slope = mean(intercepts, confidence), mean(slopes, confidence)
-        at_one = mean(intercepts - slopes * math.log(pivot), confidence)
-        parabolas = _by_seed(u, v, seeds, 2)
-        enough = len(parabolas) >= _LEAST_SEEDS
-        bend = mean([c[2] for c in parabolas.values()], confidence) if enough else None
+        line, without = jackknife_polynomial(u, v, seeds, 1)
+        centre, slope = (jackknife_interval(float(line[i]), without[:, i], confidence) for i in (0, 1))
+        to_one = np.array([1.0, -math.log(pivot)])
+        at_one = jackknife_interval(float(line @ to_one), without @ to_one, confidence)
+        bend = None
+        if len(_by_seed(u, v, seeds, 2)) >= _LEAST_SEEDS:
+            parabola, bent = jackknife_polynomial(u, v, seeds, 2)
+            bend = jackknife_interval(float(parabola[2]), bent[:, 2], confidence)
     else:
         method, lines = "pooled", {}
         centre, slope = _pooled(u, v, 1, confidence)

@@ -12,7 +12,7 @@ import pandas as pd
 from compare.contrasts.correlations import Method, pooled_correlation, standardised
 from compare.contrasts.strata import EVERYWHERE, MEASURES, Block, blocks, common, net_table, without_twins
 from compare.curves.numbers import SYMBOLS, format_estimate
-from compare.fits.error_law import jackknife_interval
+from compare.fits.jackknife import jackknife_interval
 from theory.common.estimate import Estimate
 
 __all__ = ["SwapTest", "swap_test", "swap_tests"]
