@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -27,7 +26,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "stripe": stripe,
     "curves": stability_curves,
     "errors": error_figure,
-    "displacement-fashion-mnist": partial(against_displacement, "fashion-mnist"),
+    "displacement": against_displacement,
     "layers": layers,
 }
 

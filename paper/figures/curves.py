@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 
 from compare.report.panels import log_ticks
 from paper.figures.plots import PAGE, bars, finish, log_y, new_figure, points, sizes
-from paper.numbers.image_table import COLOURS, MARKS, NETS, TASKS, averaged, image_table, means, published
+from paper.numbers.image_table import COLOURS, MARKS, NETS, TASKS, averaged, image_table, means, published_curves
 
 _RATIO_TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
-_PUBLISHED: dict[str, Any] = {"color": "black", "markersize": 3, "linewidth": 0.6, "markerfacecolor": "none"}
+_PUBLISHED: dict[str, Any] = {"color": "black", "linewidth": 0.6, "markerfacecolor": "none"}
 _ERROR_TICKS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8)
 
 
@@ -24,7 +24,7 @@ def _nets() -> list[Line2D]:
 
 
 def stability_curves() -> Figure:
-    """Solid: trained, means over seeds; at the left edge: before training; grey: published; broken: 1/P."""
+    """Solid: trained, means over seeds; at the left edge: before training; black: published; broken: 1/P."""
     table = image_table()
     figure = new_figure(PAGE, 3.2)
     axes = figure.subplots(1, len(TASKS), sharey=True)
@@ -36,8 +36,9 @@ def stability_curves() -> Figure:
             start = averaged(table, task, net, "initial").iloc[:1]
             ax.plot(36, start["relative_stability"], color=COLOURS[net], marker=MARKS[net], markersize=3.5,
                     markerfacecolor="none", linestyle="")  # fmt: skip
-        for mark, (_, rows) in zip("xd", published(task).groupby("architecture"), strict=True):
-            ax.plot(rows["train_size"], rows["relative_stability"], **_PUBLISHED, marker=mark)
+        for mark, rows in zip("xd", published_curves(task).values(), strict=True):
+            points(ax, rows["train_size"], rows["relative_stability"], bars(rows, "relative_stability"),
+                   marker=mark, **_PUBLISHED)  # fmt: skip
         ends = np.array([256.0, 16384.0])
         ax.plot(ends, 20 * ends[0] / ends, "--", color="#333333", linewidth=1)
         sizes(ax, (64, 512, 4096, 32768))
@@ -45,8 +46,8 @@ def stability_curves() -> Figure:
         ax.set_ylim(0.01, 40)  # all points; bars of three seeds may reach further
         finish(ax, "training points P", title=title)
     axes[0].set_ylabel("relative stability $R_f$")
-    names = [name.split(" (")[0] for name, _ in published(next(iter(TASKS))).groupby("architecture")]
-    others = [Line2D([], [], **_PUBLISHED, marker=mark, label=f"published {name}")
+    names = published_curves(next(iter(TASKS)))
+    others = [Line2D([], [], markersize=3, marker=mark, label=f"published {name}", **_PUBLISHED)
               for mark, name in zip("xd", names, strict=True)]  # fmt: skip
     others.append(Line2D([], [], color="#333333", linestyle="--", linewidth=1, label="slope of the theory, 1/P"))
     figure.legend(handles=_nets() + others, loc="outside lower center", ncols=5, frameon=False)

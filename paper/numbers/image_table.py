@@ -48,6 +48,12 @@ def means(table: pd.DataFrame, task: str, stage: str = "trained") -> pd.DataFram
 
 
 def published(task: str) -> pd.DataFrame:
-    """The authors' early values on that data set, bilinear, of one training setting."""
+    """The authors' early values on that data set seed by seed, bilinear, of the first training setting of each net."""
     found = load_reference(PUBLISHED[task], interpolation="bilinear")
-    return found[~found["architecture"].str.contains("other setting")]
+    return found[found["architecture"].str.endswith("(bilinear)")]
+
+
+def published_curves(task: str) -> dict[str, pd.DataFrame]:
+    """`published` by the net's bare name, averaged over seeds (`average_over_seeds`)."""
+    parts = published(task).groupby("architecture", sort=True)
+    return {str(name).partition(" (")[0]: average_over_seeds(rows) for name, rows in parts}

@@ -7,11 +7,11 @@ import math
 import pandas as pd
 
 from compare import Comparison, Relation, contrast, fit_power_law
-from paper.figures.displacement import displacement_table
+from paper.figures.displacement import displacement_table, published_displacements
 from paper.figures.layers import layer_table
 from paper.figures.stripe import flow_table
 from paper.numbers.formats import names, plain, short, span
-from paper.numbers.image_table import NETS, TASKS, averaged, image_table, means, published
+from paper.numbers.image_table import NETS, TASKS, averaged, image_table, means, published, published_curves
 from theory import Estimate, InputError
 from theory.common.estimate import geometric_mean
 
@@ -51,6 +51,8 @@ def numbers() -> dict[str, str]:
     }  # fmt: skip
     for task in TASKS:
         found |= _task(table, task)
+    counts = [n for task in TASKS for rows in published_curves(task).values() for n in rows["n"]]
+    found["published.seeds"] = span(counts)
     return found | _both(trained) | _layers() | _displacements()
 
 
@@ -153,4 +155,12 @@ def _displacements() -> dict[str, str]:
             ratio = geometric_mean((both[1.0] / both[least]).to_numpy())
             clauses.append(f"{short(ratio)} for {NETS[net]}" if math.isfinite(ratio.error) else NETS[net])
     found["displacement.ratios"] = names(clauses)
+    for task in TASKS:
+        rows = published_displacements(task)
+        near = min(rows["displacement"].unique(), key=lambda delta: abs(math.log(delta)))
+        found["displacement.published"] = plain(float(near))
+        for stage in ("initial", "trained"):
+            own = rows[(rows["displacement"] == near) & (rows["stage"] == stage)]["relative_stability"]
+            found[f"displacement.published.{task}.{stage}"] = short(geometric_mean(own.to_numpy()))
+            found["displacement.published.seeds"] = str(len(own))
     return found

@@ -37,7 +37,17 @@ from compare.report.figures import save
 from compare.report.styles import PALETTE
 from paper.figures.plots import LOOK, bars, finish, log_y, points, sizes
 from paper.figures.stripe import flow_table, predicted_stability
-from paper.numbers.image_table import COLOURS, DATA, MARKS, NETS, TASKS, averaged, image_table, published
+from paper.numbers.image_table import (
+    COLOURS,
+    DATA,
+    MARKS,
+    NETS,
+    TASKS,
+    averaged,
+    image_table,
+    published,
+    published_curves,
+)  # fmt: skip
 from paper.numbers.swap_test import swap_tests
 from theory import Estimate, InputError, read_table
 from theory.common.estimate import geometric_mean
@@ -163,9 +173,10 @@ def answer_figure() -> Figure:
             means = averaged(images, task, net)
             points(ax, means["train_size"], means["relative_stability"], bars(means, "relative_stability"),
                    color=COLOURS[net], marker=MARKS[net], label=label)  # fmt: skip
-        for mark, (name, own) in zip("xd", published(task).groupby("architecture"), strict=True):
-            ax.plot(own["train_size"], own["relative_stability"], color="black", marker=mark, markersize=3,
-                    linewidth=0.6, markerfacecolor="none", label=f"published {str(name).split(' (')[0]}")  # fmt: skip
+        for mark, (name, means) in zip("xd", published_curves(task).items(), strict=True):
+            points(ax, means["train_size"], means["relative_stability"], bars(means, "relative_stability"),
+                   color="black", marker=mark, linewidth=0.6, markerfacecolor="none",
+                   label=f"published {name}")  # fmt: skip
         sizes(ax, (64, 1024, 16384))
         finish(ax, "training points P", title=title)
     handles = [*left.get_legend_handles_labels()[0], *rest[0].get_legend_handles_labels()[0]]
