@@ -16,6 +16,7 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 from torchvision.models.vgg import make_layers
 
+from empirical.nets.airbench import airbench
 from empirical.nets.evaluation import evaluation
 from empirical.nets.seeding import seeded
 from empirical.nets.torchvision_nets import TORCHVISION_NETS
@@ -109,6 +110,7 @@ ARCHITECTURES: dict[str, Callable[[int, int, int], nn.Module]] = {
     "lenet": lenet,
     "resnet-small": resnet_small,
     **{f"vgg-small{'-bn' * normed}": partial(_vgg_small, normed) for normed in (False, True)},
+    "airbench": airbench,
     **TORCHVISION_NETS,
 }
 

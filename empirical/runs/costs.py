@@ -33,8 +33,8 @@ def estimated_seconds(
 ) -> dict[ImageConfig, float]:
     """Seconds that each run of an image net would take alone on one thread.
 
-    For each net, data set, batch size and precision a training step and an evaluation are timed once. Measuring,
-    loading data and starting processes are not in it.
+    For each net, data set, batch size, precision and recipe a training step and an evaluation are timed once.
+    Measuring, loading data and starting processes are not in it.
     """
     nets: dict[tuple[object, ...], list[ImageConfig]] = {}
     for config in configs:
@@ -52,9 +52,10 @@ def estimated_seconds(
             timed: dict[tuple[object, ...], tuple[float, float]] = {}
             for config in alike:
                 batch = min(config.batch_size, config.train_size)
-                if (batch, config.precision) not in timed:
-                    timed[batch, config.precision] = _timed(config, batch, net, data, device)
-                step, evaluate = timed[batch, config.precision]
+                way = batch, config.precision, config.recipe
+                if way not in timed:
+                    timed[way] = _timed(config, batch, net, data, device)
+                step, evaluate = timed[way]
                 held = math.ceil(config.held_out * config.train_size) if config.weights == "best" else 0
                 steps = recipe(config, net, config.train_size - held).steps
                 stages = 1 + min(config.records, steps)
@@ -71,7 +72,8 @@ def _timed(config: ImageConfig, batch: int, net: nn.Module, data: ImageData, dev
     model = Normalised(net, 0 * ones, ones).to(device)
     model.to(memory_format=torch.channels_last)
     # Timing alone: steps too small to diverge, whatever the run itself would do.
-    short = replace(config, weights="last", records=0, epochs=1, min_steps=0, train_size=batch, learning_rate=1e-12)
+    short = replace(config, weights="last", records=0, epochs=1, min_steps=0, train_size=batch, batch_size=batch,
+                    learning_rate=1e-12)  # fmt: skip
 
     def epoch() -> float:
         start = time.perf_counter()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,6 +18,8 @@ from theory.runs.store import Failure, RunState
 from theory.runs.store import RunStore as AnyRunStore
 
 __all__ = ["Failure", "RunState", "RunStore"]
+
+_TRAINING = "training.json"
 
 
 class RunStore(AnyRunStore):
@@ -29,10 +33,21 @@ class RunStore(AnyRunStore):
             "device": device,
             "threads": str(torch.get_num_threads()),
         }
-        save = None if run.model is None or not weights else partial(_save, run.model)
         self.keep(
-            run.config, run.table, log=run.log, shortfall=run.shortfall, environment=environment, more=save
-        )
+            run.config, run.table, log=run.log, shortfall=run.shortfall, environment=environment,
+            more=partial(_write_training, run, weights),
+        )  # fmt: skip
+
+    def training(self, config: Config) -> dict[str, Any] | None:
+        """How an image net was trained: what its recipe came to, with the precision that was chosen; its number of
+        parameters, and the seconds of processor time. None if there is no such run, or none was written, as in stores
+        from before.
+        """
+        try:
+            found: dict[str, Any] = json.loads((self.path(config) / _TRAINING).read_text())
+        except (OSError, ValueError):
+            return None
+        return found
 
     def require_data(self, config: Config, data: str | None) -> None:
         """InputError if the run that is kept was made on other images than those of this fingerprint."""
@@ -48,5 +63,14 @@ class RunStore(AnyRunStore):
             )  # fmt: skip
 
 
-def _save(model: torch.nn.Module, folder: Path) -> None:
-    save_weights(model, folder / "weights.safetensors")
+def _write_training(run: Run, weights: bool, folder: Path) -> None:
+    """The weights, if they are to be kept, and `RunStore.training`."""
+    if run.model is not None and weights:
+        save_weights(run.model, folder / "weights.safetensors")
+    if run.recipe is not None and run.model is not None:
+        told = {
+            "recipe": asdict(run.recipe),
+            "parameters": sum(one.numel() for one in run.model.parameters()),
+            "core_seconds": run.core_seconds,
+        }
+        (folder / _TRAINING).write_text(json.dumps(told, indent=1) + "\n")

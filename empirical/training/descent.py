@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,15 @@ from empirical.nets.evaluation import evaluation
 from empirical.nets.states import EXTRA, packed, unpacked
 from empirical.training.checkpoints import Checkpoint, optimizer_state, restore_optimizer
 from empirical.training.config import ImageConfig, config_hash
-from empirical.training.recipe import crop_and_flip, perturbed, recipe
+from empirical.training.precision import Precision, faster_precision, require_bfloat16
+from empirical.training.recipe import crop_and_flip, cropped, perturbed, recipe, reflected
 from empirical.training.run import Progress
 from theory.common.errors import InputError
 
 __all__ = ["Descent", "usable"]
 
 #: Part of every checkpoint; to be raised when what is in one changes.
-_REVISION = 2
+_REVISION = 3
 
 
 def usable(saved: Checkpoint | None, model: nn.Module, data: str | None) -> Checkpoint | None:
@@ -49,23 +51,38 @@ class Descent:
         self.held = images[:held], labels[:held]
         self.images, self.labels = images[held:], labels[held:]
         self.recipe = recipe(config, model, len(self.images))
+        if self.recipe.precision == "bfloat16":
+            require_bfloat16(images.device)
+        self._padded = self._flipped = None
+        if self.recipe.kind == "fast" and self.recipe.augmented:
+            self._padded = reflected(self.images)
+            self._flipped = torch.rand(len(self.images), generator=generator) < 0.5
         last = self.recipe.epochs
         spaced = np.geomspace(1, last, config.records + 1)[:-1] if config.records else np.empty(0)
         self.recorded = {int(epoch) for epoch in spaced.round()} - {last}
         self.loss, self.epoch = math.inf, last
         self._best: tuple[tuple[float, float], dict[str, Any]] | None = None
-        self.optimizer, self.schedule = self.recipe.make(model)
+        self.optimizers, self.schedules = self.recipe.make(model)
         self.done = 0
 
     def state(
-        self, rows: list[dict[str, Any]], seconds: float, log: list[dict[str, float]], data: str | None
+        self,
+        rows: list[dict[str, Any]],
+        seconds: float,
+        core_seconds: float,
+        log: list[dict[str, float]],
+        data: str | None,
     ) -> Checkpoint:
         """All that the epochs to come depend on, and what was measured so far."""
-        optimizer = optimizer_state(self.optimizer)
+        optimizers = [optimizer_state(one) for one in self.optimizers]
         best: dict[str, Any] = {} if self._best is None else self._best[1]
         tensors = {
             **{f"model/{name}": value for name, value in packed(self.model.state_dict()).items()},
-            **{f"optimizer/{name}": value for name, value in optimizer.tensors.items()},
+            **{
+                f"optimizer/{place}/{name}": value
+                for place, one in enumerate(optimizers)
+                for name, value in one.tensors.items()
+            },
             **{f"best/{name}": value for name, value in packed(best).items()},
             "random/batches": self.generator.get_state(),
             "random/layers": torch.get_rng_state(),
@@ -74,9 +91,10 @@ class Descent:
             tensors["random/cuda"] = torch.cuda.get_rng_state(self.images.device)
         facts = {
             "revision": _REVISION, "config": config_hash(self.config), "data": data, "rows": rows, "log": log,
-            "seconds": seconds, "done": self.done, "loss": self.loss,
+            "seconds": seconds, "core_seconds": core_seconds, "done": self.done, "loss": self.loss,
             "epoch": self.epoch, "score": None if self._best is None else self._best[0],
-            "groups": optimizer.facts["groups"], "schedule": self.schedule.state_dict(),
+            "groups": [one.facts["groups"] for one in optimizers],
+            "schedules": [one.state_dict() for one in self.schedules], "precision": self.recipe.precision,
         }  # fmt: skip
         return Checkpoint(tensors, facts)
 
@@ -86,8 +104,11 @@ class Descent:
         if facts["config"] != config_hash(self.config):
             raise InputError("checkpoint", path, "is that of another configuration")
         self.model.load_state_dict(unpacked(saved.part("model")))
-        restore_optimizer(self.optimizer, saved.part("optimizer"), facts["groups"])
-        self.schedule.load_state_dict(facts["schedule"])
+        self.recipe = replace(self.recipe, precision=facts["precision"])
+        for place, (optimizer, groups) in enumerate(zip(self.optimizers, facts["groups"], strict=True)):
+            restore_optimizer(optimizer, saved.part(f"optimizer/{place}"), groups)
+        for schedule, state in zip(self.schedules, facts["schedules"], strict=True):
+            schedule.load_state_dict(state)
         if facts["score"] is not None:
             self._best = (facts["score"][0], facts["score"][1]), unpacked(saved.part("best"))
         random = saved.part("random")
@@ -100,20 +121,24 @@ class Descent:
 
     @property
     def learning_rate(self) -> float:
-        """That of the next step."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        """That of the next step; of several optimizers that of the first."""
+        return float(self.optimizers[0].param_groups[0]["lr"])
 
     def epochs(self, progress: Progress | None) -> Iterator[int]:
         """Train, and stop after every epoch for the caller to look at the model."""
+        if self.recipe.precision == "auto":
+            self.recipe = replace(self.recipe, precision=self._faster_precision())
         for epoch in range(self.done + 1, self.recipe.epochs + 1):
             self.model.train()
             total = torch.zeros((), device=self.images.device)
             for places in self.recipe.epoch(len(self.images), self.generator):
-                loss = self._loss(places.to(self.images.device))
-                self.optimizer.zero_grad()
+                loss = self._loss(places.to(self.images.device), epoch)
+                for optimizer in self.optimizers:
+                    optimizer.zero_grad()
                 loss.backward()
-                self.optimizer.step()
-                self.schedule.step()
+                for optimizer, schedule in zip(self.optimizers, self.schedules, strict=True):
+                    optimizer.step()
+                    schedule.step()
                 total += loss.detach() * len(places)
             self.loss = float(total) / len(self.images)
             if not math.isfinite(self.loss):
@@ -124,19 +149,33 @@ class Descent:
                 progress(epoch / self.recipe.epochs)
             yield epoch
 
-    def _loss(self, places: Tensor) -> Tensor:
-        images = self.images[places]
-        if self.recipe.augmented:
-            images = crop_and_flip(images, self.generator)
-        numbers = images.float() / 255
+    def batch(self, places: Tensor, epoch: int) -> Tensor:
+        """The images at these places as an epoch of this number, from 1 on, sees them: bytes."""
+        if not self.recipe.augmented:
+            return self.images[places]
+        if self._padded is None or self._flipped is None:
+            return crop_and_flip(self.images[places], self.generator)
+        moved = cropped(self._padded[places], self.images.shape[-1], self.generator)
+        mirrored = self._flipped[places.cpu()].to(moved.device) ^ (epoch % 2 == 0)
+        return torch.where(mirrored[:, None, None, None], moved.flip(-1), moved)
+
+    def _loss(self, places: Tensor, epoch: int) -> Tensor:
+        numbers = self.batch(places, epoch).float() / 255
         if self.recipe.perturbation != "none":
             config = self.config
             numbers = perturbed(
                 numbers, self.recipe.perturbation, config.cutoff, config.displacement, self.generator
             )
         inputs = numbers.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            return functional.cross_entropy(self.model(inputs), self.labels[places])
+        with torch.autocast(numbers.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            return functional.cross_entropy(
+                self.model(inputs), self.labels[places], label_smoothing=self.recipe.label_smoothing
+            )
+
+    def _faster_precision(self) -> Precision:
+        count = min(self.config.batch_size, len(self.images))
+        numbers = (self.images[:count].float() / 255).contiguous(memory_format=torch.channels_last)
+        return faster_precision(self.model, numbers, self.labels[:count])
 
     def _keep_the_best(self, epoch: int) -> None:
         """Fewest errors on the held-out part, and of epochs with as many the least loss there."""

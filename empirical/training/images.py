@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from empirical.data.named_sets import ImageData, fingerprint, load_data, training_subset
 from empirical.diffeo.fields import MaxEntropyDiffeo
-from empirical.nets.architectures import build, require_architecture
+from empirical.nets.airbench import show_training_images
+from empirical.nets.architectures import ARCHITECTURES, build, require_architecture
 from empirical.nets.evaluation import classification_error, with_statistics
 from empirical.nets.normalised import Normalised
 from empirical.nets.seeding import seeded
@@ -29,6 +30,7 @@ from empirical.training.checkpoints import read_checkpoint, write_checkpoint
 from empirical.training.config import ImageConfig
 from empirical.training.descent import Descent, usable
 from empirical.training.devices import require_device
+from empirical.training.recipe import recipe
 from empirical.training.run import Run, RunOptions
 from empirical.training.run_log import RunLog
 from theory.common.errors import InputError
@@ -37,12 +39,15 @@ from theory.jobs.stopping import Stopped, asked_to_stop
 
 __all__ = ["Normalised", "check", "run"]
 
+_SEEN = 5000  # training images that are shown to a net whose first layer is made from them
 _SETTLING = 500  # training images that batch norm's statistics are taken from, along training
 
 
 def check(config: ImageConfig, options: RunOptions) -> str:
     """The fingerprint of the data set; InputError if there is no such data or net, P is above its size, or T folds."""
     require_architecture(config.architecture)
+    if config.recipe == "fast":
+        _require_convolutions(config.architecture)
     data = load_data(
         config.dataset, options.data_folder, image_size=config.image_size, download=options.download
     )
@@ -56,12 +61,20 @@ def check(config: ImageConfig, options: RunOptions) -> str:
     return fingerprint(data)
 
 
+def _require_convolutions(architecture: str) -> None:
+    """InputError for one of our nets that the fast recipe is not for; a user's own is looked at when it is made."""
+    if architecture in ARCHITECTURES:
+        with torch.device("meta"):
+            net = ARCHITECTURES[architecture](3, 32, 10)
+        recipe(ImageConfig(architecture=architecture, recipe="fast"), net, 1)
+
+
 def run(config: ImageConfig, options: RunOptions) -> Run:
     """Train the net and measure it; see `empirical.train`."""
     images_are = check(config, options)
     device = require_device(options.device)
     checkpoint = options.checkpoint
-    start = time.perf_counter()
+    start, core_start = time.perf_counter(), time.process_time()
     data = load_data(config.dataset, options.data_folder, image_size=config.image_size)
     subset_seed, net_seed, batch_seed = (
         int(child.generate_state(1)[0]) for child in np.random.SeedSequence(config.seed).spawn(3)
@@ -73,6 +86,7 @@ def run(config: ImageConfig, options: RunOptions) -> Run:
     model = Normalised(net, mean.cpu(), std.cpu().clamp_min(1e-3)).to(device)
     # Convolutions are faster with the channels innermost; numbers agree to rounding.
     model.to(memory_format=torch.channels_last)
+    show_training_images(net, (images[:_SEEN].float() / 255 - model.mean) / model.std)
     measured = _Measured(config, data, device)
     saved = None if checkpoint is None else usable(read_checkpoint(checkpoint), model, images_are)
     rows = [measured.row(model, "initial")] if saved is None else list(saved.facts["rows"])
@@ -80,19 +94,20 @@ def run(config: ImageConfig, options: RunOptions) -> Run:
         descent = Descent(config, model, images, labels, torch.Generator().manual_seed(batch_seed))
         if saved is not None:
             start -= descent.restore(saved, str(checkpoint))
+            core_start -= saved.facts["core_seconds"]
         told = RunLog(options.log, [] if saved is None else saved.facts["log"])
         last = time.perf_counter()
         for epoch in descent.epochs(options.progress):
             if epoch in descent.recorded:
                 rows.append(measured.row(_settled(model, descent.images), f"epoch={epoch}"))
-            now = time.perf_counter()
+            now, core = time.perf_counter(), time.process_time() - core_start
             told.add(epoch=epoch, loss=descent.loss, learning_rate=descent.learning_rate, seconds=now - start)
             if epoch == descent.recipe.epochs:
                 continue
             stop = asked_to_stop()
             if checkpoint is not None and (stop or now - last >= options.checkpoint_seconds):
                 try:
-                    write_checkpoint(checkpoint, descent.state(rows, now - start, told.rows, images_are))
+                    write_checkpoint(checkpoint, descent.state(rows, now - start, core, told.rows, images_are))
                 except OSError as error:  # a full disk: the run itself may still find room in the end
                     warnings.warn(f"no checkpoint could be written: {error}", RuntimeWarning, stacklevel=2)
                 last = time.perf_counter()
@@ -108,8 +123,9 @@ def run(config: ImageConfig, options: RunOptions) -> Run:
     if checkpoint is not None and not options.keep_checkpoint:
         Path(checkpoint).unlink(missing_ok=True)
     return Run(
-        config, curve_table(rows), model, descent.loss, seconds, descent.recipe, descent.epoch, told.table(), images_are
-    )
+        config, curve_table(rows), model, descent.loss, seconds, descent.recipe, descent.epoch, told.table(),
+        images_are, core_seconds=time.process_time() - core_start,
+    )  # fmt: skip
 
 
 def _settled(model: nn.Module, images: Tensor) -> nn.Module:

@@ -55,7 +55,8 @@ class Run:
 
     `train_loss` is the mean loss of the last epoch; `seconds` the wall time; `log` what was said on the way. For image
     nets that is epoch, loss, learning rate and seconds, `recipe` is what the configuration came to, `epoch` the one
-    whose weights the model has, and `data` the fingerprint of the data set. A flow of the theory has rows alone.
+    whose weights the model has, and `data` the fingerprint of the data set. `core_seconds` is the processor's time, of
+    all threads of the process, which others who use the machine do not add to. A flow of the theory has rows alone.
     `shortfall` says in words why a training ended before its goal, and is empty if it did not; whoever asked for the
     run tells it.
     """
@@ -70,6 +71,7 @@ class Run:
     log: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     data: str | None = None
     shortfall: str = ""
+    core_seconds: float | None = None
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready numbers of every stage."""
@@ -77,7 +79,9 @@ class Run:
             {key: value for key, value in row.items() if pd.notna(value) and value != ""}
             for row in self.table.to_dict("records")
         ]
-        chosen = {} if self.recipe is None else {"recipe": asdict(self.recipe), "epoch": self.epoch}
+        chosen: dict[str, Any] = {} if self.recipe is None else {"recipe": asdict(self.recipe), "epoch": self.epoch}
+        if self.core_seconds is not None:
+            chosen["core_seconds"] = round(self.core_seconds, 3)
         return {"train_loss": self.train_loss, "seconds": round(self.seconds, 3), **chosen, "stages": rows}
 
     def __repr__(self) -> str:

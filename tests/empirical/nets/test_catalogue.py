@@ -19,7 +19,7 @@ def test_the_table_is_what_the_nets_are(capsys: pytest.CaptureFixture[str]) -> N
     assert relstab.main(["nets", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert list(rows) == list(ARCHITECTURES)
-    for name in ("fc2", "lenet", "resnet-small", "vgg-small", "vit-small"):
+    for name in ("fc2", "lenet", "resnet-small", "vgg-small", "airbench", "vit-small"):
         net = build(name, 3, 32, 10, 0)
         assert rows[name]["parameters"] == sum(one.numel() for one in net.parameters())
         least = rows[name]["smallest_image"]
@@ -31,7 +31,7 @@ def test_the_table_is_what_the_nets_are(capsys: pytest.CaptureFixture[str]) -> N
     assert rows["resnet18"]["parameters"] == 11_173_962
     assert relstab.main(["nets", "--image-size", "8", "--channels", "1"]) == 0
     shown = capsys.readouterr().out
-    assert "23 nets, for 8 x 8 images" in shown
+    assert "24 nets, for 8 x 8 images" in shown
     assert [line.split()[1] for line in shown.splitlines() if line.startswith("resnet18")] == ["-"]
 
 

@@ -33,7 +33,10 @@ from theory import InputError, RayCluster  # noqa: E402
 TINY = ImageConfig(image_size=16, train_size=16, epochs=1, min_steps=3, probe_size=20)
 
 
-FILES = {"checksums.json", "config.json", "environment.json", "log.csv", "record.csv", "weights.safetensors"}
+FILES = {
+    "checksums.json", "config.json", "environment.json", "log.csv", "record.csv", "training.json",
+    "weights.safetensors",
+}  # fmt: skip
 
 
 def names(folder: Path) -> set[str]:

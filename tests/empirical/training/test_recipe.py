@@ -61,7 +61,7 @@ def test_weights_decay_and_biases_and_norms_do_not() -> None:
     net = build("resnet-small", 1, 16, 10, 0)
     found = recipe(replace(SMALL, weight_decay=0.5, learning_rate=0.1), net, 200)
     before = {name: value.clone() for name, value in net.named_parameters()}
-    optimizer, schedule = found.make(net)
+    (optimizer,), (schedule,) = found.make(net)
     for parameter in net.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
@@ -140,9 +140,9 @@ def test_the_best_epoch_is_that_of_the_held_out_part(monkeypatch: pytest.MonkeyP
     original = empirical.training.descent.Descent._loss
     keep = empirical.training.descent.Descent._keep_the_best
 
-    def spy(self, places):  # type: ignore[no-untyped-def]
+    def spy(self, places, epoch):  # type: ignore[no-untyped-def]
         seen.update(image.numpy().tobytes() for image in self.images[places])
-        return original(self, places)
+        return original(self, places, epoch)
 
     def note(self, epoch):  # type: ignore[no-untyped-def]
         if epoch > 4:  # the cosine would make the last epoch the best: spoil those after the fourth

@@ -38,6 +38,7 @@ CHANGES = {
     "min_steps": 4, "batch_size": 5, "learning_rate": 0.3, "momentum": 0.1, "weight_decay": 0.2, "cutoff": 4,
     "displacement": 0.7, "average": "median", "probe_size": 10, "probe_seed": 3, "optimizer": "adam",
     "augmentation": "none", "weights": "best", "held_out": 0.2, "records": 3, "precision": "bfloat16",
+    "recipe": "fast",
 }  # fmt: skip
 
 
@@ -102,7 +103,10 @@ def test_sweep_keeps_runs_and_does_not_do_them_again(tmp_path: Path, monkeypatch
     assert len(first) == 16
     folders = sorted((tmp_path / "runs").glob("[!.]*"))
     assert [f.name for f in folders] == sorted(config_hash(config) for config in GRID.configs())
-    files = {"checksums.json", "config.json", "environment.json", "log.csv", "record.csv", "weights.safetensors"}
+    files = {
+        "checksums.json", "config.json", "environment.json", "log.csv", "record.csv", "training.json",
+        "weights.safetensors",
+    }  # fmt: skip
     assert {f.name for f in folders[0].iterdir()} == files
 
     def never(*args: object) -> None:
