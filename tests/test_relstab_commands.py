@@ -306,7 +306,7 @@ def test_help_names_every_command_and_gives_examples(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("train", "resnet-small, vgg-small, vgg-small-bn, alexnet"),
+        ("train", "resnet-small, vgg-small, vgg-small-bn, airbench"),
         ("sample", "called as function(ensemble, count, rng) at T and at 4 T"),
         ("sample", "size (n), cutoff (c), temperature (T), and mode_std"),
         ("sample", "exit status 1 if it fails"),
