@@ -1,11 +1,13 @@
 """How P R_f of the prediction depends on its cells, its steps and its neurons: paper/data/prediction_convergence.csv.
 
 Stripe, d = 30, alpha = 1e-6, softplus hinge. Cells and steps are varied on the neurons of one seed, the number of
-neurons over 8 seeds each. `python -m paper.scripts.prediction_convergence` takes some 5 minutes on one core.
+neurons, drawn or of a Sobol sequence, over 8 seeds each. `seconds` are processor seconds. `python -m
+paper.scripts.prediction_convergence` takes some 5 minutes on one core.
 """
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -34,21 +36,27 @@ def readme_rows(frame: pd.DataFrame) -> list[str]:
 def main() -> None:
     rows = []
 
-    def add(parameter: str, value: float, seed: int, config: FlowConfig, cells: int) -> None:
-        prediction = predict(Stripe(), config, seed=seed, cells=cells)
+    def add(parameter: str, value: float, seed: int, config: FlowConfig, cells: int = 140, sobol: bool = False) -> None:
+        began = time.process_time()
+        prediction = predict(Stripe(), config, seed=seed, cells=cells, sobol=sobol)
+        seconds = time.process_time() - began
         for q, prefactor in zip(config.unfit_fractions, prediction.prefactor, strict=True):
             row = {"parameter": parameter, "value": value, "seed": seed, "q": q, "prefactor": prefactor}
-            rows.append({**row, "steps": prediction.steps, "seconds": round(prediction.seconds, 1)})
-        print(f"{parameter} = {value:g}, seed {seed}: {prediction!r}, {prediction.seconds:.0f} s", flush=True)
+            rows.append({**row, "steps": prediction.steps, "seconds": round(seconds, 1)})
+        print(f"{parameter} = {value:g}, seed {seed}: {prediction!r}, {seconds:.1f} s", flush=True)
 
+    predict(Stripe(), FlowConfig(width=32), sobol=True)  # so that no row pays for the compilation
     for cells in (70, 140, 280, 560):
         add("cells", cells, 0, FlowConfig(), cells)
     for factor in (2.0, 1.0, 0.5, 0.25):
         config = FlowConfig(weight_change=0.03 * factor, output_change=0.02 * factor)
-        add("step", factor, 0, config, 140)
+        add("step", factor, 0, config)
     for width in (100, 300, 1000, 3000):
         for seed in range(SEEDS):
-            add("neurons", width, seed, FlowConfig(width=width), 140)
+            add("neurons", width, seed, FlowConfig(width=width))
+    for width in (64, 256, 1024):
+        for seed in range(SEEDS):
+            add("Sobol neurons", width, seed, FlowConfig(width=width), sobol=True)
     comment = "# python -m paper.scripts.prediction_convergence\n"
     frame = pd.DataFrame(rows)
     write_whole(TARGET, lambda aside: aside.write_text(comment + frame.to_csv(index=False, float_format="%.6g")))

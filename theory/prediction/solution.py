@@ -27,6 +27,7 @@ from theory.prediction.population import Population, Snapshot, split
 from theory.prediction.predicted import LARGEST_SIZE, PredictedRecord, Prediction
 from theory.prediction.quadrature import Cells
 from theory.prediction.response import Perpendicular
+from theory.prediction.sobol import sobol_network
 
 __all__ = ["predict"]
 
@@ -91,6 +92,7 @@ def predict(
     seed: int | None = None,
     cells: int | None = None,
     data: None = None,
+    sobol: bool = False,
     progress: Progress | None = None,
 ) -> Prediction: ...
 
@@ -105,6 +107,7 @@ def predict(
     seed: int | None = None,
     cells: int | None = None,
     data: Data,
+    sobol: bool = False,
     progress: Progress | None = None,
 ) -> SamplePrediction: ...
 
@@ -118,6 +121,7 @@ def predict(
     seed: int | None = None,
     cells: int | None = None,
     data: Data | None = None,
+    sobol: bool = False,
     progress: Progress | None = None,
 ) -> Prediction | SamplePrediction:
     r"""Predict P R_f, Lambda and F(x_1) at the unfit fractions of `config`, and R_f at any P.
@@ -150,6 +154,8 @@ def predict(
         theory/prediction/README.md. With data, cells of the sample, by default 150 of a stripe and 600 of a cylinder
     data : (points of shape (P, d), labels of shape (P,)) for the prediction of this sample, or P, for the sample that
         `simulate(task, P, config, seed=seed)` draws
+    sobol : take neurons from a scrambled Sobol sequence (`sobol_network`) in place of drawn ones; width is a power of
+        2. They are not those of any `simulate`, but 256 of them give the mean over draws of 1000. Not with data
 
     Raises
     ------
@@ -169,7 +175,10 @@ def predict(
         config = FlowConfig() if config is None else config
         neuron_seed = None if neuron_seed is None else require_integer("neuron_seed", neuron_seed, 0)
         if data is None:
-            return _predict(task, config, train_sizes, neuron_seed, seed, _USUAL if cells is None else cells, progress)
+            chosen = _USUAL if cells is None else cells
+            return _predict(task, config, train_sizes, neuron_seed, seed, chosen, sobol, progress)
+        if sobol:
+            raise InputError("sobol", sobol, "must be False with data, where neurons are those of the flow")
         if not isinstance(train_sizes, Sequence) or len(train_sizes):
             raise InputError("train_sizes", train_sizes, "must be empty with data, whose P it is")
         chosen = (150 if task.informative_dim == 1 else 600) if cells is None else cells
@@ -188,6 +197,7 @@ def _predict(
     neuron_seed: int | None,
     seed: int | None,
     cells: int,
+    sobol: bool,
     progress: Progress | None,
 ) -> Prediction:
     """`predict`, on one thread of the matrix library."""
@@ -203,7 +213,11 @@ def _predict(
         raise InputError("noise_norms", config.noise_norms, "must be empty: the prediction is for small noise")
     if seed is None and neuron_seed is None:
         neuron_seed = 0
-    start = initial_network(task, config, seed or 0, neuron_seed)
+    if sobol:
+        source = np.random.SeedSequence(seed or 0).spawn(4)[2] if neuron_seed is None else neuron_seed
+        start = sobol_network(config.width, task.dim, np.random.default_rng(source))
+    else:
+        start = initial_network(task, config, seed or 0, neuron_seed)
     run = _Run(Population(start, grid, config.loss, config.scale), config)
     course = integrate(run.start, run.step, run.record, config, progress)
     warn_if_cut(course.shortfall(config), "prediction", stacklevel=3)
