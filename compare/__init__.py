@@ -17,14 +17,18 @@ except ImportError:  # a user's own theory.py, first on the path
     raise ImportError(f"{found} hides relstab's package theory: rename it, or run elsewhere") from None
 
 if TYPE_CHECKING:
+    from compare.contrasts.along_sizes import AlongSizes, along_sizes
     from compare.contrasts.comparison import Comparison, Contrast, contrast
     from compare.contrasts.correlations import Correlation, Correlations, correlations
     from compare.contrasts.error_curves import ErrorCurves, error_curves
+    from compare.contrasts.falls import Fall, stability_falls
     from compare.contrasts.hierarchies import Hierarchies, describe_hierarchies
     from compare.contrasts.intervention import Intervention, intervention
     from compare.contrasts.layer_profiles import LayerProfile, layer_profiles
     from compare.contrasts.ratio import Ratio, measured_over_theory
     from compare.contrasts.scales import Parting, Scale, Scales, effective_scales
+    from compare.contrasts.swap_power import SwapPower, swap_power
+    from compare.contrasts.swap_test import SwapTest, swap_tests
     from compare.contrasts.wording import Relation, Verdict, write_verdict
     from compare.curves.reference import load_reference, load_reference_displacements
     from compare.curves.series import SeriesKey, series
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from compare.fits.law_choice import LawChoice, LawChoices, choose_law, choose_laws
     from compare.fits.law_fits import fit_law
     from compare.fits.laws import Law, TheoryCurve
+    from compare.fits.net_law import fit_net_law
     from compare.fits.power_law import Fits, PowerLawFit, fit_all, fit_power_law
     from compare.fits.sample_complexity import Crossing, crossings
     from compare.report.page import DeformedGrid, write_report
@@ -47,6 +52,11 @@ _HOMES = {
     "contrasts.error_curves": ("ErrorCurves", "error_curves"),
     "fits.hierarchy_law": ("HierarchyLaw", "fit_hierarchy_law"),
     "fits.sample_complexity": ("Crossing", "crossings"),
+    "contrasts.along_sizes": ("AlongSizes", "along_sizes"),
+    "contrasts.falls": ("Fall", "stability_falls"),
+    "contrasts.swap_power": ("SwapPower", "swap_power"),
+    "contrasts.swap_test": ("SwapTest", "swap_tests"),
+    "fits.net_law": ("fit_net_law",),
     "contrasts.comparison": ("Comparison", "Contrast", "contrast"),
     "contrasts.correlations": ("Correlation", "Correlations", "correlations"),
     "contrasts.ratio": ("Ratio", "measured_over_theory"),
@@ -87,13 +97,15 @@ _MOVED = {
 }
 
 __all__ = [
-    "Comparison", "Contrast", "Correlation", "Correlations", "Crossing", "DeformedGrid", "ErrorCurves", "ErrorLaw",
-    "Fits", "Goodness", "Hierarchies", "HierarchyLaw", "Intervention", "Law", "LawChoice", "LawChoices", "LawFit",
-    "LawParameter", "LayerProfile", "Parting", "PowerLawFit", "Ratio", "Relation", "Residual", "Scale", "Scales",
-    "SeriesKey", "TheoryCurve", "Verdict", "choose_law", "choose_laws", "clustered_error_law", "collapse_panel",
-    "contrast", "correlations", "crossings", "describe_hierarchies", "effective_scales", "error_curves", "fit_all",
-    "fit_error_law", "fit_hierarchy_law", "fit_law", "fit_power_law", "intervention", "layer_profiles",
-    "load_reference", "load_reference_displacements", "measured_over_theory", "series", "write_report", "write_verdict",
+    "AlongSizes", "Comparison", "Contrast", "Correlation", "Correlations", "Crossing", "DeformedGrid", "ErrorCurves",
+    "ErrorLaw", "Fall", "Fits", "Goodness", "Hierarchies", "HierarchyLaw", "Intervention", "Law", "LawChoice",
+    "LawChoices", "LawFit", "LawParameter", "LayerProfile", "Parting", "PowerLawFit", "Ratio", "Relation", "Residual",
+    "Scale", "Scales", "SeriesKey", "SwapPower", "SwapTest", "TheoryCurve", "Verdict", "along_sizes", "choose_law",
+    "choose_laws", "clustered_error_law", "collapse_panel", "contrast", "correlations", "crossings",
+    "describe_hierarchies", "effective_scales", "error_curves", "fit_all", "fit_error_law", "fit_hierarchy_law",
+    "fit_law", "fit_net_law", "fit_power_law", "intervention", "layer_profiles", "load_reference",
+    "load_reference_displacements", "measured_over_theory", "series", "stability_falls", "swap_power", "swap_tests",
+    "write_report", "write_verdict",
 ]  # fmt: skip
 
 keep_old_paths("compare", _MOVED)

@@ -20,12 +20,14 @@ from theory.common.estimate import Estimate, exponential
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ErrorLaw", "Unit", "clustered_error_law", "fit_error_law"]
+__all__ = [
+    "LEAST_UNITS", "X_COLUMNS", "ErrorLaw", "Unit", "clustered_error_law", "fit_error_law", "law_of_parts",
+]  # fmt: skip
 
 Unit = Literal["series", "seed"]
-_COLUMNS = ("relative_stability", "diffeo_stability", "noise_stability")
+X_COLUMNS = ("relative_stability", "diffeo_stability", "noise_stability")
 #: Units that an interval over units needs.
-_LEAST = 3
+LEAST_UNITS = 3
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -173,7 +175,7 @@ def clustered_error_law(
     >>> round(clustered_error_law(table, exponent=0.5).amplitude.value, 6)
     0.2
     """
-    require_choice("x", x, _COLUMNS)
+    require_choice("x", x, X_COLUMNS)
     require_choice("unit", unit, ("series", "seed"))
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     if exponent is not None:
@@ -183,7 +185,7 @@ def clustered_error_law(
         kept = rows[(rows["test_error"] > 0) & (rows[x] > 0)]
         if key.stage == "trained" and len(kept):
             parts[key] = kept
-    return _law(parts, x, exponent, unit, confidence)
+    return law_of_parts(parts, x, exponent, unit, confidence)
 
 
 def fit_error_law(table: pd.DataFrame | Curves, *, confidence: float = 0.95) -> ErrorLaw:
@@ -232,16 +234,17 @@ def fit_error_law(table: pd.DataFrame | Curves, *, confidence: float = 0.95) -> 
         # One row may agree with another by chance.
         seen.setdefault(errors if len(errors) > 1 else (*errors, (float(len(seen)),)), key)
     kept = {key: trained[key] for key in seen.values()}
-    law = _law(kept, "relative_stability", None, "series", confidence)
-    if law.n_units >= _LEAST:
+    law = law_of_parts(kept, "relative_stability", None, "series", confidence)
+    if law.n_units >= LEAST_UNITS:
         return law
-    by_seed = _law(kept, "relative_stability", None, "seed", confidence)
-    return by_seed if by_seed.n_units >= _LEAST else law
+    by_seed = law_of_parts(kept, "relative_stability", None, "seed", confidence)
+    return by_seed if by_seed.n_units >= LEAST_UNITS else law
 
 
-def _law(
+def law_of_parts(
     parts: dict[SeriesKey, pd.DataFrame], x: str, exponent: float | None, unit: Unit, confidence: float
 ) -> ErrorLaw:
+    """The law through all rows of the series; InputError below three rows or two x."""
     units = [
         (np.log(group[x].to_numpy(dtype=float)), np.log(group["test_error"].to_numpy(dtype=float)))
         for rows in parts.values()
@@ -253,7 +256,7 @@ def _law(
         raise InputError("table", f"{u.size} such rows", words)
     whole = _line(u, v, exponent)
     found = [Estimate(value, n=len(units), confidence=confidence) for value in whole]
-    left = [_without(units, i, exponent) for i in range(len(units))] if len(units) >= _LEAST else []
+    left = [_without(units, i, exponent) for i in range(len(units))] if len(units) >= LEAST_UNITS else []
     lines = np.array([line for line in left if line is not None])
     if left and len(lines) == len(left):
         found = [jackknife_interval(whole[i], lines[:, i], confidence) for i in (0, 1)]

@@ -8,9 +8,9 @@ import pandas as pd
 
 from compare import Correlations, correlations, fit_error_law
 from compare.contrasts.strata import EVERYWHERE, LEVEL
+from compare.contrasts.swap_test import SwapTest, swap_tests
 from paper.numbers.formats import full, short
 from paper.numbers.image_table import TASKS, image_table
-from paper.numbers.swap_test import SwapTest, swap_tests
 from theory import InputError
 
 _SYMBOLS = {"relative_stability": "R_f", "diffeo_stability": "D_f"}

@@ -29,6 +29,7 @@ from compare import (
 from compare.contrasts.comparison import Comparison
 from compare.contrasts.scales import ABOVE, OUTSIDE
 from compare.contrasts.strata import EVERYWHERE
+from compare.contrasts.swap_test import swap_tests
 from compare.contrasts.wording import Relation
 from compare.curves.averages import average_over_seeds
 from compare.curves.numbers import SYMBOLS, format_estimate, format_interval
@@ -48,7 +49,6 @@ from paper.numbers.image_table import (
     published,
     published_curves,
 )  # fmt: skip
-from paper.numbers.swap_test import swap_tests
 from theory import Estimate, InputError, read_table
 from theory.common.estimate import geometric_mean
 from theory.common.files import write_whole

@@ -15,7 +15,7 @@ from compare.curves.numbers import SYMBOLS, format_estimate
 from compare.fits.jackknife import jackknife_interval
 from theory.common.estimate import Estimate
 
-__all__ = ["SwapTest", "swap_test", "swap_tests"]
+__all__ = ["SwapTest", "all_swaps", "swap_probability", "swap_test", "swap_tests"]
 
 #: Nets up to which all swaps (2^12) are enumerated; beyond, draws by a generator.
 _SWAPS, _DRAWS = 12, 9999
@@ -91,10 +91,7 @@ def swap_test(
     """
     names = parts[0].nets
     n = len(names)
-    if n <= _SWAPS:
-        swaps = np.array(list(itertools.product((False, True), repeat=n)))
-    else:
-        swaps = np.vstack([np.zeros((1, n), dtype=bool), rng.random((_DRAWS, n)) < 0.5])
+    swaps = all_swaps(n, rng)
     r_left, r_right = pooled_correlation(parts, left), pooled_correlation(parts, right)
     without = [
         abs(pooled_correlation(rest, left)) - abs(pooled_correlation(rest, right))
@@ -112,16 +109,28 @@ def swap_test(
         r_left=r_left,
         r_right=r_right,
         difference=difference,
-        p_value=_swap_probability(parts, left, right, swaps, "pearson"),
-        p_ranks=_swap_probability(parts, left, right, swaps, "spearman"),
+        p_value=swap_probability(parts, left, right, swaps, "pearson")[0],
+        p_ranks=swap_probability(parts, left, right, swaps, "spearman")[0],
         smallest_p=2 / len(swaps),
         nets=n,
         strata=sum(len(part.train_sizes) for part in parts),
     )
 
 
-def _swap_probability(parts: Sequence[Block], left: str, right: str, swaps: np.ndarray, method: Method) -> float:
-    """Two-sided part of the studentised differences, over all swaps, that are as large as the data's own."""
+def all_swaps(nets: int, rng: np.random.Generator) -> np.ndarray:
+    """Which nets are swapped, shape (swaps, nets), nobody first: all of them, or `rng`'s draws beyond twelve nets."""
+    if nets <= _SWAPS:
+        return np.array(list(itertools.product((False, True), repeat=nets)))
+    return np.vstack([np.zeros((1, nets), dtype=bool), rng.random((_DRAWS, nets)) < 0.5])
+
+
+def swap_probability(
+    parts: Sequence[Block], left: str, right: str, swaps: np.ndarray, method: Method = "pearson"
+) -> tuple[float, float]:
+    """Two-sided part of the studentised differences, over all swaps, that are as large as the data's; and the data's.
+
+    Above 0 where `left` tracks the error better.
+    """
     opposite = pooled_correlation(parts, left, method) * pooled_correlation(parts, right, method) < 0
     sums, strata = np.zeros((3, len(swaps))), 0
     for part in parts:
@@ -132,8 +141,9 @@ def _swap_probability(parts: Sequence[Block], left: str, right: str, swaps: np.n
         for i, product in enumerate((error * x, error * y, x * y)):
             sums[i] += product.sum(axis=(1, 2))
         strata += len(part.train_sizes)
-    differences = np.abs(_studentised(*(sums / strata)))
-    return float(np.mean(differences >= differences[0] - _TIE))
+    differences = _studentised(*(sums / strata))
+    observed = float(differences[0])
+    return float(np.mean(np.abs(differences) >= abs(observed) - _TIE)), observed
 
 
 def _studentised(r_left: np.ndarray, r_right: np.ndarray, between: np.ndarray) -> np.ndarray:

@@ -6,12 +6,12 @@ import itertools
 
 import numpy as np
 import pytest
-from planted_blocks import block
 from planted_nets import NETS, SIZES, nets
 from scipy import stats
 
 from compare.contrasts.strata import Block
-from paper.numbers.swap_test import _studentised, swap_test, swap_tests
+from compare.contrasts.swap_power import planted_block as block
+from compare.contrasts.swap_test import _studentised, swap_test, swap_tests
 
 # Of 300 tests at 0.05, 26 or more alarm falsely once in 200 times (15 are expected).
 REPLICAS, MOST = 300, 25
