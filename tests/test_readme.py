@@ -181,9 +181,10 @@ def test_the_table_of_architectures_is_that_of_the_data(results: str, monkeypatc
 def test_the_answer_is_that_of_the_data(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """README's table and the verdict are what `make answer` computes from the committed tables."""
     monkeypatch.syspath_prepend(str(ROOT / "paper"))
-    from paper.scripts import answer
+    from paper.scripts import answer, net_laws
 
     assert answer.answer() in (ROOT / "README.md").read_text(encoding="utf-8")
     assert " ".join(answer.results().split()) in results
+    assert " ".join(net_laws.net_laws().split()) in results
     for path in ("stripe_nets.csv", "stripe_nets_short_steps.csv", "image_curves.csv"):
         assert (DATA / path).read_text().startswith("# relstab sweep paper/experiments/")

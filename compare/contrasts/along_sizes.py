@@ -32,7 +32,8 @@ class AlongSizes:
     ----------
     key : what the net is
     stability, error : the fits of R_f and eps_t
-    ratio : c / b, 1/2 where eps_t goes as the square root of R_f; jackknife over seeds, without an interval below three
+    ratio : c / b, 1/2 where eps_t goes as the square root of R_f; jackknife over seeds. Without an interval below three
+        seeds, and where the interval of b holds 0, so that c / b has no bounds
     correlation : Pearson's of the means of log eps_t and log R_f over the P; jackknife of Fisher's z over seeds
 
     Example
@@ -107,7 +108,7 @@ def _along(key: SeriesKey, rows: pd.DataFrame, confidence: float) -> AlongSizes:
     u = np.log(rows["train_size"].to_numpy(dtype=float))
     seeds = rows["seed"].to_numpy(dtype=int)
     ratio = Estimate(error.exponent.value / stability.exponent.value, n=stability.n_seeds, confidence=confidence)
-    if stability.interval_method == "per-seed":
+    if stability.interval_method == "per-seed" and not stability.exponent.low <= 0 <= stability.exponent.high:
         without = [
             jackknife_polynomial(u, np.log(rows[name].to_numpy(dtype=float)), seeds, 1)[1][:, 1]
             for name in ("test_error", "relative_stability")

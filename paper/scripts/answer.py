@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -38,6 +37,7 @@ from compare.report.figures import save
 from compare.report.styles import PALETTE
 from paper.figures.plots import LOOK, bars, finish, log_y, points, sizes
 from paper.figures.stripe import flow_table, predicted_stability
+from paper.marked_text import put_between
 from paper.numbers.image_table import (
     COLOURS,
     DATA,
@@ -49,9 +49,8 @@ from paper.numbers.image_table import (
     published,
     published_curves,
 )  # fmt: skip
-from theory import Estimate, InputError, read_table
+from theory import Estimate, read_table
 from theory.common.estimate import geometric_mean
-from theory.common.files import write_whole
 
 __all__ = ["answer", "answer_figure", "results"]
 
@@ -268,22 +267,13 @@ def _scale_rows(found: Contrast, flow: pd.DataFrame, measured: pd.DataFrame) -> 
         yield f"| {_name(key)} | {span} | {fit.n_seeds} | {value} | {_scale(flow, own)} |"
 
 
-def _put(path: Path, part: str) -> None:
-    """`part` between the marks of a text."""
-    text = path.read_text(encoding="utf-8")
-    pattern = re.compile(f"{re.escape(MARK[0])}.*{re.escape(MARK[1])}", re.DOTALL)
-    if not pattern.search(text):
-        raise InputError(path.name, MARK[0], "has no part for the answer")
-    write_whole(path, lambda aside: aside.write_text(pattern.sub(lambda _: part, text), encoding="utf-8"))
-
-
 def main() -> None:
     import matplotlib as mpl
 
     with mpl.rc_context(LOOK):
         save(answer_figure(), ROOT / "paper" / "figures" / "answer.png")
-    _put(ROOT / "README.md", answer())
-    _put(ROOT / "docs" / "results.md", results())
+    put_between(ROOT / "README.md", MARK, answer())
+    put_between(ROOT / "docs" / "results.md", MARK, results())
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ def row(nets: int, strata: int, r: float, d: float) -> dict[str, float]:
     """One row of the table; each has a generator of its own, so that it can be computed by itself."""
     found = swap_power(nets, strata, r, d, tables=COUNT)
     right = found.right
-    return {"nets": nets, "strata": strata, "r": r, "d": d, "level": found.level, "tables": right.n,
-            "right": right.value, "right_low": right.low, "right_high": right.high, "wrong": found.wrong.value}  # fmt: skip
+    planted = {"nets": nets, "strata": strata, "r": r, "d": d, "level": found.level, "tables": right.n}
+    return {**planted, "right": right.value, "right_low": right.low, "right_high": right.high,
+            "wrong": found.wrong.value}  # fmt: skip
 
 
 def power_table() -> pd.DataFrame:
@@ -48,8 +49,8 @@ def cells(table: pd.DataFrame) -> list[list[str]]:
 def main() -> None:
     terminal = Terminal()
     table = pd.DataFrame([row(*size, *effect) for size in TABLES for effect in EFFECTS])
-    text = "# python -m paper.scripts.swap_power\n" + table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    write_whole(TARGET, lambda aside: aside.write_text(text))
+    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    write_whole(TARGET, lambda aside: aside.write_text("# python -m paper.scripts.swap_power\n" + text))
     terminal.table(f"planted tables ({COUNT} each) in which R_f and D_f are told apart at 0.05", HEADS, cells(table))
     terminal.line(f"wrong one found: in {100 * table['wrong'].max():.2g} % at most")
 

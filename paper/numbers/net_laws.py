@@ -1,0 +1,121 @@
+"""The test error beside R_f over nets and along P: of the authors' nets seed by seed, and of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from compare import (
+    AlongSizes,
+    Correlations,
+    ErrorLaw,
+    Fall,
+    SwapTest,
+    along_sizes,
+    correlations,
+    fit_net_law,
+    load_reference,
+    load_reference_displacements,
+    stability_falls,
+    swap_tests,
+)  # fmt: skip
+from paper.numbers.formats import MINUS, short
+from paper.numbers.image_table import DATA, PUBLISHED, TASKS, image_table
+from theory import read_table
+
+__all__ = [
+    "FULL", "PUBLISHED_TASKS", "curves_along", "falls_of_largest", "full_tables", "full_tests", "numbers",
+    "published_falls", "published_law", "published_nets",
+]  # fmt: skip
+
+#: The authors' data sets, and as a reader knows them.
+PUBLISHED_TASKS = {"cifar10": "CIFAR10", "fashion-mnist": "FashionMNIST", "mnist": "MNIST"}
+#: Tables of nets on all images, and of curves of such nets, that are read where they are there.
+FULL = ("image_nets_full.csv", "image_curves_full.csv")
+
+
+def published_nets(task: str, *, every: bool = False) -> pd.DataFrame:
+    """The authors' bilinear rows on one data set: nets of the first setting; with `every` also ResNet's other one.
+
+    EfficientNet at P = 50000, whose R_f is another average, and the second sweep at P = 512 are never among them.
+    """
+    rows = load_reference(task, interpolation="bilinear")
+    first = rows["architecture"].str.endswith("(bilinear)")
+    return rows[first | (rows["architecture"] == "ResNet (bilinear, other setting)")] if every else rows[first]
+
+
+def published_law(task: str, exponent: float | None = None) -> ErrorLaw:
+    """eps_t = a R_f^b over both nets and all P; intervals over their seeds."""
+    return fit_net_law(published_nets(task), exponent=exponent)
+
+
+def full_tables() -> pd.DataFrame | None:
+    """Rows of the tables in `FULL` that are there; None without any."""
+    there = [read_table(DATA / name) for name in FULL if (DATA / name).is_file()]
+    return pd.concat(there, ignore_index=True) if there else None
+
+
+def full_nets(table: pd.DataFrame, task: str) -> pd.DataFrame:
+    """Nets of one data set at the largest P that the most nets have, before and after training."""
+    own = table[table["task"] == task]
+    trained = own[own["stage"] == "trained"]
+    counts = trained.groupby("train_size")["architecture"].nunique()
+    return own[own["train_size"] == counts[counts == counts.max()].index.max()] if len(counts) else own
+
+
+def full_tests(table: pd.DataFrame) -> tuple[Correlations, list[SwapTest]]:
+    """Correlations of eps_t with R_f, D_f and G_f over the nets of each data set, and which goes with it best."""
+    nets = pd.concat([full_nets(table, task) for task in TASKS], ignore_index=True)
+    trained = nets[nets["stage"] == "trained"]
+    return correlations(trained), swap_tests(trained)
+
+
+def curves_along() -> Iterator[tuple[str, AlongSizes]]:
+    """Data set and exponents of every curve: the authors', ours, and those of `FULL` at three P or more."""
+    for task, name in PUBLISHED_TASKS.items():
+        yield from ((name, item) for item in along_sizes(published_nets(task, every=True)))
+    tables = [image_table(), full_tables()]
+    for table in tables:
+        if table is None:
+            continue
+        for task, name in TASKS.items():
+            own = table[(table["task"] == task) & (table["stage"] == "trained")]
+            sizes = own.groupby(["architecture", "variant"])["train_size"].transform("nunique")
+            yield from ((name, item) for item in along_sizes(own[sizes >= 3]))
+
+
+def falls_of_largest(table: pd.DataFrame) -> list[Fall]:
+    """R_f before and after training of every net at its largest P."""
+    largest = table.groupby(["task", "architecture", "variant"])["train_size"].transform("max")
+    return stability_falls(table[table["train_size"] == largest])
+
+
+def published_falls() -> list[Fall]:
+    """The authors' nets before and after training, c = 3, at the displacement next to one pixel."""
+    found = []
+    for task in PUBLISHED_TASKS:
+        rows = load_reference_displacements(task, cutoff=3, interpolation="bilinear")
+        near = min(rows["displacement"].unique(), key=lambda delta: abs(delta - 1))
+        found += stability_falls(rows[rows["displacement"] == near])
+    return found
+
+
+def numbers() -> dict[str, str]:
+    """For the manuscript: the published law on the data sets that lie beside ours, and along P."""
+    found = {}
+    for task, theirs in PUBLISHED.items():
+        law = published_law(theirs)
+        found |= {
+            f"{task}.published.law.exponent": short(law.exponent),
+            f"{task}.published.law.amplitude": short(law.amplitude),
+            f"{task}.published.law.points": str(law.n_points),
+        }
+        for item in along_sizes(published_nets(theirs)):
+            name = item.key.architecture.partition(" ")[0]
+            found[f"{task}.published.{name}.ratio"] = short(item.ratio)
+    decades = [fall.decades.value for fall in falls_of_largest(image_table())]
+    theirs_fall = [fall.decades.value for fall in published_falls()]
+    found["falls.ours"] = f"{min(decades):.2f} to {max(decades):.2f}".replace("-", MINUS)
+    found["falls.published"] = f"{min(theirs_fall):.2f} to {max(theirs_fall):.2f}".replace("-", MINUS)
+    return found

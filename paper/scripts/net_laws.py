@@ -1,0 +1,274 @@
+"""The test error beside R_f: over nets and along P, the authors' nets seed by seed and ours.
+
+    python -m paper.scripts.net_laws    # the figure, and docs/results.md between the marks
+
+It reads `paper/data/image_nets_full.csv` and `image_curves_full.csv`, nets trained on all images, where they are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from compare import ErrorLaw, Fall, fit_net_law
+from compare.contrasts.strata import EVERYWHERE
+from compare.curves.averages import average_over_seeds
+from compare.curves.numbers import SYMBOLS, format_estimate, format_interval
+from compare.report.figures import save
+from paper.figures.plots import LOOK, PAGE, bars, finish, log_y, new_figure, points, sizes
+from paper.marked_text import put_between
+from paper.numbers.image_table import COLOURS, MARKS, NETS, PUBLISHED, TASKS, averaged, image_table, published_curves
+from paper.numbers.net_laws import (
+    FULL,
+    PUBLISHED_TASKS,
+    curves_along,
+    falls_of_largest,
+    full_nets,
+    full_tables,
+    full_tests,
+    published_falls,
+    published_law,
+)  # fmt: skip
+from paper.scripts.swap_power import cells, power_table
+from theory import InputError
+
+__all__ = ["net_laws", "net_laws_figure"]
+
+ROOT = Path(__file__).parents[2]
+MARKS_OF_PART = "<!-- nets -->", "<!-- end of the nets -->"
+_PUBLISHED: dict[str, Any] = {"color": "black", "linewidth": 0.6, "markerfacecolor": "none"}
+_FULL: dict[str, Any] = {"color": "#7b3294", "marker": "*"}
+_TICKS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8)
+
+
+def _law_row(data: str, nets: str, law: ErrorLaw, half: ErrorLaw) -> str:
+    """One row of the table of laws: intervals over seeds or nets, as the law says."""
+    factor = f"{np.exp(law.residual_rms):.2f}"
+    over = f"{law.n_units} {'nets' if law.unit == 'series' else 'seeds'}"
+    cells_ = (data, nets, str(law.n_points), over, format_estimate(law.exponent), format_estimate(law.amplitude),
+              format_estimate(half.amplitude), factor)  # fmt: skip
+    return f"| {' | '.join(cells_)} |"
+
+
+def _laws() -> Iterator[str]:
+    for task, data in PUBLISHED_TASKS.items():
+        yield _law_row(data, "EfficientNet, ResNet (published)", published_law(task), published_law(task, 0.5))
+    ours = image_table()
+    for task, data in TASKS.items():
+        own = ours[ours["task"] == task]
+        yield _law_row(data, "seven small nets, all P", fit_net_law(own), fit_net_law(own, exponent=0.5))
+    table = full_tables()
+    for task, data in TASKS.items() if table is not None else ():
+        own = full_nets(table, task)
+        try:
+            laws = fit_net_law(own), fit_net_law(own, exponent=0.5)
+        except InputError:
+            continue  # fewer than three nets are finished
+        size = own["train_size"].max()
+        yield _law_row(data, f"nets at P = {size}", *laws)
+
+
+def _along() -> Iterator[str]:
+    for data, item in curves_along():
+        name, _, kind = item.key.architecture.partition(" (")
+        net = NETS.get(name, name) + (", published" if kind else "") + (", P ≥ 5689" if "other" in kind else "")
+        known = not np.isnan(item.ratio.error)
+        low, high = (f"{end:.0f}" for end in item.stability.x_range)
+        row = (data, net, f"{low} to {high}", str(item.stability.n_seeds), format_estimate(item.stability.exponent),
+               format_estimate(item.error.exponent), format_interval(item.ratio) if known else "–",
+               format_interval(item.correlation))  # fmt: skip
+        yield f"| {' | '.join(row)} |"
+
+
+def _falls() -> Iterator[str]:
+    names = {**PUBLISHED_TASKS, **TASKS}
+    full = full_tables()
+    found: list[Fall] = [*published_falls(), *falls_of_largest(image_table())]
+    if full is not None:
+        found += falls_of_largest(full)
+    for fall in found:
+        name, _, kind = fall.key.architecture.partition(" (")
+        net = NETS.get(name, name) + ", published" * bool(kind)
+        row = (names.get(fall.key.task, fall.key.task), net, str(fall.train_size), str(fall.ratio.n),
+               format_estimate(fall.initial), format_estimate(fall.trained), format_estimate(fall.decades))  # fmt: skip
+        yield f"| {' | '.join(row)} |"
+
+
+def _tests() -> list[str]:
+    """Over the nets trained on all images: correlations, and which of R_f, D_f and G_f goes with the error best."""
+    table = full_tables()
+    if table is None:
+        return [f"Nets trained on all images are not measured yet: {' and '.join(FULL)} are not there."]
+    found, tests = full_tests(table)
+    names = {**TASKS, EVERYWHERE: "both together"}
+    lines = ["| nets | of log eps_t with | r | p | rank r | p |", "|---|---|---|---|---|---|"]
+    for row in found.rows:
+        if row.kind == "pooled":
+            numbers = f"{format_interval(row.pearson)} | {row.p_pearson:.2g} | {row.spearman.value:.2f}"
+            head = f"{row.n}, {names.get(row.where, row.where)} | log {SYMBOLS[row.x]}"
+            lines.append(f"| {head} | {numbers} | {row.p_spearman:.2g} |")
+    return [*lines, "", *(f"- {names.get(test.where, test.where)}: {test.verdict()}." for test in tests)]
+
+
+def net_laws() -> str:
+    """The part of docs/results.md."""
+    lines = [
+        MARKS_OF_PART[0],
+        "## The test error beside R_f",
+        "",
+        *_sentences(),
+        "",
+        "| data | nets | points | intervals over | b | a | a at b = 1/2 | off the law by a factor |",
+        "|---|---|---|---|---|---|---|---|",
+        *_laws(),
+        "",
+        "eps_t = a R_f^b through means over seeds, each net counted once at each P. The paper has b = 1/2 and a = 0.2,",
+        "over nets on CIFAR10 at c = 3. The authors' rows are at c = 5 on CIFAR10 and c = 3 elsewhere, and their test",
+        "errors those of the best epoch. Intervals over seeds say nothing on other nets.",
+        "",
+        "![Test error against R_f and against P](../paper/figures/net-laws.png)",
+        "",
+        "<details><summary>Along P: exponent beside exponent</summary>",
+        "",
+        "| data | net | P | seeds | R_f ~ P^ | eps_t ~ P^ | eps_t ~ R_f^ | r of the logarithms |",
+        "|---|---|---|---|---|---|---|---|",
+        *_along(),
+        "",
+        "The last exponent is the ratio of the two before it, jackknifed over seeds; a dash where R_f does not change",
+        "significantly with P. Left out: EfficientNet at P = 50000, whose R_f is another average, and a second sweep",
+        "at P = 512.",
+        "",
+        "</details>",
+        "",
+        "<details><summary>Before and after training</summary>",
+        "",
+        "| data | net | P | seeds | R_f before | R_f trained | decades below |",
+        "|---|---|---|---|---|---|---|",
+        *_falls(),
+        "",
+        "At one pixel and c = 3, at the largest P of each net. Published: the nearest of 30 displacements.",
+        "",
+        "</details>",
+        "",
+        "<details><summary>Over nets: R_f, D_f and G_f</summary>",
+        "",
+        *_tests(),
+        "",
+        "How often the test can tell R_f from D_f at 0.05, on 400 planted tables each (`python -m",
+        "paper.scripts.swap_power`). P counts values of P, over all data sets:",
+        "",
+        "| nets | P | r with R_f | r with D_f | told apart |",
+        "|---|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in cells(power_table())),
+        "",
+        "</details>",
+        MARKS_OF_PART[1],
+    ]
+    return "\n".join(lines)
+
+
+def _sentences() -> Iterator[str]:
+    """What the authors' rows say of the square root, on each data set and of each net."""
+    for task, data in PUBLISHED_TASKS.items():
+        law = published_law(task)
+        holds = "holds 1/2" if law.holds(0.5) else f"lies {'below' if law.exponent.value < 0.5 else 'above'} 1/2"
+        yield f"- {data}, both published nets along P: eps_t ~ R_f^({format_estimate(law.exponent)}), which {holds}."
+        alone = [
+            f"{item.key.architecture.partition(' ')[0]} {format_interval(item.ratio)}"
+            for name, item in curves_along()
+            if name == data and item.key.architecture.endswith("(bilinear)")
+        ]
+        yield f"  Each by itself: {' and '.join(alone)}."
+
+
+def _crosses(ax: Axes, rows: pd.DataFrame, **style: Any) -> None:
+    """Markers with intervals of both, the test error and R_f."""
+    spans = bars(rows, "test_error"), bars(rows, "relative_stability")
+    ax.errorbar(rows["relative_stability"], rows["test_error"], *spans, elinewidth=0.5, **style)
+
+
+def _against_stability(ax: Axes, task: str) -> None:
+    """eps_t against R_f: published, ours, nets on all images; the published law and the fit to the published nets."""
+    theirs = PUBLISHED[task]
+    for mark, rows in zip("xd", published_curves(task).values(), strict=True):
+        _crosses(ax, rows, marker=mark, markersize=3, **_PUBLISHED)
+    table = image_table()
+    for net in NETS:
+        rows = averaged(table, task, net)
+        ax.plot(rows["relative_stability"], rows["test_error"], color=COLOURS[net], marker=MARKS[net], markersize=3,
+                linewidth=0.6)  # fmt: skip
+    for _, rows in _trained(full_tables(), task):
+        _crosses(ax, rows, markersize=6, linestyle="", **_FULL)
+    ax.set_xscale("log")
+    ax.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
+    law = published_law(theirs)
+    line = np.geomspace(*law.x_range, 50)
+    ax.plot(line, law.predict(line), "--", color="black", linewidth=1)
+    if theirs == "cifar10":
+        line = np.geomspace(0.03, 10, 50)
+        ax.plot(line, 0.2 * np.sqrt(line), ":", color="#333333", linewidth=1)
+
+
+def _against_size(ax: Axes, task: str) -> None:
+    """eps_t against P: published and ours."""
+    for mark, rows in zip("xd", published_curves(task).values(), strict=True):
+        points(ax, rows["train_size"], rows["test_error"], bars(rows, "test_error"), marker=mark, **_PUBLISHED)
+    table = image_table()
+    for net in NETS:
+        rows = averaged(table, task, net)
+        points(ax, rows["train_size"], rows["test_error"], bars(rows, "test_error"), color=COLOURS[net],
+               marker=MARKS[net])  # fmt: skip
+    for _, rows in _trained(full_tables(), task):
+        points(ax, rows["train_size"], rows["test_error"], bars(rows, "test_error"), markersize=6, **_FULL)
+    sizes(ax, (64, 512, 4096, 32768))
+
+
+def _trained(table: pd.DataFrame | None, task: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Means over seeds of every trained net of the data set."""
+    if table is not None:
+        own = table[(table["task"] == task) & (table["stage"] == "trained")]
+        for (net, _), rows in own.groupby(["architecture", "variant"], sort=True):
+            yield str(net), average_over_seeds(rows)
+
+
+def net_laws_figure() -> Figure:
+    """Above: the test error against R_f; below: against P. Means over seeds, 95 % intervals of the published ones."""
+    figure = new_figure(PAGE, 5.0)
+    axes = figure.subplots(2, len(TASKS), sharey="col")
+    for (above, below), (task, title) in zip(axes.T, TASKS.items(), strict=True):
+        _against_stability(above, task)
+        finish(above, "relative stability $R_f$", title=title)
+        _against_size(below, task)
+        finish(below, "training points P")
+        for ax in (above, below):
+            log_y(ax, _TICKS)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(r"test error $\epsilon_t$")
+    handles = [Line2D([], [], color=COLOURS[net], marker=MARKS[net], markersize=3, linewidth=0.8, label=label)
+               for net, label in NETS.items()]  # fmt: skip
+    handles += [Line2D([], [], marker=mark, markersize=3, label=f"published {name}", **_PUBLISHED)
+                for mark, name in zip("xd", published_curves(next(iter(TASKS))), strict=True)]  # fmt: skip
+    if full_tables() is not None:
+        handles.append(Line2D([], [], linestyle="", label="nets on all images", **_FULL))
+    handles += [Line2D([], [], color="black", linestyle="--", label="fit to the published nets"),
+                Line2D([], [], color="#333333", linestyle=":", label=r"$0.2\sqrt{R_f}$")]  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False)
+    return figure
+
+
+def main() -> None:
+    with mpl.rc_context(LOOK):
+        save(net_laws_figure(), ROOT / "paper" / "figures" / "net-laws.png")
+    put_between(ROOT / "docs" / "results.md", MARKS_OF_PART, net_laws())
+
+
+if __name__ == "__main__":
+    main()
