@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import pandas as pd
 
@@ -26,7 +27,7 @@ from theory import read_table
 
 __all__ = [
     "FULL", "PUBLISHED_TASKS", "curves_along", "falls_of_largest", "full_tables", "full_tests", "numbers",
-    "published_falls", "published_law", "published_nets",
+    "published_along", "published_falls", "published_law", "published_nets",
 ]  # fmt: skip
 
 #: The authors' data sets, and as a reader knows them.
@@ -71,12 +72,18 @@ def full_tests(table: pd.DataFrame) -> tuple[Correlations, list[SwapTest]]:
     return correlations(trained), swap_tests(trained)
 
 
+@cache
+def published_along() -> tuple[tuple[str, AlongSizes], ...]:
+    """Data set and exponents of the authors' curves."""
+    return tuple(
+        (name, item) for task, name in PUBLISHED_TASKS.items() for item in along_sizes(published_nets(task, every=True))
+    )
+
+
 def curves_along() -> Iterator[tuple[str, AlongSizes]]:
     """Data set and exponents of every curve: the authors', ours, and those of `FULL` at three P or more."""
-    for task, name in PUBLISHED_TASKS.items():
-        yield from ((name, item) for item in along_sizes(published_nets(task, every=True)))
-    tables = [image_table(), full_tables()]
-    for table in tables:
+    yield from published_along()
+    for table in (image_table(), full_tables()):
         if table is None:
             continue
         for task, name in TASKS.items():
@@ -111,9 +118,10 @@ def numbers() -> dict[str, str]:
             f"{task}.published.law.amplitude": short(law.amplitude),
             f"{task}.published.law.points": str(law.n_points),
         }
-        for item in along_sizes(published_nets(theirs)):
-            name = item.key.architecture.partition(" ")[0]
-            found[f"{task}.published.{name}.ratio"] = short(item.ratio)
+        for data, item in published_along():
+            name, _, kind = item.key.architecture.partition(" ")
+            if data == PUBLISHED_TASKS[theirs] and kind == "(bilinear)":
+                found[f"{task}.published.{name}.ratio"] = short(item.ratio)
     decades = [fall.decades.value for fall in falls_of_largest(image_table())]
     theirs_fall = [fall.decades.value for fall in published_falls()]
     found["falls.ours"] = f"{min(decades):.2f} to {max(decades):.2f}".replace("-", MINUS)

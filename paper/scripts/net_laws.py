@@ -34,6 +34,7 @@ from paper.numbers.net_laws import (
     full_nets,
     full_tables,
     full_tests,
+    published_along,
     published_falls,
     published_law,
 )  # fmt: skip
@@ -183,7 +184,7 @@ def _sentences() -> Iterator[str]:
         yield f"- {data}, both published nets along P: eps_t ~ R_f^({format_estimate(law.exponent)}), which {holds}."
         alone = [
             f"{item.key.architecture.partition(' ')[0]} {format_interval(item.ratio)}"
-            for name, item in curves_along()
+            for name, item in published_along()
             if name == data and item.key.architecture.endswith("(bilinear)")
         ]
         yield f"  Each by itself: {' and '.join(alone)}."
