@@ -33,6 +33,13 @@ class SwapPower:
     right : part of the tables in which the measure with the larger planted |correlation| is found the better one, with
         Clopper and Pearson's interval; its n is the number of tables
     wrong : part in which the other one is
+
+    Example
+    -------
+    >>> from compare import swap_power
+    >>> found = swap_power(9, 1, 0.95, 0.0, tables=50)
+    >>> found.nets, found.level, found.wrong.value
+    (9, 0.05, 0.0)
     """
 
     nets: int
