@@ -22,7 +22,7 @@ __all__ = ["SHARED", "Train"]
 
 #: Settings of all nets alike: options once, with defaults that may depend on what is learnt.
 SHARED = ("train_size", "seed", "batch_size", "optimizer", "learning_rate", "average", "probe_size")
-Optimizer = Literal["auto", "sgd", "adam"]
+Optimizer = Literal["auto", "sgd", "adam", "muon"]
 #: Momentum is read by SGD alone, which a recipe may choose or not.
 _IMAGES = options_of(ImageConfig, "dataset", "momentum", *SHARED)
 _STRIPE = options_of(StripeConfig, *SHARED)
@@ -81,10 +81,10 @@ class Train:
     """Points in a step, at most; 128 for images, all of them for the stripe."""
     optimizer: Annotated[Optimizer, choice(Optimizer)] = "auto"
     """auto is Adam for nets without convolutions, SGD with momentum for all others, and plain descent (sgd) on the
-    stripe."""
+    stripe; muon is of the fast recipe for images."""
     learning_rate: float | None = None
-    """At the start; a cosine takes it to zero. By default 0.1 for SGD with batch norm, 0.01 without, 0.001 for Adam.
-    On the stripe Adam's alone, and constant; see time-step."""
+    """At the start; a cosine takes it to zero. By default 0.1 for SGD with batch norm, 0.01 without, 0.001 for Adam. In
+    the fast recipe the peak. On the stripe Adam's alone, and constant; see time-step."""
     average: Annotated[Average, choice(Average)] = "mean"
     """Over the probe images, or points."""
     probe_size: int | None = None

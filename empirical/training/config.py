@@ -68,9 +68,10 @@ class ImageConfig:
     batch_size: int = 128
     """Images in a step, at most."""
     optimizer: Literal["auto", "sgd", "adam", "muon"] = "auto"
-    """auto is Adam for nets without convolutions, SGD for all others; muon, of the fast recipe, turns filters by it."""
+    """auto is Adam for nets without convolutions, SGD for all others; muon, in the fast recipe, is airbench's."""
     learning_rate: float | None = None
-    """At the start; a cosine takes it to zero. By default 0.1 for SGD with batch norm, 0.01 without, 0.001 for Adam."""
+    """At the start; a cosine takes it to zero. By default 0.1 for SGD with batch norm, 0.01 without, 0.001 for Adam. In
+    the fast recipe its peak, see `empirical.training.recipe`."""
     momentum: float = 0.9
     """Of SGD."""
     weight_decay: float | None = None
@@ -96,7 +97,7 @@ class ImageConfig:
     probe_seed: int = 0
     """Draws the diffeomorphisms and the noise, the same for all nets and stages."""
     recipe: Literal["paper", "fast"] = field(default="paper", metadata=_LATER)
-    """paper is arXiv 2105.02468's; fast, for nets with convolutions, comes as far in a tenth of the epochs."""
+    """paper is arXiv 2105.02468's; fast, for nets with convolutions, is made for some ten epochs."""
 
     def __post_init__(self) -> None:
         _store_integers(
