@@ -31,7 +31,7 @@ RATES = {
     "lenet": (0.01, 0.02, 0.04, 0.08, 0.16),
     "vgg-small": (0.01, 0.02, 0.04, 0.08, 0.16),
     "resnet-small": (0.05, 0.1, 0.2, 0.4, 0.8),
-    "vgg-small-bn": (0.05, 0.1, 0.2, 0.4, 0.8),
+    "vgg-small-bn": (0.4, 0.2, 0.8, 0.1),
     "airbench": (0.06, 0.12, 0.24),
 }
 EPOCHS = {name: 3 if name == "airbench" else 6 for name in RATES}

@@ -157,6 +157,9 @@ def test_the_chosen_precision_is_kept_with_the_run_and_by_its_checkpoint(
     monkeypatch.setattr(empirical.training.descent, "faster_precision", lambda *given: "float32")
     resumed = train(config, checkpoint=state)
     assert resumed.recipe.precision == "bfloat16"
+    first = resumed.model.net[0]  # has seen the images: four rows of a patch and their negatives, no longer orthogonal
+    rows = first.weight[:4].flatten(1)
+    assert float((rows @ rows.T - torch.eye(4)).abs().max()) > 1
     whole = json.loads((RunStore(tmp_path).path(config) / "training.json").read_text())
     assert whole == kept
     table = sweep(Experiment(config, (40,), (0,)), tmp_path)
@@ -180,6 +183,8 @@ def test_settings_that_do_not_go_together(change: dict[str, object], message: st
 def test_a_net_without_convolutions_is_refused_before_anything_runs() -> None:
     with pytest.raises(InputError, match="recipe = fast: is for nets with convolutions, and fc4 has none"):
         check(replace(FAST, architecture="fc4"))
+    with pytest.raises(InputError, match="optimizer = muon: keeps the norm of filters.*lenet has none"):
+        train(replace(FAST, architecture="lenet", optimizer="muon"))
 
 
 def test_bfloat16_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
