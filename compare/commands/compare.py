@@ -43,8 +43,8 @@ class Compare:
     """
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Curve tables: CSV or Parquet files with at least source, task, architecture, train_size, seed, stage
-    and relative_stability."""
+    """Curve tables: CSV or Parquet files with at least source, task, architecture, train_size (or P) and
+    relative_stability (or R_f); without columns seed and stage, seed 0 of trained nets."""
     stage: str | None = None
     """Stage of the theory to compare with, for measured series whose own stage the theory lacks (default q=0.3)."""
     laws: bool = False

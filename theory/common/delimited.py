@@ -8,7 +8,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -41,13 +41,18 @@ def decoded(parameter: str, file: Path, content: bytes) -> str:
 
 
 def read_delimited(
-    file: Path, numbers: Collection[str], required: Collection[str], texts: Collection[str]
+    file: Path,
+    numbers: Collection[str],
+    required: Collection[str],
+    texts: Collection[str],
+    symbols: Mapping[str, str],
 ) -> pd.DataFrame:
     """The columns of a table: those of `numbers` as text with gaps as None, those of `texts` as the text that they are.
 
     All others become numbers where they hold such alone.
 
-    Fields are separated by commas, semicolons or tabs, whichever splits the header into most of the `required` names.
+    Fields are separated by commas, semicolons or tabs, whichever splits the header into most of the `required` names,
+    or of the `symbols` that stand for them.
     Where it is not the comma, a comma in a number is the decimal comma. A file may be compressed by gzip, begin with a
     byte-order mark, with lines of comments behind #, or with a spreadsheet's ``sep=``, and end its lines as it likes.
     Rows without any value, and delimiters at the end of each line, are no data.
@@ -59,10 +64,11 @@ def read_delimited(
         with decimal points and with decimal commas.
     """
     lines = _lines(_content(file), file)
-    skipped, delimiter = _beginning(lines, required)
-    if skipped and not set(required) & set(_names(lines[skipped : skipped + 1], delimiter)):
+    skipped, delimiter = _beginning(lines, required, symbols)
+    if skipped and not set(required) & set(_names(lines[skipped : skipped + 1], delimiter, symbols)):
         above = lines[skipped - 1].lstrip("# ")
-        if set(required) <= set(_names([above], delimiter)):  # the header behind a comment's sign, as numpy writes it
+        # The header may stand behind a comment's sign, as numpy writes it.
+        if set(required) <= set(_names([above], delimiter, symbols)):
             skipped, lines = skipped - 1, [*lines[: skipped - 1], above, *lines[skipped:]]
     rows = list(_rows(lines[skipped:], delimiter, file, skipped))
     if not rows:
@@ -95,7 +101,7 @@ def _lines(content: bytes, file: Path) -> list[str]:
     return io.StringIO(decoded("table", file, content), newline="").readlines()
 
 
-def _beginning(lines: Sequence[str], required: Collection[str]) -> tuple[int, str]:
+def _beginning(lines: Sequence[str], required: Collection[str], symbols: Mapping[str, str]) -> tuple[int, str]:
     """How many lines stand above the header, and the delimiter."""
     skipped = 0
     told = ""
@@ -108,12 +114,14 @@ def _beginning(lines: Sequence[str], required: Collection[str]) -> tuple[int, st
         return skipped, told or ","
     # Of a header behind # the names are those of the line above.
     shown = header if skipped == 0 else [*header, lines[skipped - 1].lstrip("# ")]
-    found = {sign: sum(len(set(required) & set(_names([one], sign))) for one in shown) for sign in _DELIMITERS}
+    found = {sign: sum(len(set(required) & set(_names([one], sign, symbols))) for one in shown) for sign in _DELIMITERS}
     return skipped, max(_DELIMITERS, key=lambda sign: found[sign])
 
 
-def _names(header: Sequence[str], delimiter: str) -> list[str]:
-    return [name.strip().strip('"').strip() for line in header for name in line.split(delimiter)]
+def _names(header: Sequence[str], delimiter: str, symbols: Mapping[str, str]) -> list[str]:
+    """The names in a header; of a symbol the name that it stands for."""
+    names = [name.strip().strip('"').strip() for line in header for name in line.split(delimiter)]
+    return [symbols.get(name, name) for name in names]
 
 
 def _rows(lines: Sequence[str], delimiter: str, file: Path, skipped: int) -> list[tuple[int, list[str]]]:

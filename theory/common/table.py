@@ -23,8 +23,10 @@ from theory.common.files import require_writable_parent, write_whole
 
 __all__ = [
     "COLUMNS",
+    "DEFAULTS",
     "KEY",
     "REQUIRED",
+    "SYMBOLS",
     "Column",
     "curve_table",
     "read_table",
@@ -92,6 +94,18 @@ KEY = (
     "average", "cutoff", "displacement", "temperature",
 )  # fmt: skip
 
+#: The symbols of the papers, as names of columns; the ends of intervals as R_f_low and R_f_high.
+SYMBOLS = {
+    "P": "train_size", "R_f": "relative_stability", "D_f": "diffeo_stability", "G_f": "noise_stability",
+    "S_f": "synonym_stability", "eps_t": "test_error",
+}  # fmt: skip
+SYMBOLS |= {
+    f"{symbol}{end}": f"{name}{end}"
+    for symbol, name in SYMBOLS.items() for end in ("_low", "_high") if f"{name}{end}" in COLUMNS
+}  # fmt: skip
+#: What a required column holds where a table has no such column.
+DEFAULTS: Mapping[str, Any] = {"seed": 0, "stage": "trained"}
+
 #: Names that `source` had in older tables, and what they are now.
 _OLD_SOURCES = {"image-net": "images"}
 _DTYPES = {"text": "str", "integer": "Int64", "real": "float64"}
@@ -107,8 +121,10 @@ def curve_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def validate_table(table: pd.DataFrame, origin: str = "table", *, origins: Sequence[str] | None = None) -> pd.DataFrame:
     """A copy of `table` with every column of the schema, in order, typed; further columns come last.
 
-    The source "image-net" of older tables, nets on any images and not on ImageNet, becomes "images".
-    Columns of the schema that pandas keeps in the table's index are taken from there.
+    Columns may have the symbols of the papers for names (`SYMBOLS`: P, R_f, ...). Without a column `seed` all rows are
+    of seed 0, without a column `stage` of trained nets. The source "image-net" of older tables, nets on any images and
+    not on ImageNet, becomes "images". Columns of the schema that pandas keeps in the table's index are taken from
+    there.
 
     Raises
     ------
@@ -117,13 +133,14 @@ def validate_table(table: pd.DataFrame, origin: str = "table", *, origins: Seque
         two rows agree in all columns of `KEY`. The message names `origin`, the column and the first bad value; of two
         rows that agree, also where they come from, if `origins` tells the file of each row.
     """
-    indexed = [name for name in table.index.names if name in COLUMNS and name not in table.columns]
+    indexed = [name for name in table.index.names if name in {*COLUMNS, *SYMBOLS} and name not in table.columns]
     if indexed:
         table = table.reset_index(level=indexed)
+    table = table.rename(columns={old: new for old, new in SYMBOLS.items() if new not in table.columns})
     names = pd.Index(map(str, table.columns))
     if names.has_duplicates:
         raise InputError(origin, names[names.duplicated()][0], "the column comes twice")
-    missing = [name for name in REQUIRED if name not in table.columns]
+    missing = [name for name in REQUIRED if name not in table.columns and name not in DEFAULTS]
     if missing:
         header = ", ".join(names)
         hint = "; columns must be separated by commas, semicolons or tabs" if len(names) == 1 else ""
@@ -133,8 +150,9 @@ def validate_table(table: pd.DataFrame, origin: str = "table", *, origins: Seque
         if name in table.columns:
             columns[name] = _typed(table[name], name, column, origin)
         else:
-            empty: Any = "" if column.kind == "text" else (pd.NA if column.kind == "integer" else np.nan)
-            columns[name] = pd.Series([empty] * len(table), index=table.index, dtype=_DTYPES[column.kind])
+            gap: Any = "" if column.kind == "text" else (pd.NA if column.kind == "integer" else np.nan)
+            value = DEFAULTS.get(name, gap)
+            columns[name] = pd.Series([value] * len(table), index=table.index, dtype=_DTYPES[column.kind])
     columns["source"] = columns["source"].replace(_OLD_SOURCES)
     extra = {str(name): table[name] for name in table.columns if name not in COLUMNS}
     valid = pd.DataFrame({**columns, **extra}).reset_index(drop=True)
@@ -144,7 +162,8 @@ def validate_table(table: pd.DataFrame, origin: str = "table", *, origins: Seque
         first = int(np.argmax(_same_key(valid, second)))
         where = [] if origins is None else list(dict.fromkeys(origins[i] for i in (first, second)))
         files = f" of {' and '.join(where)}" if where else ""
-        raise InputError(origin, _row_words(valid.iloc[second]), f"two rows{files} are the same")
+        told = "a column seed tells repeats apart, a column variant what was made in another way (batch 8, say)"
+        raise InputError(origin, _row_words(valid.iloc[second]), f"two rows{files} are the same: {told}")
     return valid
 
 
@@ -220,7 +239,8 @@ def require_table_path(parameter: str, path: str | Path) -> Path:
 def read_table(path: str | Path) -> pd.DataFrame:
     """A curve table from delimited text (.csv, .tsv, or either with .gz) or from a Parquet file.
 
-    Leading lines that start with ``#`` are comments. Semicolons, tabs, decimal commas and byte-order marks are read as
+    Columns may have the papers' symbols for names, and seed and stage may be absent, see `validate_table`. Leading
+    lines that start with ``#`` are comments. Semicolons, tabs, decimal commas and byte-order marks are read as
     spreadsheets write them, see `theory.common.delimited`. Text stays text: a task called NA, or 007, is meant so.
 
     Raises
@@ -238,8 +258,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
         return validate_table(_read_parquet(source), origin=str(path))
     numbers = [name for name, column in COLUMNS.items() if column.kind != "text"]
     texts = [name for name in COLUMNS if name not in numbers]
+    needed = [name for name in REQUIRED if name not in DEFAULTS]
     try:
-        table = read_delimited(source, numbers, REQUIRED, texts)
+        table = read_delimited(source, [*numbers, *SYMBOLS], needed, texts, SYMBOLS)
     except OSError as error:
         raise InputError("table", str(path), f"cannot be read ({error.strerror or error})") from error
     return validate_table(table, origin=str(path))
