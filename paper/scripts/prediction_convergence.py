@@ -1,13 +1,12 @@
 """How P R_f of the prediction depends on its cells, its steps and its neurons: paper/data/prediction_convergence.csv.
 
 Stripe, d = 30, alpha = 1e-6, softplus hinge. Cells and steps are varied on the neurons of one seed, the number of
-neurons, drawn or of a Sobol sequence, over 8 seeds each. `seconds` are processor seconds. `python -m
+neurons, drawn or of a Sobol sequence, over 8 seeds each. `python -m
 paper.scripts.prediction_convergence` takes some 5 minutes on one core.
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -37,15 +36,12 @@ def main() -> None:
     rows = []
 
     def add(parameter: str, value: float, seed: int, config: FlowConfig, cells: int = 140, sobol: bool = False) -> None:
-        began = time.process_time()
         prediction = predict(Stripe(), config, seed=seed, cells=cells, sobol=sobol)
-        seconds = time.process_time() - began
         for q, prefactor in zip(config.unfit_fractions, prediction.prefactor, strict=True):
             row = {"parameter": parameter, "value": value, "seed": seed, "q": q, "prefactor": prefactor}
-            rows.append({**row, "steps": prediction.steps, "seconds": round(seconds, 1)})
-        print(f"{parameter} = {value:g}, seed {seed}: {prediction!r}, {seconds:.1f} s", flush=True)
+            rows.append({**row, "steps": prediction.steps})
+        print(f"{parameter} = {value:g}, seed {seed}: {prediction!r}", flush=True)
 
-    predict(Stripe(), FlowConfig(width=32), sobol=True)  # so that no row pays for the compilation
     for cells in (70, 140, 280, 560):
         add("cells", cells, 0, FlowConfig(), cells)
     for factor in (2.0, 1.0, 0.5, 0.25):
