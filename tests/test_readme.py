@@ -112,7 +112,7 @@ def test_the_predictions_tables_are_those_of_the_data(results: str, monkeypatch:
         for row in rows(committed):
             assert row in text
     convergence = prediction_convergence.readme_rows(pd.read_csv(DATA / "prediction_convergence.csv", comment="#"))
-    assert len(convergence) == 12
+    assert len(convergence) == 15
     for row in convergence:
         assert row in derivation
 
