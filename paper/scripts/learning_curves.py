@@ -32,7 +32,7 @@ def expected(regime: str, dim: int) -> float:
 
 def tables() -> pd.DataFrame:
     """All learning curves, with d and the regime as columns."""
-    table = pd.concat([read_table(path) for path in sorted(DATA.glob("learning_*.csv"))], ignore_index=True)
+    table = pd.concat([read_table(path) for path in sorted(DATA.glob("learning_*_d*.csv"))], ignore_index=True)
     table["dim"] = table["task"].str.extract(r"stripe-d(\d+)", expand=False).astype(int)
     table["regime"] = np.where(table["variant"] == "alpha=inf", "lazy", "feature")
     return table
