@@ -101,7 +101,7 @@ class Measure(NetAndImages):
             write_layers,
         )
         from empirical.commands.measured_net import MeasuredNet, read_data
-        from empirical.nets.evaluation import classification_error
+        from empirical.nets.evaluation import classification_error, is_sealed
         from empirical.nets.preprocessing import published
         from empirical.stability.layers import measure_layers
         from empirical.stability.probes import draw_probes
@@ -115,6 +115,8 @@ class Measure(NetAndImages):
         device, dtype = require_device(self.device), getattr(torch, self.dtype)
         net = MeasuredNet.of(self, data, preprocessing, device, dtype)
         model = net.model
+        if self.layers and any(is_sealed(module) for module in model.modules()):
+            raise InputError("layers", self.model, "has none to look into: give the module that it was made of")
         pixels = data.pixels[: self.probe_images]
         images = (pixels if pixels.is_floating_point() else pixels.float() / 255).to(device, dtype)
         average = cast("Average", self.average)
@@ -247,7 +249,7 @@ class Measure(NetAndImages):
             shape = " x ".join(map(str, net.flattened))
             found.append(f"the outputs are {shape} an image, features and no logits: they are measured flattened")
         if data.labels is not None:
-            found += label_doubts(net.outputs, len(data.classes))
+            found += label_doubts(net.outputs, data.class_count or 0)
         return found
 
     def _next(self) -> str:

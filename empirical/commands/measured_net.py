@@ -13,6 +13,7 @@ from empirical.commands.net_and_images import NetAndImages
 from empirical.data.named_sets import DATASETS, load_data
 from empirical.data.user_images import LabelledImages, read_images
 from empirical.nets.evaluation import evaluation
+from empirical.nets.exported_nets import ExportedNet
 from empirical.nets.named_nets import LIBRARIES, make_net
 from empirical.nets.normalised import Normalised
 from empirical.nets.outputs import Logits, logits_of
@@ -87,7 +88,7 @@ class MeasuredNet:
         images = (images if images.is_floating_point() else images.float() / 255).to(dtype)
         try:
             with evaluation(model):
-                raw = model(images)
+                raw = model(images.clone())
         except Exception as error:
             what = f"cannot take images of shape {tuple(images.shape)}"
             raise failing("model", command.model, what, error) from error
@@ -103,10 +104,13 @@ def _made(command: NetAndImages, data: LabelledImages, preprocessing: Preprocess
     weights, key = command.weights, command.weights_key
     channels, size = data.pixels.shape[1], data.pixels.shape[-1]
     state: dict[str, Any] | None = None if weights is None else read_weights(weights, key)
+    ours = ":" not in command.model  # a user's function may have a number of its own, which labels cannot overrule
     model = make_net(
-        command.model, channels=channels, size=size, classes=len(data.classes) or None,
+        command.model, channels=channels, size=size, classes=data.class_count if ours else len(data.classes) or None,
         arguments=keyword_arguments("model_args", command.model_args), seed=command.seed, weights=state,
     )  # fmt: skip
+    if isinstance(model, ExportedNet) and model.numbers is not None and command.dtype not in ("float32", model.numbers):
+        raise InputError("dtype", command.dtype, f"must be {model.numbers}, which the file computes with")
     mean, std = preprocessing.mean, preprocessing.std
     if weights is not None:
         within = normalisation(model, weights, key)

@@ -113,7 +113,7 @@ def read_pictures(
             raise InputError(
                 "data",
                 name,
-                f"is {sizes[0]} pixels, the first {sizes[1]}: all must be alike; an image size makes them so",
+                f"is {sizes[0]} pixels, the first {sizes[1]}: all must be alike; an image size and a crop make them so",
             )
         if one.ndim == pixels.ndim:  # the first colour among grey ones
             pixels = np.repeat(pixels[..., None], 3, axis=-1)

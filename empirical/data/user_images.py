@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from empirical.data.framing import Framing
-from empirical.data.named_sets import mixed_order
+from empirical.data.named_sets import DATASETS, mixed_order
 from empirical.data.pictures import find_pictures, holds_parts, read_pictures
 from empirical.data.user_arrays import as_images, as_labels, read_arrays
 from theory.common.errors import InputError
@@ -31,6 +31,13 @@ class LabelledImages:
     labels: Tensor | None
     classes: tuple[str, ...] = ()
     total: int | None = None
+
+    @property
+    def class_count(self) -> int | None:
+        """How many classes there are; of an array's labels, which name none, up to the largest; None without labels."""
+        if self.classes or self.labels is None:
+            return len(self.classes) or None
+        return int(self.labels.max()) + 1 or None
 
     @property
     def images(self) -> Tensor:
@@ -61,8 +68,11 @@ def read_images(path: str | Path, framing: Framing | None = None, most: int | No
         found = _from_folder(_test_part(source), framing, most)
     elif source.suffix in (".npz", ".npy") and source.is_file():
         found = _from_arrays(source, framing, most)
+    elif source.suffix in (".npz", ".npy"):
+        raise InputError("data", str(path), "no such file")
     else:
-        raise InputError("data", str(path), "must be a folder of images, an .npz file, or a data set's name")
+        known = ", ".join([*DATASETS, "digits", "images:FOLDER"])
+        raise InputError("data", str(path), f"must be a folder of images, an .npz or .npy file, or one of {known}")
     if bool((found.pixels == found.pixels[0, :, :1, :1]).all()):
         raise InputError("data", str(path), "all images are the same constant: no deformation moves them")
     return found

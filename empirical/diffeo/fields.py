@@ -45,6 +45,8 @@ def require_images(images: Tensor, parameter: str = "images") -> int:
         raise InputError(f"{parameter}.dtype", images.dtype, "must be a floating-point type of 16 bits or more")
     if images.is_nested or images.layout != torch.strided:
         raise InputError(f"{parameter}.layout", "nested" if images.is_nested else str(images.layout), "must be dense")
+    if images.is_meta:
+        raise InputError(f"{parameter}.device", "meta", "must hold numbers")
     shape = tuple(images.shape)
     if images.ndim != 4 or shape[-1] != shape[-2] or shape[-1] < 2 or not images.numel():
         raise InputError(f"{parameter}.shape", shape, "must be (batch, channels, n, n) with n of at least 2")

@@ -53,22 +53,34 @@ class SampleTransform(nn.Module):
         return self._worker[1]
 
     def forward(self, *sample: Any) -> Any:
-        """The deformed sample, of the same kinds, types and shapes; InputError in torch.jit.trace.
+        """The deformed sample, of the same kinds, types and shapes; InputError in torch.jit.trace and torch.export.
 
         A trace would keep how often this sample's fields were drawn anew, and torch.vmap gives no numbers to decide it.
         """
         if torch.jit.is_tracing():
-            raise InputError("transform", "traced", "cannot be: what it draws is decided anew at each call")
+            raise _fixed("traced")
         if torch.compiler.is_compiling():
+            if hasattr(torch.compiler, "is_exporting") and torch.compiler.is_exporting():
+                raise _fixed("exported")
             return torch.compiler.disable(self._new)(*sample)
         return self._new(*sample)
+
+    def __prepare_scriptable__(self) -> None:
+        """Asked by torch.jit.script, whose own words name a type and no reason."""
+        raise _fixed("scripted")
 
     def replay(self, *sample: Any) -> Any:
         """Another sample of the same side and number of images, deformed by the last fields; InputError if none."""
         if self.drawn is None:
             raise InputError("sample", "replayed before any", "must follow one that was deformed")
         drawn = self.drawn
-        return self._deformed(lambda count, size, dtype, device: drawn.to(device), sample)
+
+        def again(count: int, size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+            if count != len(drawn):
+                raise InputError("sample", f"{count} images", f"must be {len(drawn)}, as in the one that was deformed")
+            return drawn.to(device)
+
+        return self._deformed(again, sample)
 
     def _new(self, *sample: Any) -> Any:
         def draw(count: int, size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -84,3 +96,7 @@ class SampleTransform(nn.Module):
     def _draw(self, count: int, size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
         """Coefficients of `count` new fields."""
         raise NotImplementedError
+
+
+def _fixed(how: str) -> InputError:
+    return InputError("transform", how, "cannot be: what it draws is decided anew at each call")

@@ -18,8 +18,9 @@ their types was made by them.
 
 from __future__ import annotations
 
+import copy
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +104,11 @@ def _rebuilt(sample: Any, leaves: Iterator[Any]) -> Any:
     """The same tuples, lists and dictionaries around other leaves."""
     if isinstance(sample, Mapping):
         values = {key: _rebuilt(value, leaves) for key, value in sample.items()}
-        return values if type(sample) is dict else type(sample)(values)  # type: ignore[call-arg]
+        if not isinstance(sample, MutableMapping):
+            return type(sample)(values)  # type: ignore[call-arg]
+        kept = copy.copy(sample)  # with what else it holds, as a defaultdict does
+        kept.update(values)
+        return kept
     if isinstance(sample, (tuple, list)):
         items = [_rebuilt(value, leaves) for value in sample]
         return type(sample)(*items) if hasattr(sample, "_fields") else type(sample)(items)
@@ -138,6 +143,8 @@ def _part(kind: str, leaf: Any) -> _Part:
     if kind in ("boxes", "points"):
         height, width = leaf.canvas_size
         return _Part(kind, (int(height), int(width)), None)
+    if leaf.is_meta:
+        raise InputError(f"{kind}s.device", "meta", "must hold numbers")
     if leaf.is_nested or leaf.layout != torch.strided:
         raise InputError(f"{kind}s.layout", "nested" if leaf.is_nested else str(leaf.layout), "must be dense")
     shape = tuple(leaf.shape)

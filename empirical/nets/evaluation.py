@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from empirical.nets.outputs import logits_of
 from theory.common.errors import InputError, require_choice, require_integer
 
 __all__ = [
@@ -69,8 +70,8 @@ def evaluation(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def is_sealed(module: nn.Module) -> bool:
-    """Whether the module's layers cannot be reached or changed: TorchScript, or an exported program's."""
-    if isinstance(module, torch.jit.ScriptModule):
+    """Whether the module's layers cannot be reached or changed: TorchScript, an exported program's, or ONNX."""
+    if isinstance(module, torch.jit.ScriptModule) or getattr(module, "sealed", False):
         return True
     # Exported programs refuse to change their mode: their module has a `train` of its own.
     own = getattr(module.train, "__func__", None) is not nn.Module.train
@@ -94,6 +95,9 @@ def still(
 ) -> Iterator[Callable[[Tensor], np.ndarray]]:
     """A function from images to the model's outputs, float64 on the CPU, shape (images, K).
 
+    Of outputs that are tuples, dictionaries or ModelOutputs the logits are taken, see `logits_of`. The images stay as
+    they are, also where the model writes into its input.
+
     `images` are those whose statistics ``clean`` batch norm takes; with ``own`` all that the function gets go through
     in one batch. Neither means anything to a function that is no Module.
     """
@@ -116,7 +120,7 @@ def with_statistics(model: nn.Module, images: Tensor, batch_norm: BatchNorm) -> 
         return model
     model = original(model)
     if any(is_sealed(module) for module in model.modules()):
-        allowed = "must be running: the layers of TorchScript and of exported programs cannot be reached"
+        allowed = "must be running: the layers of TorchScript, exported programs and ONNX cannot be reached"
         raise InputError("batch_norm", batch_norm, allowed)
     model = copy.deepcopy(model).eval()
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
@@ -132,7 +136,7 @@ def with_statistics(model: nn.Module, images: Tensor, batch_norm: BatchNorm) -> 
         norm.momentum = None
         norm.train()
     with torch.no_grad():
-        model(images)
+        model(images.clone())
     return model.eval()
 
 
@@ -146,7 +150,7 @@ def classification_error(
     wrong = 0
     with evaluation(model):
         for batch, truth in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
-            numbers = batch if batch.is_floating_point() else batch.float() / 255
+            numbers = batch.clone() if batch.is_floating_point() else batch.float() / 255
             wrong += int((model(numbers if dtype is None else numbers.to(dtype)).argmax(1) != truth).sum())
     return wrong / len(inputs)
 
@@ -154,10 +158,10 @@ def classification_error(
 def _forward(model: Callable[[Tensor], Tensor], images: Tensor, batch_size: int) -> np.ndarray:
     parts = []
     for batch in images.split(batch_size):
-        output = model(batch)
-        if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(batch):
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise InputError("model output", shape, f"must be a tensor of shape ({len(batch)}, outputs)")
+        # A copy: a net may begin with a layer that works in place, and its images serve again.
+        output = logits_of(model(batch.clone()), len(batch))
+        if output.ndim != 2:
+            raise InputError("model output", tuple(output.shape), f"must be a tensor of shape ({len(batch)}, outputs)")
         if output.is_complex():
             raise InputError("model output", output.dtype, "must be real numbers")
         parts.append(output.detach().to("cpu", torch.float64))

@@ -24,13 +24,17 @@ EXPORTED = (".onnx", ".pt2", ".pt", ".pth", ".ts", ".torchscript")
 class ExportedNet(nn.Module):
     """A function of images in eval mode for good; where it was exported for batches of one size, it gets those.
 
-    A last batch is filled up with its last image, and what that gives is cut off again.
+    A last batch is filled up with its last image, and what that gives is cut off again. `numbers` is the type that it
+    computes with, where that cannot be changed.
     """
 
-    def __init__(self, run: Callable[[Tensor], Any], batch: int | None) -> None:
+    sealed = True  # see `empirical.nets.evaluation.is_sealed`
+
+    def __init__(self, run: Callable[[Tensor], Any], batch: int | None, numbers: str | None = None) -> None:
         super().__init__()
         self._held = (run,)  # in a tuple, torch does not see it: a frozen script can be given no mode, not even its own
         self.batch = batch
+        self.numbers = numbers
         super().train(False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ExportedNet:
@@ -114,7 +118,7 @@ def _onnx(file: Path) -> ExportedNet:
         outputs = dict(zip(names, tensors, strict=True))
         return outputs if len(outputs) > 1 else outputs[names[0]]
 
-    return ExportedNet(run, first if isinstance(first, int) else None)
+    return ExportedNet(run, first if isinstance(first, int) else None, np.dtype(kind).name)
 
 
 def _first(output: Any, rows: int) -> Any:

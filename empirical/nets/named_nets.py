@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from empirical.nets.exported_nets import EXPORTED, exported_net
-from empirical.nets.public_nets import public_net
+from empirical.nets.public_nets import classes_of, public_net
 from empirical.nets.seeding import seeded
-from empirical.nets.user_code import asked_for, failing, load_function
-from theory.common.errors import InputError
+from empirical.nets.user_code import asked_for, failing, load_function, required
+from theory.common.errors import InputError, require_integer
 
 __all__ = ["LIBRARIES", "make_net", "never_trained"]
 
@@ -37,8 +37,8 @@ def make_net(
     name : one of `ARCHITECTURES`; module:function, which is given those of channels, size and classes that it has
         parameters of that name for; timm:NAME, torchvision:NAME or hf:FOLDER; or a file, see `exported_net`
     channels, size, classes : of the images
-    arguments : keyword arguments for the function or the library
-    weights : see `public_net`
+    arguments : keyword arguments for the function or the library; of ours, classes alone
+    weights : a state dict that will be loaded: a net of ours or of a library has as many classes as it
 
     Raises
     ------
@@ -47,10 +47,10 @@ def make_net(
     """
     kind, colon, _ = name.partition(":")
     if Path(name).suffix in EXPORTED:
-        _require_none(arguments, name)
+        _require_known(arguments, name, ())
         return exported_net(name)
     if not colon:
-        return _of_ours(name, channels, size, classes, arguments, seed)
+        return _of_ours(name, (channels, size, classes), arguments, seed, weights)
     with seeded(seed):
         if kind in LIBRARIES:
             return public_net(name, arguments, weights)
@@ -58,23 +58,32 @@ def make_net(
 
 
 def _of_ours(
-    name: str, channels: int, size: int, classes: int | None, arguments: Mapping[str, Any], seed: int
-) -> nn.Module:
+    name: str, images: tuple[int, int, int | None], arguments: Mapping[str, Any], seed: int,
+    weights: Mapping[str, Tensor] | None,
+) -> nn.Module:  # fmt: skip
     from empirical.nets.architectures import ARCHITECTURES, build  # torchvision takes a second to load
 
     if name not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         forms = "timm:NAME, torchvision:NAME, hf:FOLDER, a file (.onnx, .pt2, TorchScript)"
         raise InputError("model", name, f"must be package.module:factory or one of {known}; or {forms}")
-    _require_none(arguments, name)
+    _require_known(arguments, name, ("classes",))
+    channels, size, classes = images
+    if "classes" in arguments:
+        return build(name, channels, size, require_integer("classes", arguments["classes"], 1), seed)
+    if weights is not None:
+        classes = classes_of(build(name, channels, size, classes or 1, seed), weights) or classes
     if classes is None:
-        raise InputError("data", "without labels", f"must have classes: {name} needs to know how many")
+        raise InputError("classes", None, f"{name} needs to know how many: --model-args classes=10")
     return build(name, channels, size, classes, seed)
 
 
 def _of_users(name: str, known: Mapping[str, int | None], arguments: Mapping[str, Any]) -> nn.Module:
     factory = load_function("model", name)
     told = {key: value for key, value in known.items() if value is not None and key not in arguments}
+    for key in required(factory):
+        if key in known and key not in {**told, **arguments}:
+            raise InputError("model", name, f"asks for {key}, which the data do not tell: --model-args {key}=VALUE")
     try:
         net = factory(**asked_for(factory, told), **arguments)
     except Exception as error:
@@ -84,9 +93,10 @@ def _of_users(name: str, known: Mapping[str, int | None], arguments: Mapping[str
     return net
 
 
-def _require_none(arguments: Mapping[str, Any], name: str) -> None:
-    if arguments:
-        raise InputError("model_args", ", ".join(arguments), f"{name} takes none")
+def _require_known(arguments: Mapping[str, Any], name: str, known: tuple[str, ...]) -> None:
+    strange = [key for key in arguments if key not in known]
+    if strange:
+        raise InputError("model_args", ", ".join(strange), f"{name} takes {' and '.join(known) or 'none'}")
 
 
 def never_trained(model: nn.Module) -> bool:

@@ -70,6 +70,8 @@ def _among(named: dict[str, Any], count: int, key: str | None) -> Tensor:
     likely = [value for value in tensors.values() if value.ndim == 2 and len(value) == count]
     if len(likely) == 1:
         return likely[0]
+    if not tensors:
+        raise InputError("model output", _listed(named), f"must be or hold a tensor of shape ({count}, outputs)")
     raise InputError("model output", _listed(named), "which of them is meant? --output-key NAME says it")
 
 

@@ -12,7 +12,7 @@ from empirical.nets.optional import need
 from empirical.nets.user_code import failing
 from theory.common.errors import InputError
 
-__all__ = ["public_net"]
+__all__ = ["classes_of", "public_net"]
 
 
 def public_net(model: str, arguments: Mapping[str, Any], weights: Mapping[str, Tensor] | None) -> nn.Module:

@@ -12,7 +12,7 @@ from typing import Any
 
 from theory.common.errors import InputError
 
-__all__ = ["asked_for", "failing", "keyword_arguments", "load_function"]
+__all__ = ["asked_for", "failing", "keyword_arguments", "load_function", "required"]
 
 
 def failing(parameter: str, name: str, what: str, error: Exception) -> InputError:
@@ -27,6 +27,16 @@ def asked_for(function: Callable[..., Any], known: Mapping[str, int]) -> dict[st
     except (TypeError, ValueError):  # some callables have none
         return {}
     return {name: value for name, value in known.items() if name in names}
+
+
+def required(function: Callable[..., Any]) -> list[str]:
+    """Names of the parameters that the function cannot do without."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [one.name for one in parameters if one.default is one.empty and one.kind in named]
 
 
 def keyword_arguments(parameter: str, pairs: Sequence[str]) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _look(model: nn.Module, modules: Mapping[str, nn.Module], images: Tensor) ->
         one.words = type(output).__name__ if tensor is None else str(tuple(tensor.shape))
 
     with eager(model), hooked(modules, leave, enter):
-        model(images)
+        model(images.clone())
     return seen
 
 

@@ -98,7 +98,8 @@ def measure_layers(
     require_choice("batch_norm", batch_norm, BATCH_NORMS)
     model = original(model)
     if any(is_sealed(module) for module in model.modules()):
-        raise InputError("model", type(model).__name__, "has layers that cannot be reached: TorchScript, or exported")
+        allowed = "has layers that cannot be reached: TorchScript, an exported program or ONNX"
+        raise InputError("layers", type(model).__name__, allowed)
     model = with_statistics(model, probes.clean, batch_norm)
     if batch_norm == "own":
         batch_size = len(probes.clean)
@@ -159,7 +160,7 @@ def _collect(
                     kept[name][3].append(moved_output(tensor, field).to("cpu", torch.float32))
 
             with eager(model), hooked({name: modules[name] for name in axes}, keep):
-                model(batch)
+                model(batch.clone())
     return {
         name: (torch.cat(a), torch.cat(b), torch.cat(c), torch.cat(moved) if moved else None)
         for name, (a, b, c, moved) in kept.items()

@@ -114,7 +114,7 @@ def test_our_own_architectures_and_normalisation(here: Path, capsys: pytest.Capt
 
 
 REFUSED = [
-    ("--model own_nets:small --data nowhere", "data = nowhere: must be a folder of images, an .npz file"),
+    ("--model own_nets:small --data nowhere", "data = nowhere: must be a folder of images, an .npz or .npy file"),
     ("--model own_nets:small --data empty", "data = empty: holds no images"),
     ("--model own_nets:nothing --data digits.npz", "model = own_nets:nothing: must make a torch module, not int"),
     ("--model resnet --data digits.npz", "model = resnet: must be package.module:factory or one of fully-connected"),

@@ -157,7 +157,7 @@ def test_photos_of_mixed_sizes_in_a_data_sets_folder(here: Path, capsys: pytest.
             for index, shape in enumerate([(20, 30), (40, 24), (33, 33)]):
                 Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(folder / f"{index}.png")
     assert relstab.main(["measure", *BASE.replace("d.npz", "pets").split()]) == 2
-    assert "all must be alike; an image size makes them so" in capsys.readouterr().err
+    assert "all must be alike; an image size and a crop make them so" in capsys.readouterr().err
     found = measured(capsys, BASE.replace("d.npz", "pets") + " --image-size 18 --crop 16")
     assert found["data"] == "test"
     assert found["preprocessing"] == "shorter side resized to 18 (bilinear), the 16 x 16 at the centre"
@@ -233,6 +233,31 @@ def test_keys_that_do_not_fit_are_refused_or_said(here: Path, monkeypatch: pytes
     load_weights(net, "two.pt", key="b")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_how_many_classes_a_net_has(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said, or those of its weights, or of the labels; and more than there are of labels is told."""
+    from empirical.nets.architectures import build
+
+    save_file(build("lenet", 1, 16, 12, 0).state_dict(), "w.safetensors")
+    base = "--displacement 0.5 --data d.npz --test-images 0 --model"
+    words = "outputs and the data 10 classes"
+    for arguments, outputs in [
+        ("lenet", None), ("lenet --model-args classes=11", 11), ("lenet --weights w.safetensors", 12),
+        ("some_nets:Net --model-args classes=13", 13),
+    ]:  # fmt: skip
+        doubts = [doubt for doubt in measured(capsys, f"{base} {arguments}")["doubts"] if words in doubt]
+        assert [doubt.split()[3] for doubt in doubts] == ([] if outputs is None else [str(outputs)])
+    np.save("alone.npy", np.load("d.npz")["images"])
+    (here / "asking.py").write_text("def make(classes, channels): pass\n")
+    for model, message in [
+        ("lenet", "lenet needs to know how many: --model-args classes=10"),
+        ("lenet --model-args depth=2", "model_args = depth: lenet takes classes"),
+        ("asking:make", "asks for classes, which the data do not tell: --model-args classes=VALUE"),
+    ]:
+        assert relstab.main(f"measure --data alone.npy --model {model}".split()) == 2
+        assert message in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_file_is_measured_as_the_net_that_it_was_made_of(
@@ -254,7 +279,14 @@ def test_a_file_is_measured_as_the_net_that_it_was_made_of(
         found = measured(capsys, f"--model {file} --displacement 0.5 --data d.npz")
         assert ratio(found) == pytest.approx(right, rel=1e-3), file
     assert relstab.main(["measure", "--model", "net.pt2", "--displacement", "0.5", "--data", "d.npz", "--layers"]) == 2
-    assert "layers = net.pt2: has none to look into" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "layers = net.pt2: has none to look into" in said.err
+    assert said.out == ""  # before anything is measured
+    assert relstab.main(["measure", "--model", "net.pt2", "--data", "d.npz", "--batch-norm", "clean"]) == 2
+    assert "batch_norm = clean: must be running" in capsys.readouterr().err
+    if "net.onnx" in files:
+        assert relstab.main(["measure", "--model", "net.onnx", "--data", "d.npz", "--dtype", "float16"]) == 2
+        assert "dtype = float16: must be float32, which the file computes with" in capsys.readouterr().err
 
 
 def _installed(name: str) -> bool:

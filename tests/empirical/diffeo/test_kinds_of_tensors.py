@@ -116,6 +116,11 @@ def test_a_trace_keeps_no_image() -> None:
     for transform in (RandomDiffeo(), MaxEntropyDiffeo(3, 1.0)):
         with pytest.raises(InputError, match="transform = traced"):
             torch.jit.trace(transform, IMAGES)
+        with pytest.raises(InputError, match="transform = scripted"):
+            torch.jit.script(torch.nn.Sequential(transform))
+        if hasattr(torch.compiler, "is_exporting"):
+            with pytest.raises(InputError, match="transform = exported"):
+                torch.export.export(transform, (IMAGES,))
 
 
 class Tagged(torch.Tensor):
@@ -142,8 +147,9 @@ def test_subclasses_views_and_inference() -> None:
         IMAGES.to(torch.float8_e4m3fn),
         torch.quantize_per_tensor(IMAGES, 0.01, 0, torch.quint8),
         IMAGES.numpy(),
+        IMAGES.to("meta"),
     ],
-    ids=["complex", "sparse", "long", "bool", "nested", "float8", "quantized", "numpy"],
+    ids=["complex", "sparse", "long", "bool", "nested", "float8", "quantized", "numpy", "meta"],
 )
 @pytest.mark.filterwarnings(
     "ignore:.*nested tensors.*:UserWarning", "ignore:.*quantize.*:UserWarning", "ignore::DeprecationWarning"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import namedtuple
+from collections import defaultdict, namedtuple
 from typing import Any
 
 import numpy as np
@@ -168,6 +168,9 @@ def test_nested_samples_keep_their_form() -> None:
     plain = transform()(image, torch.tensor(4))
     assert torch.equal(plain[0], found["a"][0].image)  # the same seed
     assert plain[1] == 4
+    counted = transform()(defaultdict(list, image=image, label=4))
+    assert torch.equal(counted["image"], plain[0])
+    assert counted["more"] == []
     two = transform()([image, image])  # the second plain tensor is none of the sample's images
     assert torch.equal(two[1], image)
     assert not torch.equal(two[0], image)
@@ -179,6 +182,8 @@ def test_what_was_drawn_can_be_repeated() -> None:
         diffeo.replay(image)
     first = diffeo(image)
     assert torch.equal(diffeo.replay(image), first)
+    with pytest.raises(InputError, match="sample = 2 images: must be 1, as in the one that was deformed"):
+        diffeo.replay(torch.rand(2, 3, *SIZE))
     assert not torch.equal(diffeo(image), first)
 
 

@@ -124,6 +124,27 @@ def test_outputs_of_any_form_are_measured_alike(form: str) -> None:
     assert len(found) == 5
 
 
+def test_a_net_that_works_in_place_leaves_its_images() -> None:
+    """Else the second look at the same images would be one at others."""
+    images = PROBES.clean.clone()
+    right = Net(Plain(lambda x: x - 0.3), nn.ReLU(), nn.Flatten())
+    net = Net(Plain(lambda x: x.sub_(0.3)), nn.ReLU(inplace=True), nn.Flatten())
+    wanted, found = values(right), values(net)
+    assert found["parts.2"] == wanted["parts.2"]
+    assert found["parts.2"] == pytest.approx(measure_probes(net, PROBES, resamples=0).relative.value)
+    assert torch.equal(PROBES.clean, images)
+    net(images)  # the control
+    assert not torch.equal(PROBES.clean, images)
+
+
+@pytest.mark.parametrize("form", [lambda y: {"hidden": y[:, :1], "logits": y}, lambda y: (y, None), lambda y: [y]])
+def test_logits_are_found_in_what_a_net_puts_out(form: object) -> None:
+    net = convolutional()
+    made = Plain(lambda x: form(net(x)))  # type: ignore[operator]
+    right = measure_probes(net, PROBES, resamples=0).relative.value
+    assert measure_probes(made, PROBES, resamples=0).relative.value == pytest.approx(right, rel=1e-6)
+
+
 def test_complex_outputs_count_with_both_parts() -> None:
     """|f(tau x) - f(x)|^2 of a unitary transform is that of the images: R = 1 by the noise's norm."""
     net = Net(nn.Flatten(), Plain(lambda x: torch.fft.fft(x, norm="ortho")), Plain(lambda z: z.real))

@@ -191,6 +191,8 @@ def test_bootstrap_intervals_cover() -> None:
         (lambda b: b.flatten(1) * math.nan, {}, "model output f(x) = not finite for 60 of 60 images"),
         (lambda b: b.flatten(1) * 0, {}, "model output f(x) = the same for all images"),
         (lambda b: b.sum((1, 2, 3)), {}, "model output = (60,): must be a tensor of shape (60, outputs)"),
+        (lambda b: None, {}, "model output = no tensor: must be or hold a tensor of shape (60, outputs)"),
+        (lambda b: (b.flatten(1), b.flatten(1)), {}, "model output = 0 (60, 144), 1 (60, 144): which of"),
         (lambda b: b.flatten(1), {"average": "mode"}, "average = mode: must be one of mean, median"),
         (lambda b: b.flatten(1), {"batch_norm": "none"}, "batch_norm = none: must be one of running, clean, own"),
         (lambda b: b.flatten(1), {"cutoff": 1}, "cutoff = 1: must be a whole number, at least 2"),
