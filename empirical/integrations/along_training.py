@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from empirical.diffeo.fields import require_images
 from empirical.nets.evaluation import BatchNorm
 from empirical.nets.outputs import Logits
 from empirical.stability.layers import measure_layers
@@ -19,10 +20,11 @@ from empirical.stability.measure import Stability, measure_probes
 from empirical.stability.probes import Probes, draw_probes
 from theory.common.errors import InputError, require_integer
 
-__all__ = ["IMAGES", "StabilityAlongTraining", "first_images", "log_stability", "random_states_kept"]
+__all__ = ["IMAGES", "StabilityAlongTraining", "first_images", "log_stability", "random_states_kept", "require_setting"]
 
 #: Images taken from a loader: three times as many forward passes are below a hundredth of most epochs.
 IMAGES = 256
+_SIDE = 1024  # a displacement that folds on such an image folds on all
 
 
 class StabilityAlongTraining:
@@ -68,6 +70,7 @@ class StabilityAlongTraining:
         prefix: str = "relstab",
         seed: int = 0,
     ) -> None:
+        require_images(images)
         self.seed = require_integer("seed", seed, 0)
         self.probes = draw_probes(
             images.detach().cpu(), cutoff=cutoff, displacement=displacement, temperature=temperature, rng=seed
@@ -101,6 +104,11 @@ def log_stability(model: nn.Module, images: Tensor, **setting: Any) -> dict[str,
     A second call with the same images and seed draws the same deformations again.
     """
     return StabilityAlongTraining(images, **setting).log(model)
+
+
+def require_setting(setting: dict[str, Any]) -> None:
+    """What no image could be measured with is told when a callback is made, and not at the end of an epoch."""
+    StabilityAlongTraining(torch.eye(_SIDE)[None, None], **setting)
 
 
 def _named(before: str, index: str, found: Stability) -> dict[str, float]:

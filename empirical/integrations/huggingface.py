@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from empirical.integrations.along_training import StabilityAlongTraining, first_images
+from empirical.integrations.along_training import StabilityAlongTraining, first_images, require_setting
 from empirical.nets.optional import need
 from theory.common.errors import InputError, require_integer
 
@@ -38,6 +38,8 @@ class TransformersStability(_library.TrainerCallback):
     def __init__(self, images: Tensor | None = None, *, every: int = 1, **setting: Any) -> None:
         self.every = require_integer("every", every, 1)
         self.setting = setting
+        if images is None:
+            require_setting(setting)
         self.stability = None if images is None else StabilityAlongTraining(images, **setting)
         self.trainer: Any = None
 
@@ -47,17 +49,20 @@ class TransformersStability(_library.TrainerCallback):
         self.trainer = trainer
         return self
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """Measure and log."""
-        if not state.is_world_process_zero or round(state.epoch) % self.every:
-            return
-        if self.stability is None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """Take the images, where none were given."""
+        if self.stability is None and state.is_world_process_zero:
             loader = rest.get("eval_dataloader")
             if loader is None and self.trainer is not None and self.trainer.eval_dataset is not None:
                 loader = self.trainer.get_eval_dataloader()
             if loader is None:
                 raise InputError("images", None, "must be given: the trainer has no evaluation set")
             self.stability = StabilityAlongTraining(first_images(loader), **self.setting)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """Measure and log."""
+        if self.stability is None or not state.is_world_process_zero or round(state.epoch) % self.every:
+            return
         values = self.stability.log(rest["model"])
         if self.trainer is not None:
             self.trainer.log(values)

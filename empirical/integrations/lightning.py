@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from empirical.integrations.along_training import StabilityAlongTraining, first_images
+from empirical.integrations.along_training import StabilityAlongTraining, first_images, require_setting
 from empirical.nets.optional import need
 from theory.common.errors import InputError, require_integer
 
@@ -42,6 +43,8 @@ class LightningStability(_library.Callback):
         super().__init__()
         self.every = require_integer("every", every, 1)
         self.setting = setting
+        if images is None:
+            require_setting(setting)
         self.stability = None if images is None else StabilityAlongTraining(images, **setting)
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
@@ -50,14 +53,19 @@ class LightningStability(_library.Callback):
         if any(name in strategy for name in _SHARDED):
             raise InputError("strategy", strategy, "shards the net, which the first process cannot run alone")
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Measure and log."""
-        if not trainer.is_global_zero or (trainer.current_epoch + 1) % self.every:
-            return
-        if self.stability is None:
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Take the images, where none were given."""
+        if self.stability is None and trainer.is_global_zero:
             loaders = trainer.val_dataloaders
             if loaders is None:
                 raise InputError("images", None, "must be given: the trainer has no validation loader")
+            if isinstance(loaders, Mapping):
+                loaders = list(loaders.values())
             loader = loaders[0] if isinstance(loaders, (tuple, list)) else loaders
             self.stability = StabilityAlongTraining(first_images(loader), **self.setting)
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Measure and log."""
+        if self.stability is None or not trainer.is_global_zero or (trainer.current_epoch + 1) % self.every:
+            return
         pl_module.log_dict(self.stability.log(pl_module), rank_zero_only=True, on_step=False, on_epoch=True)

@@ -188,9 +188,18 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="batches = Tensor|batches = \\(3,\\): must begin with images"):
         first_images([torch.rand(3)])
     with pytest.raises(InputError, match="images = None: must be given: the trainer has no validation loader"):
-        LightningStability().on_train_epoch_end(
-            SimpleNamespace(is_global_zero=True, current_epoch=0, val_dataloaders=None), None
-        )
+        LightningStability().on_train_start(SimpleNamespace(is_global_zero=True, val_dataloaders=None), None)
+    named = LightningStability(cutoff=2, displacement=0.5)
+    named.on_train_start(SimpleNamespace(is_global_zero=True, val_dataloaders={"a": [images()], "b": []}), None)
+    assert named.stability is not None
+    assert torch.equal(named.stability.probes.clean, images())
+    # When it is made, though it has no images yet.
+    with pytest.raises(InputError, match="cutoff = 1"):
+        LightningStability(cutoff=1)
+    with pytest.raises(TypeError, match="'cut'"):
+        LightningStability(cut=3)
+    with pytest.raises(InputError, match="images = ndarray: must be a torch tensor"):
+        StabilityAlongTraining(images().numpy())
 
     class FSDPStrategy:
         pass
