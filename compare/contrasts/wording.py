@@ -100,7 +100,8 @@ class Correlated(Protocol):
 #: Whose curves those of a source are.
 SOURCES = {
     "stripe-net": "nets trained on the model's own data", "images": "nets trained on images",
-    "published": "published nets",
+    "published": "published nets", "hierarchy-net": "nets trained on random hierarchies",
+    "scale-net": "nets that detect a scale",
 }  # fmt: skip
 _FALLS = {
     Relation.SAME: "falls at the rate it predicts",

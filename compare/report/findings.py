@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from compare.contrasts.comparison import Contrast, contrast_fits
 from compare.contrasts.correlations import Correlations, correlations
+from compare.contrasts.error_falls import ErrorFall, error_falls
 from compare.contrasts.scales import Scales, scales_of
 from compare.contrasts.wording import write_verdict
 from compare.curves.nearest_theory import require_stage
@@ -22,7 +23,8 @@ __all__ = ["Findings", "find"]
 @dataclass(frozen=True, slots=True)
 class Findings:
     """Fits of all series; the contrast, or why there is none; laws and scales of the series of three P or more (`few`
-    others are left out); what goes with the test error, or why that cannot be said. `sentences`: the answer first."""
+    others are left out); what goes with the test error, or why that cannot be said; the error beside R_f on tasks
+    made by rules. `sentences`: the answer first."""
 
     curves: Curves
     fits: Fits
@@ -34,6 +36,7 @@ class Findings:
     no_correlation: str
     error_law: ErrorLaw | None
     no_error_law: str
+    falls: tuple[ErrorFall, ...]
     sentences: tuple[str, ...]
 
 
@@ -73,8 +76,9 @@ def find(curves: Curves, stage: str | None = None) -> Findings:
         sentences = (reason, *(sentences if told else ()))
     few = len(judged.parts) - len(whole.parts)
     return Findings(
-        *(curves, fits, contrasted, laws, few, scales, related, no_correlation, error_law, no_error_law, sentences)
-    )
+        curves, fits, contrasted, laws, few, scales, related, no_correlation, error_law, no_error_law,
+        error_falls(measured), sentences,
+    )  # fmt: skip
 
 
 def _part(fits: Fits, side: Curves) -> Fits:

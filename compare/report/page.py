@@ -17,7 +17,7 @@ import pandas as pd
 from compare.curves.series import Curves, series
 from compare.report.choices import series_choices
 from compare.report.findings import find
-from compare.report.sections import answer_section, downloads, left_out, points_sections, sections
+from compare.report.sections import answer_section, downloads, falls_section, left_out, points_sections, sections
 from empirical.diffeo.explorer_images import SampleImage, explorer_script, sample_images
 from theory.common.errors import InputError
 from theory.common.files import require_writable_parent, write_whole
@@ -166,6 +166,7 @@ def write_report(
         sentence=found.sentences[0],
         details=found.sentences[1:],
         answer=answer_section(found),
+        falls=falls_section(found),
         panels=[(panel, panel_html(panel, choices.numbers)) for panel in panels],
         choices=choices,
         scripts=(_resource("charts.js"), explorer_script()),

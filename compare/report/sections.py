@@ -31,6 +31,7 @@ __all__ = [
     "answer_section",
     "curve_download",
     "downloads",
+    "falls_section",
     "left_out",
     "points_sections",
     "sections",
@@ -88,6 +89,17 @@ def answer_section(found: Findings) -> Section | None:
     if found.contrast is None or not found.contrast.comparisons:
         return None
     return Section("The answer", *answer_table(found.contrast.comparisons), (NOTE,))
+
+
+def falls_section(found: Findings) -> Section | None:
+    """R_f and the test error of nets on tasks made by rules, P by P; None if there are none."""
+    if not found.falls:
+        return None
+    rows = [
+        (fall.key.short if not i else "", *cells) for fall in found.falls for i, cells in enumerate(fall.rows())
+    ]
+    heads = ("curve", "P", "n", "R_f", "eps_t")
+    return Section("Where the error falls with R_f", heads, rows, [fall.sentence() for fall in found.falls])
 
 
 def sections(found: Findings) -> list[Section]:
