@@ -99,4 +99,5 @@ paper: $(VENV)/.paper
 answer: $(VENV)/.nets
 	$(BIN)/python -m paper.scripts.answer
 	$(BIN)/python -m paper.scripts.net_laws
+	$(BIN)/python -m paper.scripts.hierarchies
 	$(BIN)/python -m paper.figures.displacement

@@ -12,6 +12,7 @@ from compare.report.figures import save
 from paper.figures.curves import error_figure, stability_curves
 from paper.figures.displacement import against_displacement
 from paper.figures.folding import phase_diagram
+from paper.figures.hierarchies import hierarchies
 from paper.figures.layers import layers
 from paper.figures.plots import LOOK
 from paper.figures.samples import samples
@@ -28,6 +29,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "errors": error_figure,
     "displacement": against_displacement,
     "layers": layers,
+    "hierarchies": hierarchies,
 }
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from paper.numbers import errors, images, laws, methods, net_laws, scale, simple_model, stripe_nets
+from paper.numbers import errors, hierarchies, images, laws, methods, net_laws, scale, simple_model, stripe_nets
 from theory.common.files import write_whole
 
 TARGET = Path(__file__).parents[2] / "build" / "paper" / "numbers.json"
 PARTS = (
     simple_model, methods, stripe_nets, images, laws,
-    errors, net_laws, scale,
+    errors, net_laws, scale, hierarchies,
 )  # fmt: skip
 
 
