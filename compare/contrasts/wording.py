@@ -180,7 +180,7 @@ def answer_lines(contrast: Contrasted) -> list[str]:
         long = any(len(name) > room for name, *_ in rows)
         for name, *cells in [("curve", *heads), *rows]:
             numbers = "".join(f"{cell:<18}" for cell in cells[:-1]) + cells[-1]
-            if long and name != "curve":
+            if long:
                 lines += wrapped(name)
                 name = ""
             lines.append(f"{name:<{max(room, 0)}}{numbers}")
