@@ -136,6 +136,8 @@ class Descent:
                 for optimizer in self.optimizers:
                     optimizer.zero_grad()
                 loss.backward()
+                if self.recipe.longest_gradient < math.inf:
+                    nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.longest_gradient)
                 for optimizer, schedule in zip(self.optimizers, self.schedules, strict=True):
                     optimizer.step()
                     schedule.step()

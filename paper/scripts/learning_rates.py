@@ -27,13 +27,11 @@ from paper.scripts.stripe_flow import DATA
 from theory import InputError
 from theory.common.files import write_whole
 
+_PLAIN, _NORMED = (0.04, 0.08, 0.16), (0.1, 0.2, 0.4)
 RATES = {
-    "lenet": (0.01, 0.02, 0.04, 0.08, 0.16),
-    "vgg-small": (0.01, 0.02, 0.04, 0.08, 0.16),
-    "resnet-small": (0.05, 0.1, 0.2, 0.4, 0.8),
-    "vgg-small-bn": (0.4, 0.2, 0.8, 0.1),
+    "vgg-small-bn": _NORMED, "lenet": _PLAIN, "vgg-small": _PLAIN, "resnet-small": _NORMED,
     "airbench": (0.06, 0.12, 0.24),
-}
+}  # fmt: skip
 EPOCHS = {name: 3 if name == "airbench" else 6 for name in RATES}
 _IMAGES, _HELD, _BATCH = 10240, 0.2, 128
 _TABLE = DATA / "learning_rates.csv"

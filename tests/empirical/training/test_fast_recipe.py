@@ -73,6 +73,23 @@ def test_every_image_is_flipped_in_every_other_epoch() -> None:
     assert 10 < int(flipped[0].sum()) < 30  # binomial(40, 1/2) is outside of it once in 500 seeds; this is one
 
 
+def test_long_gradients_are_shortened() -> None:
+    """A step of SGD at any loss changes the weights by at most the rate; the paper's recipe, the control, by more."""
+    images = torch.full((40, 1, 16, 16), 255, dtype=torch.uint8)
+    moved = []
+    for config in (FAST, replace(FAST, recipe="paper")):
+        config = replace(config, epochs=1, batch_size=40, learning_rate=0.5, weight_decay=0.0, momentum=0.0)
+        one = descent(config, images)
+        with torch.no_grad():
+            list(one.model.parameters())[-2].mul_(100)
+        before = torch.cat([p.detach().flatten() for p in one.model.parameters()])
+        list(one.epochs(None))
+        after = torch.cat([p.detach().flatten() for p in one.model.parameters()])
+        moved.append(float((after - before).norm()))
+    assert moved[0] == pytest.approx(0.5 * 0.2, rel=1e-4)  # the first step has a fifth of the peak
+    assert moved[1] > 1
+
+
 def test_an_update_of_muon_is_that_of_the_matrix_in_either_memory_format() -> None:
     """Orthogonal to Newton-Schulz's few per cent, of the filters' mean norm 1, and the same for both layouts."""
     draw = torch.Generator().manual_seed(0)
