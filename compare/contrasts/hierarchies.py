@@ -181,7 +181,8 @@ def describe_hierarchies(table: pd.DataFrame) -> Hierarchies:
         for measure, threshold in SECOND_LAYER.items()
     }
     curves = [error_curves(valid, layer=layer) for layer in ("", "layer2") if _enough(valid, layer)]
-    arms = intervention(valid, tuple(found)) if set(valid.loc[valid["stage"] == "trained", "variant"]) > {""} else None
+    outputs = valid[(valid["stage"] == "trained") & (valid["layer"] == "")]
+    arms = intervention(valid, tuple(found)) if set(outputs["variant"]) > {""} else None
     return Hierarchies(tuple(found), tuple(laws), {k: v for k, v in ratios.items() if v}, tuple(curves), arms, valid)
 
 

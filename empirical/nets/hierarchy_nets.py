@@ -15,7 +15,7 @@ from torch.nn import functional
 from empirical.nets.rings import require_ring
 from theory.common.errors import InputError, require_choice
 
-__all__ = ["HIERARCHY_NETS", "ConstantFilterCNN", "HierarchyNet", "ScaleCNN"]
+__all__ = ["HIERARCHY_NETS", "ChannelMeans", "ConstantFilterCNN", "HierarchyNet", "ScaleCNN"]
 
 #: Convolutional, locally connected (as the former, without weight sharing), fully connected.
 HIERARCHY_NETS = ("cnn", "lcn", "fcn")
@@ -136,10 +136,11 @@ class HierarchyNet(nn.Module):
 def _windows(x: Tensor, filter_size: int, stride: int) -> Tensor:
     """(batch, positions, c) -> (batch, positions / stride, c F): the windows, the line closed to a ring.
 
-    The window of position p is the F pixels about it, one more to the right than to the left if F is even.
+    The window of position p is the F pixels about it, one more to the right than to the left if F is even; windows that
+    do not overlap (F = s) are the blocks of the line, from its first pixel on.
     """
     left = (filter_size - 1) // 2
-    if filter_size == stride and not left:
+    if filter_size == stride:
         return x.reshape(len(x), -1, stride * x.shape[2])
     ring = functional.pad(x.transpose(1, 2), (left, filter_size - 1 - left), mode="circular")
     return ring.unfold(2, filter_size, stride).permute(0, 2, 1, 3).flatten(2)
@@ -187,6 +188,35 @@ class ScaleCNN(nn.Module):
         for name in self.layers:
             x = self.get_submodule(name)(x)
         return self.readout(x)
+
+
+class ChannelMeans(nn.Module):
+    """A `ScaleCNN` whose layers are seen as their means over channels: what of D and G is owed to space alone.
+
+    Modules: mean1, ..., meanL, each (batch, positions, h) -> (batch, positions, 1); the output is that of the net.
+
+    Source: arXiv 2210.01506, which tells pooling in space from pooling of channels by it.
+    """
+
+    def __init__(self, net: ScaleCNN) -> None:
+        super().__init__()
+        self.net = net
+        self.layers = [f"mean{depth}" for depth in range(1, len(net.layers) + 1)]
+        for name in self.layers:
+            self.add_module(name, ChannelMean())
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer, mean in zip(self.net.layers, self.layers, strict=True):
+            x = self.net.get_submodule(layer)(x)
+            self.get_submodule(mean)(x)
+        return self.net.readout(x)
+
+
+class ChannelMean(nn.Module):
+    """The mean over channels, the last dimension."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(2, keepdim=True)
 
 
 class ConstantLayer(nn.Module):

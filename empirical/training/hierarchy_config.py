@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from empirical.nets.rings import require_ring
 from empirical.training.config import Average
 from theory.common.choices import require_choices
 from theory.common.errors import MAXIMUM_SEED, InputError, require_integer, require_real
-from theory.hierarchies import ScaleDetection, SparseHierarchy
+from theory.hierarchies import ScaleDetection, SparseHierarchy, TwoPoints
 
 __all__ = ["HierarchyConfig", "ScaleDetectionConfig"]
 
+#: Of fields that runs in stores were made without: at their defaults they are left out of the hash.
+_LATER = {"later": True}
 #: Sparsity from which steps are shorter, as they are with three levels: at 0.1 the loss stays above 1 in many runs.
 _SPARSE = 4
 
@@ -172,15 +174,15 @@ class ScaleDetectionConfig:
     Raises
     ------
     InputError
-        See `ScaleDetection` and `ScaleCNN`; and if P leaves no data to test on.
+        See `ScaleDetection`, `TwoPoints` and `ScaleCNN`; and if P leaves no data to test on.
     """
 
     kind: ClassVar[str] = "scale-detection"
 
-    task: Literal["distance", "block"] = "block"
-    """Whether two pixels are nearer than xi, or in one block of xi."""
+    task: Literal["distance", "block", "two-points"] = "block"
+    """Whether two pixels are nearer than xi, or in one block of xi; two-points is distance on a square, 32 x 32 say."""
     size: int = 128
-    """d, pixels of the line."""
+    """d, pixels of the line, or of a side of the square: there a power of 2."""
     scale: int = 32
     """xi."""
     gap: int = 0
@@ -217,6 +219,8 @@ class ScaleDetectionConfig:
     """Draws the moves, the noise and the resamples."""
     resamples: int = 200
     """Of the bootstrap over probes; 0 gives no intervals."""
+    channel_means: bool = field(default=False, metadata=_LATER)
+    """Also rows of the layers' means over channels, pooled in space alone; their variant says so."""
 
     def __post_init__(self) -> None:
         require_choices(self)
@@ -226,14 +230,32 @@ class ScaleDetectionConfig:
         )  # fmt: skip
         if self.layers is not None:
             _store_integers(self, layers=1)
+        if self.task == "two-points":
+            for name in ("filter_size", "stride"):
+                if getattr(self, name) != 2:
+                    raise InputError(name, getattr(self, name), "must be 2 for two-points: patches of 2 x 2")
+            if self.size & (self.size - 1):
+                raise InputError("size", self.size, "must be a power of 2 for two-points")
         self.problem.require_train_size(self.train_size)
-        require_ring(self.size, self.depth, self.filter_size, self.stride)
+        require_ring(self.positions, self.depth, *self.window)
         _store_reals(self, learning_rate=0.0, stop_loss=None)
 
     @property
-    def problem(self) -> ScaleDetection:
+    def problem(self) -> ScaleDetection | TwoPoints:
         """What is learnt."""
+        if self.task == "two-points":
+            return TwoPoints(self.size, self.scale, self.gap)
         return ScaleDetection(self.size, self.scale, self.gap, self.task)
+
+    @property
+    def positions(self) -> int:
+        """Of the line that the net sees: d, or the d^2 pixels of a square, 2 x 2 patches together."""
+        return self.size**self.problem.dimension
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Filter and stride on that line."""
+        return (4, 4) if self.task == "two-points" else (self.filter_size, self.stride)
 
     @property
     def depth(self) -> int:

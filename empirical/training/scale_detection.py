@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from empirical.nets.evaluation import evaluation
-from empirical.nets.hierarchy_nets import ScaleCNN
+from empirical.nets.hierarchy_nets import ChannelMeans, ScaleCNN
 from empirical.stability.probes import Noise, transform_probes
 from empirical.training.descent_to_loss import Recipe, descend, finished
 from empirical.training.hierarchy_config import ScaleDetectionConfig
 from empirical.training.layer_rows import Measured
 from empirical.training.run import Progress, Run, RunOptions, with_warning
 from empirical.training.run_log import RunLog
+from theory.hierarchies import ScaleDetection, TwoPoints
 
 __all__ = ["check", "run", "train_scale_detection"]
 
@@ -61,13 +63,13 @@ def _trained(config: ScaleDetectionConfig, log: str | Path | None, progress: Pro
     data_rng, net_rng, batch_rng = map(np.random.default_rng, np.random.SeedSequence(config.seed).spawn(3))
     train, test = task.split(config.train_size, config.test_size, data_rng)
     net = ScaleCNN(
-        positions=task.size, layers=config.depth, width=config.width, filter_size=config.filter_size,
-        stride=config.stride, generator=torch.Generator().manual_seed(int(net_rng.integers(2**63))),
+        positions=config.positions, layers=config.depth, width=config.width, filter_size=config.window[0],
+        stride=config.window[1], generator=torch.Generator().manual_seed(int(net_rng.integers(2**63))),
     )  # fmt: skip
-    inputs, probed = torch.as_tensor(task.inputs(test)), test[: config.probe_size]
+    inputs, probed = torch.as_tensor(_inputs(task, test)), test[: config.probe_size]
 
     def moved(_: Tensor, source: np.random.Generator) -> Tensor:
-        return torch.as_tensor(task.inputs(task.move(probed, source)))
+        return torch.as_tensor(_inputs(task, task.move(probed, source)))
 
     rng = np.random.default_rng(config.probe_seed)
     noise: Noise = "rectified" if config.noise == "rectified" else "alike"
@@ -81,18 +83,34 @@ def _trained(config: ScaleDetectionConfig, log: str | Path | None, progress: Pro
         "seed": config.seed,
     }
     measured = Measured(names, probes, None, config.average, config.resamples, rng)
-    rows = measured.rows(net, net.layers, "initial")
+    rows = _rows(measured, net, "initial", config.channel_means)
     told = RunLog(log)
     rate = config.learning_rate * config.width
     recipe = Recipe(_hinge, rate, 0.0, config.batch_size, config.epochs, config.stop_loss)
-    own_inputs, own_labels = torch.as_tensor(task.inputs(train)), torch.as_tensor(task.label(train)).float()
+    own_inputs, own_labels = torch.as_tensor(_inputs(task, train)), torch.as_tensor(task.label(train)).float()
     end = descend(net, lambda: own_inputs, own_labels, recipe, batch_rng, told, progress)
-    last = measured.rows(net, net.layers, "trained")
+    last = _rows(measured, net, "trained", config.channel_means)
     last[-1] |= {
         "test_error": _sign_error(net, inputs, torch.as_tensor(task.label(test))),
         "train_error": _sign_error(net, own_inputs, own_labels),
     }
     return finished(config, net, [*rows, *last], end, told, began)
+
+
+def _inputs(task: ScaleDetection | TwoPoints, pixels: np.ndarray) -> np.ndarray:
+    """As the net sees them, (N, positions, 1)."""
+    return task.patch_inputs(pixels) if isinstance(task, TwoPoints) else task.inputs(pixels)
+
+
+def _rows(measured: Measured, net: ScaleCNN, stage: str, channel_means: bool) -> list[dict[str, Any]]:
+    """Layers and output, the output last; before them the layers' means over channels if they are wanted."""
+    rows = measured.rows(net, net.layers, stage)
+    if not channel_means:
+        return rows
+    seen = ChannelMeans(net)
+    words = ", ".join(word for word in (measured.names["variant"], "channel means") if word)
+    means = measured.rows(seen, seen.layers, stage)[:-1]
+    return [row | {"variant": words, "layer": layer} for row, layer in zip(means, net.layers, strict=True)] + rows
 
 
 def _hinge(outputs: Tensor, labels: Tensor) -> Tensor:

@@ -72,6 +72,23 @@ class TwoPoints:
         distance = self.distance(pixels)
         return np.where(distance < self.scale - self.gap, 1, np.where(distance >= self.scale + self.gap, -1, 0))
 
+    @property
+    def data_count(self) -> int:
+        """The most data of which as many have either label."""
+        down, across = np.mgrid[0 : self.size, 1 - self.size : self.size]
+        down, across = (part[(down > 0) | (across > 0)] for part in (down, across))  # each pair once
+        places = (self.size - down) * (self.size - np.abs(across))
+        apart = np.stack([np.zeros((len(down), 2), dtype=int), np.stack([down, across], axis=1)], axis=1)
+        labels = self.label(apart)
+        return 2 * int(min(places[labels == label].sum() for label in (1, -1)))
+
+    def require_train_size(self, train_size: int) -> None:
+        """InputError unless so many data can be trained on and some are left to test on."""
+        most = self.data_count - 2
+        if train_size > most:
+            allowed = f"must be at most {most}: {self.name} has {most + 2} data, and some are tested on"
+            raise InputError("train_size", train_size, allowed)
+
     def sample(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """`count` different pairs of pixels, shape (count, 2, 2), and their labels; +1 and -1 in turn.
 
@@ -109,8 +126,16 @@ class TwoPoints:
         return np.stack(np.divmod(both, self.size), axis=-1)
 
     def split(self, train_size: int, test_size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels to train and to test on, no pair in both or twice."""
-        pixels, _ = self.sample(require_integer("train_size", train_size, 1) + test_size, rng)
+        """Pixels to train and to test on, no pair in both or twice; as many tests as are left, up to `test_size`.
+
+        Raises
+        ------
+        InputError
+            If P leaves fewer than two to test on.
+        """
+        self.require_train_size(require_integer("train_size", train_size, 1))
+        require_integer("test_size", test_size, 2)
+        pixels, _ = self.sample(train_size + min(test_size, self.data_count - train_size), rng)
         return pixels[:train_size], pixels[train_size:]
 
     def inputs(self, pixels: np.ndarray) -> np.ndarray:
@@ -119,6 +144,23 @@ class TwoPoints:
         flat = pixels[..., 0] * self.size + pixels[..., 1]
         np.put_along_axis(found, flat, np.float32(self.size / math.sqrt(2)), axis=1)
         return found.reshape(-1, 1, self.size, self.size)
+
+    def patch_inputs(self, pixels: np.ndarray) -> np.ndarray:
+        """The images of `inputs` as lines, shape (N, d^2, 1), on which patches of 2^k x 2^k are 4^k neighbours.
+
+        On them a convolution of filters of 4 pixels at a stride of 4 is one of 2 x 2 at a stride of 2 on the square.
+
+        Raises
+        ------
+        InputError
+            If d is no power of 2.
+        """
+        depth = self.size.bit_length() - 1
+        if self.size != 2**depth:
+            raise InputError("size", self.size, "must be a power of 2: patches of 2 x 2 are put together")
+        images = self.inputs(pixels).reshape(-1, *(2,) * (2 * depth))
+        order = [0, *(1 + k + part * depth for k in range(depth) for part in (0, 1))]
+        return images.transpose(order).reshape(len(pixels), -1, 1)
 
     def move(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Each pixel moved by one to one of its four neighbours, independently: the label stays.

@@ -11,12 +11,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from empirical import read_experiments, sweep  # noqa: E402
+from empirical.nets.hierarchy_nets import ScaleCNN  # noqa: E402
 from empirical.training.hierarchies import train_hierarchy  # noqa: E402
 from empirical.training.hierarchy_config import HierarchyConfig, ScaleDetectionConfig  # noqa: E402
 from empirical.training.scale_detection import train_scale_detection  # noqa: E402
 from relstab import main  # noqa: E402
 from theory.common.errors import InputError  # noqa: E402
 from theory.common.table import read_table  # noqa: E402
+from theory.hierarchies import TwoPoints  # noqa: E402
 
 SMALL = HierarchyConfig(vocabulary=4, train_size=600, width=64, probe_size=200, resamples=50)
 LINE = ScaleDetectionConfig(size=32, scale=8, train_size=60, width=48, probe_size=60, resamples=50)
@@ -124,6 +126,40 @@ def test_a_scale_is_detected_and_measured_at_every_layer():
     assert last.relative_stability == pytest.approx(last.diffeo_stability / last.noise_stability)
 
 
+def test_two_points_on_a_square_are_told_and_channel_means_stand_beside_the_layers():
+    square = ScaleDetectionConfig(
+        task="two-points", size=8, scale=4, gap=1, train_size=60, width=16, probe_size=40, resamples=0, epochs=3,
+        stop_loss=10, channel_means=True,
+    )  # fmt: skip
+    run = train_scale_detection(square)
+    assert output(run).task == "two-points-euclidean-d8-xi4"
+    assert run.table["layer"].tolist() == ["layer1", "layer2", "layer3", "layer1", "layer2", "layer3", ""] * 2
+    assert set(run.table["variant"]) == {"", "channel means"}
+    plain = train_scale_detection(replace(square, channel_means=False)).table
+    kept = run.table[run.table["variant"] == ""].reset_index(drop=True)
+    assert kept.drop(columns="seconds").equals(plain.drop(columns="seconds"))
+    pairs = kept[kept["layer"] != ""].merge(run.table[run.table["variant"] != ""], on=["stage", "layer"])
+    assert (pairs["diffeo_stability_x"] != pairs["diffeo_stability_y"]).all()
+    # Control: with one channel the mean is the channel.
+    one = train_scale_detection(replace(square, width=1)).table
+    pairs = one[(one["variant"] == "") & (one["layer"] != "")].merge(one[one["variant"] != ""], on=["stage", "layer"])
+    known = pairs["diffeo_stability_x"].notna()
+    assert pairs.loc[known, "diffeo_stability_x"].to_numpy() == pytest.approx(pairs.loc[known, "diffeo_stability_y"])
+
+
+def test_a_filter_of_four_on_the_line_is_one_of_two_by_two_on_the_square():
+    task = TwoPoints(8, 4, 1)
+    pixels, _ = task.sample(10, np.random.default_rng(0))
+    layer = ScaleCNN(
+        positions=64, layers=1, width=5, filter_size=4, stride=4, generator=torch.Generator().manual_seed(0)
+    ).get_submodule("layer1")
+    kernel = layer.weight.detach().reshape(2, 2, 5).permute(2, 0, 1)[:, None]
+    images = torch.as_tensor(task.inputs(pixels))
+    expected = 2 * torch.relu(torch.nn.functional.conv2d(images, kernel / 2, layer.bias, stride=2))
+    found = layer(torch.as_tensor(task.patch_inputs(pixels)))
+    torch.testing.assert_close(found.sum(1), expected.sum((2, 3)))
+
+
 def test_rectified_noise_is_smaller_and_accumulates():
     run = train_scale_detection(replace(LINE, noise="rectified", epochs=1, stop_loss=10))
     plain = train_scale_detection(replace(LINE, epochs=1, stop_loss=10))
@@ -164,6 +200,9 @@ def test_bad_hierarchy_runs_are_told_in_one_line(settings, said):
         ({"layers": 9}, "layers = 9: of filters of 2 at a stride of 2 do not fit a ring of 128 pixels"),
         ({"filter_size": 2, "stride": 3}, "stride = 3"),
         ({"size": 100}, "do not fit a ring of 100 pixels"),
+        ({"task": "two-points", "size": 24, "scale": 8}, "size = 24: must be a power of 2"),
+        ({"task": "two-points", "size": 8, "scale": 4, "train_size": 9999}, "train_size = 9999: must be at most"),
+        ({"task": "two-points", "size": 32, "scale": 14, "stride": 1}, "stride = 1: must be 2 for two-points"),
         ({"noise": "pink"}, "noise = pink: must be one of gaussian, rectified"),
     ],
 )

@@ -92,9 +92,33 @@ def test_two_points_on_a_square(norm):
     assert np.array_equal(train[:100], task.split(100, 5, np.random.default_rng(0))[0])
 
 
+@pytest.mark.parametrize("norm", ["euclidean", "maximum"])
+def test_pairs_on_a_square_are_counted(norm):
+    task = TwoPoints(8, 4, 1, norm=norm)
+    pixels = np.array([divmod(i, 8) for i in range(64)])
+    labels = task.label(np.stack([pixels[part] for part in np.triu_indices(64, 1)], axis=1))
+    assert task.data_count == 2 * min((labels == 1).sum(), (labels == -1).sum())
+    assert len(task.split(task.data_count - 2, 9, np.random.default_rng(0))[1]) == 2
+
+
+def test_patches_of_a_square_are_neighbours_on_the_line():
+    """Sums over 4, 16 and 64 neighbours of the line are sums over squares of 2, 4 and 8 pixels, in the same order."""
+    task = TwoPoints(8, 4, 1)
+    pixels, _ = task.sample(20, np.random.default_rng(0))
+    images, lines = task.inputs(pixels)[:, 0], task.patch_inputs(pixels)[..., 0]
+    for side in (2, 4, 8):
+        squares = images.reshape(20, 8 // side, side, 8 // side, side).sum((2, 4)).reshape(20, -1)
+        windows = lines.reshape(20, -1, side**2).sum(2)
+        assert np.array_equal(np.sort(windows, axis=1), np.sort(squares, axis=1))
+    # The four corners of the square are the middles of the line's quarters, not its neighbours.
+    corner = task.patch_inputs(np.array([[[0, 0], [0, 1]], [[0, 0], [0, 4]]]))[..., 0]
+    assert [np.flatnonzero(line).tolist() for line in corner] == [[0, 1], [0, 16]]
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
+        (lambda: TwoPoints(12, 4, 1).patch_inputs(np.zeros((1, 2, 2), dtype=int)), "size = 12: must be a power of 2"),
         (lambda: ScaleDetection(task="colour"), "task = colour: must be one of distance, block"),
         (lambda: ScaleDetection(size=2), "size = 2"),
         (lambda: ScaleDetection(scale=0), "scale = 0"),
