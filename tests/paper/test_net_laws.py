@@ -66,3 +66,53 @@ def test_the_power_is_that_of_the_command(paper: Path) -> None:
     again = pd.DataFrame([row(7, 1, 0.95, 0.0)])
     pd.testing.assert_frame_equal(committed.reset_index(drop=True), again, check_dtype=False, rtol=1e-5)
     assert len(cells(table)) == 20
+
+
+def test_the_public_nets_of_the_page_are_those_of_the_table(paper: Path) -> None:
+    from theory import Estimate, read_table
+
+    page = (paper.parent / "docs" / "measure.md").read_text(encoding="utf-8")
+    table = read_table(paper / "data" / "public_nets.csv")
+    assert len(table) == page.count("| CIFAR-10 (JPEG) |")
+    for _, row in table.iterrows():
+        names = ("relative_stability", "diffeo_stability", "noise_stability")
+        values = [Estimate(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))).short for name in names]
+        assert f"| CIFAR-10 (JPEG) | {' | '.join(values)} | {row['test_error']:.3f} |" in page
+
+
+def test_keras_weights_are_turned_the_right_way(paper: Path, tmp_path: Path) -> None:
+    """A planted file: the first convolution reads one pixel of one channel, the dense layers pass one number on."""
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    import torch
+
+    from empirical.nets.weights import load_weights
+    from paper.scripts.keras_cifar_net import convert, make
+
+    net = make().eval()
+    with h5py.File(tmp_path / "net.h5", "w") as file:
+        for name, module in net.named_children():
+            kind, _, place = name.partition("-")
+            layer = file.require_group("model_weights").require_group(kind if place == "0" else f"{kind}_{place}")
+            own = layer.create_group(layer.name.rpartition("/")[2])
+            if kind == "batch_normalization":
+                for key, value in (("gamma", 1), ("beta", 0), ("moving_mean", 0), ("moving_variance", 1 - 1e-3)):
+                    own[f"{key}:0"] = np.full(module.num_features, value, dtype="float32")
+            elif kind in ("conv2d", "dense"):
+                first = name == "conv2d-0"
+                shape = tuple(module.weight.shape)
+                kernel = np.zeros(shape[::-1] if kind == "dense" else (*shape[2:], shape[1], shape[0]), dtype="float32")
+                # Row 0, column 2, blue for the first; afterwards channel 5 of the middle pixel.
+                place_of_one = (0, 2, 2, 5) if first else (1, 1, 5, 5) if kind == "conv2d" else (5, 5)
+                kernel[place_of_one] = 1
+                own["kernel:0"], own["bias:0"] = kernel, np.zeros(shape[0], dtype="float32")
+    convert(tmp_path / "net.h5", tmp_path / "net.safetensors")
+    load_weights(net, tmp_path / "net.safetensors")
+    image = torch.zeros(1, 3, 32, 32)
+    image[0, 2, :, :] = 3
+    assert net(image)[0].tolist() == pytest.approx([0, 0, 0, 0, 0, 3, 0, 0, 0, 0])
+    red = torch.zeros(1, 3, 32, 32)
+    red[0, 0, :, :] = 3
+    assert net(red).abs().max() == 0
+    dot = torch.zeros(1, 3, 5, 5)
+    dot[0, 2, 1, 3] = 1  # read at row 0, column 2 of the window whose middle is at row 2, column 2
+    assert net.get_submodule("conv2d-0")(dot)[0, 5].nonzero().tolist() == [[1, 1]]
