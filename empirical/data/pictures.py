@@ -43,9 +43,12 @@ class PictureFolder:
 
 
 def holds_parts(root: Path) -> bool:
-    """Whether the folders in `root` are a data set's parts, as train/ and test/, and not classes."""
-    names = {item.name for item in root.iterdir() if item.is_dir() and _shown(item)}
-    return bool(names) and names <= _PARTS
+    """Whether the folders in `root` are a data set's parts, as train/ and test/, in small letters or capitals.
+
+    Others may stand beside them, of annotations, say: classes are not called train and test.
+    """
+    names = {item.name.lower() for item in root.iterdir() if item.is_dir() and _shown(item)}
+    return bool(names) and (names <= _PARTS or {"train", "test"} <= names or {"train", "val"} <= names)
 
 
 def find_pictures(root: Path) -> PictureFolder:
@@ -62,7 +65,7 @@ def find_pictures(root: Path) -> PictureFolder:
     """
     folders = sorted((item for item in root.iterdir() if item.is_dir() and _shown(item)), key=lambda item: item.name)
     if holds_parts(root):
-        names = ", ".join(item.name for item in folders)
+        names = ", ".join(item.name for item in folders if item.name.lower() in _PARTS)
         raise InputError("data", str(root), f"holds the parts of a data set: give one of them ({names})")
     strange: Counter[str] = Counter()
     inside = [_pictures(folder, strange) for folder in folders]

@@ -18,10 +18,11 @@ __all__ = ["as_images", "as_labels", "read_arrays"]
 _PAIRS = (
     ("images", "labels"), ("test_images", "test_labels"), ("x_test", "y_test"), ("X_test", "y_test"),
     ("x", "y"), ("X", "y"), ("data", "labels"), ("data", "targets"), ("data", "y"), ("images", "y"),
-    ("images", "targets"), ("imgs", "labels"), ("x", "labels"), ("X", "labels"), ("X", "Y"),
+    ("images", "targets"), ("image", "label"), ("imgs", "labels"), ("x", "labels"), ("X", "labels"), ("X", "Y"),
 )  # fmt: skip
 _IMAGES = tuple(dict.fromkeys(images for images, _ in _PAIRS))
 _CHANNELS = (1, 2, 3, 4)
+_ROUNDING = 1e-5  # what single precision may put above 1
 
 
 def read_arrays(file: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -59,8 +60,9 @@ def _chosen(arrays: Mapping[str, np.ndarray], file: Path) -> tuple[np.ndarray, n
         allowed = f"must hold an array `images`, and maybe `labels` (or x and y, x_test and y_test); it holds {held}"
         raise InputError("data", str(file), allowed)
     images, labels = pairs[0] if pairs else (alone[0], "")
-    if len(alone) > 1:
-        warnings.warn(f"{file.name} holds {', '.join(names)}: {images} is measured", stacklevel=4)
+    if len(alone) > 1 or (len(names) > 1 and not labels):
+        how = "" if labels else ", without labels"
+        warnings.warn(f"{file.name} holds {', '.join(names)}: {images} is measured{how}", stacklevel=4)
     return arrays[images], arrays[labels] if labels else None
 
 
@@ -68,7 +70,7 @@ def as_images(images: np.ndarray, origin: str) -> Tensor:
     """Bytes, or numbers in [0, 1], shape (N, channels, height, width).
 
     Of bytes, whole numbers or floats up to 255, or floats in [0, 1]; of shape (N, height, width), or with the channels
-    last or first. Floats above 1 are divided by 255, and a warning says so.
+    last or first. Floats above 2 are divided by 255, and a warning says so.
 
     Raises
     ------
@@ -98,6 +100,11 @@ def as_images(images: np.ndarray, origin: str) -> Tensor:
     if whole:
         return torch.as_tensor(np.ascontiguousarray(images, dtype=np.uint8))
     numbers = torch.as_tensor(np.ascontiguousarray(images, dtype=np.float32))
+    if 1 < high <= 2 and not (images % 1 == 0).all():  # an interpolation's overshoot, or rounding, and no bytes
+        if high > 1 + _ROUNDING:
+            allowed = "must be in [0, 1], or else in [0, 255]: clip them"
+            raise InputError("data", f"{origin}: numbers up to {high:.6g}", allowed)
+        return numbers.clamp_(max=1)
     if high > 1:
         warnings.warn(f"{origin} holds numbers up to {high:.3g}: they are divided by 255", stacklevel=3)
         numbers /= 255

@@ -80,10 +80,11 @@ def read_images(path: str | Path, framing: Framing | None = None, most: int | No
 
 def _test_part(folder: Path) -> Path:
     """The folder itself, or, of a data set's parts, the one that is to be measured on."""
-    for name in _TEST_PARTS:
-        part = folder / name
-        if part.is_dir() and any(inside.is_dir() for inside in part.iterdir()) and holds_parts(folder):
-            return part
+    if holds_parts(folder):
+        for name in _TEST_PARTS:
+            for part in sorted(item for item in folder.iterdir() if item.name.lower() == name and item.is_dir()):
+                if any(inside.is_dir() for inside in part.iterdir()):
+                    return part
     return folder
 
 

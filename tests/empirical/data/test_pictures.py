@@ -193,6 +193,11 @@ def test_other_refusals(tmp_path: Path) -> None:
         read_images(tmp_path / "parts")
     save(tmp_path / "parts" / "test" / "a" / "0.png")
     assert read_images(tmp_path / "parts").classes == ("a",)
+    save(tmp_path / "capitals" / "Train" / "a" / "0.png")
+    save(tmp_path / "capitals" / "annotations" / "0.png")
+    assert read_images(tmp_path / "capitals").classes == ("Train", "annotations")  # one part alone may be a class
+    save(tmp_path / "capitals" / "Test" / "b" / "0.png")
+    assert read_images(tmp_path / "capitals").classes == ("b",)
     (tmp_path / "none").mkdir()
     (tmp_path / "none" / "x.heic").write_text("x")
     with pytest.raises(InputError, match=r"holds no images .*; it holds 1 of .heic"):
@@ -204,6 +209,21 @@ def test_other_refusals(tmp_path: Path) -> None:
     save(tmp_path / "float" / "f.tif", RAMP.astype(np.float32))
     with pytest.raises(InputError, match="data = f.tif: .* its grey has no known white"):
         read_images(tmp_path / "float")
+
+
+def test_arrays_that_could_be_taken_for_others(tmp_path: Path) -> None:
+    """An overshoot of numbers in [0, 1] is none of bytes, rounding is no overshoot, and labels are not lost unsaid."""
+    numbers = np.random.default_rng(0).random((4, 8, 8)).astype(np.float32)
+    np.save(tmp_path / "over.npy", numbers * 1.1 / numbers.max())
+    with pytest.raises(InputError, match=r"numbers up to 1.1: must be in \[0, 1\], or else in \[0, 255\]: clip them"):
+        read_images(tmp_path / "over.npy")
+    np.save(tmp_path / "round.npy", numbers * np.float32(1.000001) / numbers.max())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_images(tmp_path / "round.npy").pixels.max() == 1
+    np.savez(tmp_path / "strange.npz", images=numbers, classes=[0, 1, 2, 3])
+    with pytest.warns(UserWarning, match="holds images, classes: images is measured, without labels"):
+        assert read_images(tmp_path / "strange.npz").labels is None
 
 
 @pytest.mark.parametrize("place", range(56, 136, 8))
