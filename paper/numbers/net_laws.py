@@ -26,14 +26,14 @@ from paper.numbers.image_table import DATA, PUBLISHED, TASKS, image_table
 from theory import read_table
 
 __all__ = [
-    "FULL", "PUBLISHED_TASKS", "curves_along", "falls_of_largest", "full_tables", "full_tests", "numbers",
+    "FULL", "PUBLISHED_TASKS", "curves_along", "falls_of_largest", "full_table", "full_tests", "numbers",
     "published_along", "published_falls", "published_law", "published_nets",
 ]  # fmt: skip
 
 #: The authors' data sets, and as a reader knows them.
 PUBLISHED_TASKS = {"cifar10": "CIFAR10", "fashion-mnist": "FashionMNIST", "mnist": "MNIST"}
-#: Tables of nets on all images, and of curves of such nets, that are read where they are there.
-FULL = ("image_nets_full.csv", "image_curves_full.csv")
+#: The table of nets on all images, and along P of some of them, which grows as its sweep does (`image_nets_full.py`).
+FULL = "image_nets_full.csv"
 
 
 def published_nets(task: str, *, every: bool = False) -> pd.DataFrame:
@@ -51,10 +51,9 @@ def published_law(task: str, exponent: float | None = None) -> ErrorLaw:
     return fit_net_law(published_nets(task), exponent=exponent)
 
 
-def full_tables() -> pd.DataFrame | None:
-    """Rows of the tables in `FULL` that are there; None without any."""
-    there = [read_table(DATA / name) for name in FULL if (DATA / name).is_file()]
-    return pd.concat(there, ignore_index=True) if there else None
+def full_table() -> pd.DataFrame | None:
+    """The table `FULL`; None where it is not there."""
+    return read_table(DATA / FULL) if (DATA / FULL).is_file() else None
 
 
 def full_nets(table: pd.DataFrame, task: str) -> pd.DataFrame:
@@ -66,7 +65,10 @@ def full_nets(table: pd.DataFrame, task: str) -> pd.DataFrame:
 
 
 def full_tests(table: pd.DataFrame) -> tuple[Correlations, list[SwapTest]]:
-    """Correlations of eps_t with R_f, D_f and G_f over the nets of each data set, and which goes with it best."""
+    """Correlations of eps_t with R_f, D_f and G_f over the nets of each data set, and which goes with it best.
+
+    Nothing of a data set with fewer than three nets.
+    """
     nets = pd.concat([full_nets(table, task) for task in TASKS], ignore_index=True)
     trained = nets[nets["stage"] == "trained"]
     return correlations(trained), swap_tests(trained)
@@ -83,7 +85,7 @@ def published_along() -> tuple[tuple[str, AlongSizes], ...]:
 def curves_along() -> Iterator[tuple[str, AlongSizes]]:
     """Data set and exponents of every curve: the authors', ours, and those of `FULL` at three P or more."""
     yield from published_along()
-    for table in (image_table(), full_tables()):
+    for table in (image_table(), full_table()):
         if table is None:
             continue
         for task, name in TASKS.items():

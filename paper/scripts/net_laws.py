@@ -2,7 +2,8 @@
 
     python -m paper.scripts.net_laws    # the figure, and docs/results.md between the marks
 
-It reads `paper/data/image_nets_full.csv` and `image_curves_full.csv`, nets trained on all images, where they are there.
+It reads `paper/data/image_nets_full.csv`, nets trained on all images, as far as its sweep has come: to be run again
+whenever that table has grown.
 """
 
 from __future__ import annotations
@@ -25,21 +26,33 @@ from compare.curves.numbers import SYMBOLS, format_estimate, format_interval
 from compare.report.figures import save
 from paper.figures.plots import LOOK, PAGE, bars, finish, log_y, new_figure, points, sizes
 from paper.marked_text import put_between
-from paper.numbers.image_table import COLOURS, MARKS, NETS, PUBLISHED, TASKS, averaged, image_table, published_curves
+from paper.numbers.image_table import (
+    COLOURS,
+    DATA,
+    MARKS,
+    NETS,
+    PUBLISHED,
+    TASKS,
+    averaged,
+    image_table,
+    published_curves,
+)  # fmt: skip
 from paper.numbers.net_laws import (
     FULL,
     PUBLISHED_TASKS,
     curves_along,
     falls_of_largest,
     full_nets,
-    full_tables,
+    full_table,
     full_tests,
     published_along,
     published_falls,
     published_law,
 )  # fmt: skip
+from paper.scripts.image_nets_full import FITTED
 from paper.scripts.swap_power import cells, power_table
-from theory import InputError
+from theory import Estimate, InputError
+from theory.common.estimate import geometric_mean
 
 __all__ = ["net_laws", "net_laws_figure"]
 
@@ -66,7 +79,7 @@ def _laws() -> Iterator[str]:
     for task, data in TASKS.items():
         own = ours[ours["task"] == task]
         yield _law_row(data, "seven small nets, all P", fit_net_law(own), fit_net_law(own, exponent=0.5))
-    table = full_tables()
+    table = full_table()
     for task, data in TASKS.items() if table is not None else ():
         own = full_nets(table, task)
         try:
@@ -91,7 +104,7 @@ def _along() -> Iterator[str]:
 
 def _falls() -> Iterator[str]:
     names = {**PUBLISHED_TASKS, **TASKS}
-    full = full_tables()
+    full = full_table()
     found: list[Fall] = [*published_falls(), *falls_of_largest(image_table())]
     if full is not None:
         found += falls_of_largest(full)
@@ -103,12 +116,44 @@ def _falls() -> Iterator[str]:
         yield f"| {' | '.join(row)} |"
 
 
+def _full_rows() -> Iterator[str]:
+    """One row for each net trained on all images: cost, errors, R_f, D_f and G_f, means over its seeds."""
+    table = full_table()
+    for task, data in TASKS.items() if table is not None else ():
+        nets = full_nets(table, task)
+        trained = nets[nets["stage"] == "trained"]
+        for net, rows in trained.groupby("architecture", sort=True):
+            measures = [_measured(rows, name) for name in ("relative_stability", "diffeo_stability", "noise_stability")]
+            errors = rows[["train_error", "test_error"]].mean()
+            hours = rows["core_seconds"].mean() / 3600
+            row = (data, NETS.get(str(net), str(net)), f"{rows['parameters'].iloc[0]:,}", str(rows["epochs"].iloc[0]),
+                   f"{hours:.2f}", str(len(rows)), f"{errors['train_error']:.3f}", f"{errors['test_error']:.3f}",
+                   "yes" if errors["train_error"] <= FITTED else "no", *measures)  # fmt: skip
+            yield f"| {' | '.join(row)} |"
+
+
+def _progress() -> str:
+    """How many runs of the sweep the table holds, as its second line says."""
+    path = DATA / FULL
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return lines[1].removeprefix("# ") if len(lines) > 1 and lines[1].startswith("# ") else "no run yet"
+
+
+def _measured(rows: pd.DataFrame, name: str) -> str:
+    """Geometric mean over seeds with its interval; that over images of a single seed."""
+    if len(rows) > 1:
+        return format_estimate(geometric_mean(rows[name].to_numpy(dtype=float)))
+    return format_estimate(Estimate(*(float(rows[f"{name}{end}"].iloc[0]) for end in ("", "_low", "_high"))))
+
+
 def _tests() -> list[str]:
     """Over the nets trained on all images: correlations, and which of R_f, D_f and G_f goes with the error best."""
-    table = full_tables()
+    table = full_table()
     if table is None:
-        return [f"Nets trained on all images are not measured yet: {' and '.join(FULL)} are not there."]
+        return [f"Nets trained on all images are not measured yet: {FULL} is not there."]
     found, tests = full_tests(table)
+    if not found.wheres():
+        return ["Fewer than three nets trained on all images are finished on each data set: nothing to correlate yet."]
     names = {**TASKS, EVERYWHERE: "both together"}
     lines = ["| nets | of log eps_t with | r | p | rank r | p |", "|---|---|---|---|---|---|"]
     for row in found.rows:
@@ -159,7 +204,14 @@ def net_laws() -> str:
         "",
         "</details>",
         "",
-        "<details><summary>Over nets: R_f, D_f and G_f</summary>",
+        "<details open><summary>Nets trained on all images: R_f, D_f and G_f</summary>",
+        "",
+        f"`paper/data/{FULL}`, {_progress()}. At one pixel and c = 3, 500 test images; intervals over seeds, of a",
+        "single seed over images. A net fits if it errs on at most 1 % of its training images.",
+        "",
+        "| data | net | parameters | epochs | core-hours | seeds | train error | test error | fits | R_f | D_f | G_f |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        *_full_rows(),
         "",
         *_tests(),
         "",
@@ -206,7 +258,7 @@ def _against_stability(ax: Axes, task: str) -> None:
         rows = averaged(table, task, net)
         ax.plot(rows["relative_stability"], rows["test_error"], color=COLOURS[net], marker=MARKS[net], markersize=3,
                 linewidth=0.6)  # fmt: skip
-    for _, rows in _trained(full_tables(), task):
+    for _, rows in _trained(full_table(), task):
         _crosses(ax, rows, markersize=6, linestyle="", **_FULL)
     ax.set_xscale("log")
     ax.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
@@ -227,7 +279,7 @@ def _against_size(ax: Axes, task: str) -> None:
         rows = averaged(table, task, net)
         points(ax, rows["train_size"], rows["test_error"], bars(rows, "test_error"), color=COLOURS[net],
                marker=MARKS[net])  # fmt: skip
-    for _, rows in _trained(full_tables(), task):
+    for _, rows in _trained(full_table(), task):
         points(ax, rows["train_size"], rows["test_error"], bars(rows, "test_error"), markersize=6, **_FULL)
     sizes(ax, (64, 512, 4096, 32768))
 
@@ -257,7 +309,7 @@ def net_laws_figure() -> Figure:
                for net, label in NETS.items()]  # fmt: skip
     handles += [Line2D([], [], marker=mark, markersize=3, label=f"published {name}", **_PUBLISHED)
                 for mark, name in zip("xd", published_curves(next(iter(TASKS))), strict=True)]  # fmt: skip
-    if full_tables() is not None:
+    if full_table() is not None:
         handles.append(Line2D([], [], linestyle="", label="nets on all images", **_FULL))
     handles += [Line2D([], [], color="black", linestyle="--", label="fit to the published nets"),
                 Line2D([], [], color="#333333", linestyle=":", label=r"$0.2\sqrt{R_f}$")]  # fmt: skip

@@ -25,8 +25,9 @@ def planted() -> pd.DataFrame:
             diffeo = float(np.exp(rng.normal()))
             rows.append({**key, "stage": "initial", "relative_stability": 1.0})
             rows.append({**key, "stage": "trained", "relative_stability": ratio, "diffeo_stability": diffeo,
-                         "noise_stability": diffeo / ratio, "test_error": 0.5 * ratio**0.5})  # fmt: skip
-    return curve_table(rows)
+                         "noise_stability": diffeo / ratio, "test_error": 0.5 * ratio**0.5,
+                         "train_error": 0.02 * place})  # fmt: skip
+    return curve_table(rows).assign(parameters=1000, epochs=10, precision="float32", core_seconds=1800.0)
 
 
 @pytest.mark.slow
@@ -37,17 +38,25 @@ def test_tables_of_nets_on_all_images_are_taken_when_they_are_there(
     from paper.scripts import net_laws as page
 
     monkeypatch.setattr(numbers, "DATA", tmp_path)
-    assert numbers.full_tables() is None
-    assert page._tests() == [
-        "Nets trained on all images are not measured yet: image_nets_full.csv and image_curves_full.csv are not there."
-    ]
+    monkeypatch.setattr(page, "DATA", tmp_path)
+    assert numbers.full_table() is None
+    assert page._tests() == ["Nets trained on all images are not measured yet: image_nets_full.csv is not there."]
+    assert (list(page._full_rows()), page._progress()) == ([], "no run yet")
+    few = planted().query("architecture in ('fc2', 'fc4')")
+    write_table(few, tmp_path / "image_nets_full.csv", "made\n4 of 14 runs, 10 missing")
+    assert page._progress() == "4 of 14 runs, 10 missing"
+    assert "nothing to correlate yet" in page._tests()[0]
+    assert len(list(page._full_rows())) == 4
     write_table(planted(), tmp_path / "image_nets_full.csv")
-    table = numbers.full_tables()
+    table = numbers.full_table()
     assert table is not None
     assert set(numbers.full_nets(table, "fashion-mnist")["train_size"]) == {50000}
     laws = [line for line in page._laws() if "P = 50000" in line]
     assert [line.split("|")[2:5] for line in laws] == 2 * [[" nets at P = 50000 ", " 6 ", " 6 nets "]]
     assert all(cell.startswith(" 0.5 ") for line in laws for cell in line.split("|")[5:8])
+    rows = [line.split("|")[2:10] for line in page._full_rows()]
+    assert rows[1] == [" fc2 ", " 1,000 ", " 10 ", " 0.50 ", " 1 ", " 0.000 ", " 0.122 ", " yes "]
+    assert sum(row[-1] == " yes " for row in rows) == 2
     falls = [line for line in page._falls() if "| 50000 |" in line and "published" not in line]
     assert len(falls) == 2 * len(NETS)
     assert falls[-1].endswith(f"| VGG-6 | 50000 | 1 | 1 | 0.48 | {-np.log10(0.06 * 2**3):.3g} |")
