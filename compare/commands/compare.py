@@ -14,6 +14,7 @@ from rich.markup import escape
 from compare.contrasts.comparison import Contrast, contrast, fits_table
 from compare.contrasts.correlations import correlations
 from compare.contrasts.scales import scales_of
+from compare.contrasts.swap_test import SwapTest, swap_tests
 from compare.contrasts.wording import Verdict, write_verdict
 from compare.curves.nearest_theory import require_stage
 from compare.curves.numbers import WIDTH, wrapped
@@ -51,7 +52,8 @@ class Compare:
     """Also fit each measured series with a power law, one with a floor, a broken one and the theory's own curve moved
     in P (and scaled); choose by AICc, test for lack of fit, and give the effective scale of P."""
     correlations: bool = False
-    """Also correlate the trained nets' test error with R_f, D_f and G_f across nets, with permutation tests."""
+    """Also correlate the trained nets' test error with R_f, D_f and G_f across nets, with permutation tests, and test
+    whether R_f goes with it more closely than D_f and G_f do."""
     output: Path | None = None
     """CSV file to write the table of fits and differences to."""
     plot: Path | None = None
@@ -73,20 +75,22 @@ class Compare:
         found: Contrast | Fits = contrast(theory, measured, stage=self.stage) if both else fit_all(curves)
         self._write(curves, found)
         choices = scales = related = conclusion = None
+        tests: list[SwapTest] = []
         if self.laws:
             fitter = LawFitter()
             judged = measured if both else curves
             choices = choose_all(judged, theory if both else None, self.stage, fitter)
             scales = scales_of(theory, measured, self.stage, fitter) if both else None
         if self.correlations:
-            related = correlations(measured)
+            related, tests = correlations(measured), swap_tests(measured.table)
         if self.laws or self.correlations:
             conclusion = write_verdict(found if isinstance(found, Contrast) else None, choices, scales, related)
         if not self.json:
             details = [part.lines() for part in (choices, scales, related) if part is not None]
             if conclusion is not None:  # the answer itself stands above
                 further = conclusion.sentences[1:] if both else conclusion.sentences
-                details.append(Verdict(further).lines())
+                told = tuple(f"{test.where}: {test.verdict()}." for test in tests)
+                details.append(Verdict((*further, *told)).lines())
             self._print(found, bool(theory.parts), details)
         results = {"laws": choices, "scales": scales, "correlations": related, "conclusion": conclusion}
         return {
@@ -95,6 +99,7 @@ class Compare:
             "rows": len(curves.table),
             **found.summary(),
             **{name: part.summary() for name, part in results.items() if part is not None},
+            **({"swap_tests": [test.summary() for test in tests]} if self.correlations else {}),
             "output": None if self.output is None else str(self.output),
             "plot": None if self.plot is None else str(self.plot),
         }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from compare.contrasts.correlations import Method, pooled_correlation, standardised
 from compare.contrasts.strata import EVERYWHERE, MEASURES, Block, blocks, common, net_table, without_twins
-from compare.curves.numbers import SYMBOLS, format_estimate
+from compare.curves.numbers import SYMBOLS, format_estimate, json_ready
 from compare.fits.jackknife import jackknife_interval
 from theory.common.estimate import Estimate
 
@@ -81,6 +82,11 @@ class SwapTest:
     smallest_p: float
     nets: int
     strata: int
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready."""
+        names = ("where", "left", "right", "r_left", "r_right", "difference", "p_value", "p_ranks", "smallest_p")
+        return {**json_ready(self, *names, "nets", "strata"), "verdict": self.verdict()}
 
     def verdict(self, level: float = 0.05) -> str:
         """In words: which of the two tracks the error better, or that the data cannot tell.
