@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from compare import Intervention
+from compare import Intervention, layer_profiles
 from compare.curves.numbers import format_estimate
 from compare.report.figures import save
 from paper.figures.hierarchies import hierarchies
 from paper.figures.plots import LOOK
 from paper.marked_text import put_between
 from paper.numbers.hierarchies import curve_at, enough, exponent, found, image_arms, interventions, law, output
+from paper.numbers.image_table import DATA
+from theory import read_table
 from theory.common.matplotlib_settings import default_settings
 
 __all__ = ["details", "first_screen"]
@@ -86,7 +88,9 @@ def details() -> str:
               for _, variant, ratio in interventions().savings if ratio.n > 1]  # fmt: skip
     lines += [f"- {interventions().verdict()}", ""]
     lines += ["FashionMNIST, diffeomorphisms as they are measured, or noise of their norm, in each step:", ""]
-    lines += [*_arrows(image_arms()), "", f"- {image_arms().verdict()}", MARK[1]]
+    lines += [*_arrows(image_arms()), "", f"- {image_arms().verdict()}", ""]
+    lines += ["Scale detection, block, P = 1024: layers, and their means over channels, pooled in space alone:", ""]
+    lines += [*_channels(), MARK[1]]
     return "\n".join(lines)
 
 
@@ -114,6 +118,19 @@ def _correlations() -> Iterator[str]:
         yield f"| log {symbol} | {' | '.join(cells)} |"
     gap = output().differences["diffeo_stability"]
     yield f"| difference, R_f less D_f, output | {format_estimate(gap)} | |"
+
+
+def _channels() -> Iterator[str]:
+    yield "| layer | D trained | G trained | R trained | D of means | G of means | R of means | R of means, before |"
+    yield "|---|---|---|---|---|---|---|---|"
+    profiles = layer_profiles(read_table(DATA / "channel_means.csv"))
+    kinds = {("channel means" in one.where, one.stage): one for one in profiles}
+    whole, means, before = kinds[False, "trained"], kinds[True, "trained"], kinds[True, "initial"]
+    measures = ("diffeo_stability", "noise_stability", "relative_stability")
+    for k, layer in enumerate(whole.names):
+        found = [one.layers[name][k] for one in (whole, means) for name in measures]
+        cells = [layer, *map(format_estimate, found), format_estimate(before.layers["relative_stability"][k])]
+        yield f"| {' | '.join(cells)} |"
 
 
 def _arrows(arms: Intervention) -> Iterator[str]:

@@ -22,6 +22,9 @@ def test_the_texts_are_those_of_the_tables(paper: Path) -> None:
     for table in ("curves", "nets", "sparse", "augmentation"):
         first = (paper / "data" / f"srhm_{table}.csv").read_text(encoding="utf-8").splitlines()[0]
         assert first == f"# relstab sweep paper/experiments/srhm_{table}.toml"
+    for table in ("fashion_augmentation", "channel_means"):
+        first = (paper / "data" / f"{table}.csv").read_text(encoding="utf-8").splitlines()[0]
+        assert first == f"# relstab sweep paper/experiments/{table}.toml"
 
 
 def test_that_a_small_ratio_is_not_enough_is_said_only_where_it_is_so(
