@@ -19,11 +19,13 @@ from theory.runs.store import RunStore as AnyRunStore
 
 __all__ = ["Failure", "RunState", "RunStore"]
 
-_TRAINING = "training.json"
+_TRAINING, _WEIGHTS = "training.json", "weights.safetensors"
 
 
 class RunStore(AnyRunStore):
     """A folder of finished runs, content-addressed by their configurations; made when a run is first written."""
+
+    dispensable = frozenset({_WEIGHTS})
 
     def write(self, run: Run, device: str = "cpu", weights: bool = True) -> None:
         """Keep a finished run, with its weights unless told not to; one that was finished meanwhile stays."""
@@ -66,7 +68,7 @@ class RunStore(AnyRunStore):
 def _write_training(run: Run, weights: bool, folder: Path) -> None:
     """The weights, if they are to be kept, and `RunStore.training`."""
     if run.model is not None and weights:
-        save_weights(run.model, folder / "weights.safetensors")
+        save_weights(run.model, folder / _WEIGHTS)
     if run.recipe is not None and run.model is not None:
         told = {
             "recipe": asdict(run.recipe),

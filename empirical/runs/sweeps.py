@@ -201,7 +201,7 @@ def sweep(
     threads : of a run; sums depend on it, so that tables made with other numbers differ by rounding and its growth
     data_folder, download : see `empirical.load_data`
     keep_weights : whether the store also keeps the trained nets, as weights.safetensors; a run that was finished
-        without is not done again for them
+        without, or whose weights were deleted, is not done again for them
     device : where image nets are trained; the stripe's are on the CPU
     retries : how often a run is tried again whose process died or that met an error of the system
     retry_failed : also try what failed in an earlier sweep for a reason that would come again, such as a loss that is

@@ -204,9 +204,16 @@ def test_a_damaged_run_is_put_aside_and_done_again(damage: str, tmp_path: Path) 
     assert names(place) == FILES
 
 
-def test_a_run_of_a_store_from_before_is_read(tmp_path: Path) -> None:
+def test_a_run_without_its_weights_or_from_before_is_read(tmp_path: Path) -> None:
+    """Weights may be deleted to save space, and are not trained anew for it; stores from before have no checksums."""
     sweep(Experiment(TINY, (16,), (0,)), tmp_path)
-    (RunStore(tmp_path).path(TINY) / "checksums.json").unlink()
+    place = RunStore(tmp_path).path(TINY)
+    written = (place / "record.csv").stat().st_mtime_ns
+    (place / "weights.safetensors").unlink()
+    sweep(Experiment(TINY, (16,), (0,)), tmp_path)
+    assert (place / "record.csv").stat().st_mtime_ns == written
+    assert names(place) == FILES - {"weights.safetensors"}
+    (place / "checksums.json").unlink()
     assert RunStore(tmp_path).read(TINY) is not None
 
 
