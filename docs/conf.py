@@ -5,17 +5,22 @@ Warnings are errors, tutorials are executed, and a failing cell fails the build.
 
 from __future__ import annotations
 
+import os
 import sys
-from importlib.metadata import version as installed
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent / "extensions")]
 
+from theory import __version__  # noqa: E402 - found by the line above
+
+# The tutorials' nets are small: threads of one would only wait for each other, long where other work is going on.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 project = "relstab"
 author = "The relstab developers"
 copyright = "The relstab developers, MIT licence"
-release = version = installed("relstab")
+release = version = __version__
 
 extensions = [
     "myst_nb",
@@ -40,7 +45,7 @@ myst_heading_anchors = 3
 # Tutorials are Markdown; executed once and kept until their text changes.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(ROOT / "build" / "notebooks")
-nb_execution_timeout = 300
+nb_execution_timeout = 600  # seconds a cell, on a busy machine
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 

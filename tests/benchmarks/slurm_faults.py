@@ -1,10 +1,11 @@
 """What a sweep on Slurm survives: a real Slurm of this machine, each fault many times, and what was lost or came twice.
 
-    python tests/benchmarks/slurm_faults.py [--times 20] [--only NAME ...] [--output slurm_faults.csv]
+    python tests/benchmarks/slurm_faults.py [--times 20] [--only NAME ...] [--output slurm_faults.csv] [--seed 0]
 
 Needs Debian's slurm-wlm and munge, and root. Every fault ends with arrays that go on until nothing is left, and the
-table of what is in the store then; `fault_table.py` says what is counted. `--broken` is the control, without the locks
-on runs.
+table of what is in the store then; `fault_table.py` says what is counted. Faults come in turns, and the counts are
+written after each, so that a run that is cut short has counts of all. A time in which the fault found nothing to hit is
+not counted. `--broken` is the control, without the locks on runs.
 """
 
 from __future__ import annotations
@@ -123,10 +124,10 @@ def limit_near(trial: SlurmTrial) -> int:
 
 
 def limit_reached(trial: SlurmTrial) -> int:
-    """A real limit of a minute, with runs that take longer; Slurm itself tells the tasks."""
-    job = trial.submit("--time=1")
+    """A real limit of a minute for one task, which has all the runs; Slurm itself tells it, or kills it."""
+    job = trial.submit("--time=1", "--jobs=1")
     trial.cluster.wait(job, _PATIENCE)
-    return 1
+    return int(trial.cluster.hit_limit(job))
 
 
 def node_lost(trial: SlurmTrial) -> int:
@@ -171,11 +172,16 @@ FAULTS: dict[str, Callable[[SlurmTrial], int]] = {
 }
 
 
+def _rows(counts: dict[str, Outcome]) -> pd.DataFrame:
+    return pd.DataFrame([{"fault": name, **asdict(count)} for name, count in counts.items()])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--only", nargs="*", choices=list(FAULTS), default=list(FAULTS))
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
     parser.add_argument("--broken", action="store_true", help="the control: without the locks on runs")
     given = parser.parse_args()
     if (lacking := missing()) is not None:
@@ -185,21 +191,21 @@ def main() -> None:
     Trial.typical = (time.monotonic() - began) / 2
     if given.broken:
         os.environ["RELSTAB_FAULTS_BROKEN"] = "lock"
-    rng = np.random.default_rng(0)
-    rows = []
-    shown = Table("fault", "times", "lost", "duplicated", "resumed", box=None)
+    rng = np.random.default_rng(given.seed)
+    counts = {name: Outcome() for name in given.only}
     with tempfile.TemporaryDirectory(prefix="relstab-slurm-") as folder, slurm_cluster(Path(folder)) as cluster:
-        for name in given.only:
-            began, total = time.monotonic(), Outcome()
-            while total.times < given.times:
+        while waiting := [name for name in given.only if counts[name].times < given.times]:
+            for name in waiting:
+                began = time.monotonic()
                 with SlurmTrial(quiet, rng, cluster) as trial:
                     times = FAULTS[name](trial)
-                    total += replace(trial.finish(), times=times)
-            rows.append({"fault": name, **asdict(total)})
-            shown.add_row(*map(str, rows[-1].values()))
-            print(f"{name}: {total}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-            if given.output:
-                pd.DataFrame(rows).to_csv(given.output, index=False)
+                    counts[name] += replace(trial.finish(), times=times)
+                print(f"{name}: {counts[name]}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+                if given.output:
+                    _rows(counts).to_csv(given.output, index=False)
+    shown = Table("fault", "times", "lost", "duplicated", "resumed", box=None)
+    for row in _rows(counts).itertuples(index=False):
+        shown.add_row(*map(str, row))
     Console().print(shown)
 
 

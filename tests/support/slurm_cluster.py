@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -101,6 +102,11 @@ class SlurmCluster:
             if time.monotonic() > until:
                 raise TimeoutError(f"after {seconds:g} s: {left}")
             time.sleep(0.5)
+
+    def hit_limit(self, job: str) -> bool:
+        """Whether a task of an array that has ended was queued again, or ended by its time limit."""
+        told = self.call("scontrol", "show", "job", job)
+        return "JobState=TIMEOUT" in told or any(int(count) for count in re.findall(r"Restarts=(\d+)", told))
 
     def start_node(self, name: str) -> None:
         subprocess.run([str(_program("slurmd")), "-N", name], env=self.environment, check=True, timeout=60)
