@@ -14,7 +14,7 @@ $(VENV)/.nets: pyproject.toml
 $(VENV)/.test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
-	touch $(VENV)/.nets $@
+	touch $(VENV)/.nets $(VENV)/.paper $(VENV)/.docs $@
 
 $(VENV)/.paper: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

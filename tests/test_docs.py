@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-TUTORIALS = sorted((DOCS / "tutorials").glob("*.md"))
+TUTORIALS = sorted(set((DOCS / "tutorials").glob("*.md")) - {DOCS / "tutorials" / "index.md"})
 
 
 def test_every_page_is_in_the_contents() -> None:
@@ -31,3 +33,22 @@ def test_a_tutorial_runs_something_and_draws_it(path: Path) -> None:
 def test_links_between_files_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("divisor", [1, 0], ids=["a cell that runs", "a cell that fails"])
+def test_a_failing_cell_fails_the_build(tmp_path: Path, divisor: int) -> None:
+    pages, site = tmp_path / "pages", tmp_path / "site"
+    pages.mkdir()
+    head = "---\nfile_format: mystnb\nkernelspec: {name: python3, display_name: Python 3}\n---\n# A page\n"
+    cell = f"```{{code-cell}} python3\nprint(f'seven is {{7 / {divisor}}}')\n```\n"
+    (pages / "index.md").write_text(head + cell)
+    options = ["-W", "-q", "-T", "-c", str(DOCS), "-D", f"nb_execution_cache_path={tmp_path / 'cache'}"]
+    command = [sys.executable, "-m", "sphinx", *options, str(pages), str(site)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if divisor:
+        assert done.returncode == 0, done.stderr
+        assert "seven is 7.0" in (site / "index.html").read_text(encoding="utf-8")
+    else:
+        assert done.returncode != 0
+        assert "ZeroDivisionError" in done.stderr
