@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import platform
@@ -14,7 +15,6 @@ from typing import Any
 
 from empirical.runs.experiments import GRID, Experiment
 from theory.common.errors import InputError
-from theory.common.files import make_folder, write_whole
 from theory.jobs.slurm import Slurm, Submitted, require_slurm, submit
 
 __all__ = ["SlurmTask", "as_toml", "require_seen", "submit_sweep"]
@@ -89,10 +89,12 @@ def submit_sweep(
     ------
     InputError
         If there are more jobs than runs, Slurm is not here or refuses, or other machines cannot see the store. Then
-        nothing is submitted.
+        nothing is submitted, nor left behind.
     """
     folder = store / _FOLDER
-    file = folder / "experiments.toml"
+    text = as_toml(experiments)
+    # Named by what is in it: tasks of an earlier array, of other experiments, may still wait for their turn.
+    file = folder / f"experiments-{hashlib.sha256(text.encode()).hexdigest()[:8]}.toml"
     script = array.script(task.command(file, store, array.workers), folder, array.workers * task.threads)
     if array.jobs > runs:
         raise InputError("jobs", array.jobs, f"must be at most {runs}, the number of runs that are to be done")
@@ -100,10 +102,7 @@ def submit_sweep(
         return script, None
     require_slurm()
     _require_shared(store)
-    make_folder("store", store)
-    make_folder("store", folder)
-    write_whole(file, lambda aside: aside.write_text(as_toml(experiments), encoding="utf-8"))
-    return script, submit(array, script, folder)
+    return script, submit(array, script, folder, {file.name: text})
 
 
 def require_seen(file: Path, store: Path) -> None:

@@ -6,12 +6,13 @@ there is no coordinator: tasks may start late, be killed, be requeued, or be joi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,26 +108,41 @@ def require_slurm() -> None:
             raise InputError("slurm", True, f"needs {name} on the path: call it on a machine that submits to Slurm")
 
 
-def submit(array: Slurm, script: str, folder: Path) -> Submitted:
-    """Write the batch file into `folder` and submit it.
+def submit(array: Slurm, script: str, folder: Path, read_by_tasks: Mapping[str, str] | None = None) -> Submitted:
+    """Write the batch file into `folder`, with the files that its tasks read, by name; submit it.
 
     Raises
     ------
     InputError
-        If Slurm is not here, or does not take the job; the file is then removed again.
+        If Slurm is not here, or does not take the job; what was written is then removed again.
     """
     require_slurm()
     limit = _array_limit()
     if limit is not None and array.jobs > limit:
         raise InputError("jobs", array.jobs, f"this cluster's arrays have at most {limit} tasks")
+    path = folder / "submit.sh"
+    texts = {path: script} | {folder / name: text for name, text in (read_by_tasks or {}).items()}
+    new = [one for one in (*texts, folder, folder.parent) if one == path or not one.exists()]
     make_folder("store", folder)
-    path = write_whole(folder / "submit.sh", lambda aside: aside.write_text(script))
+    for one, text in texts.items():
+        _write(one, text)
     done = _call("sbatch", "--parsable", str(path))
     if done.returncode:
-        path.unlink(missing_ok=True)
+        _remove(new)
         reason = " ".join((done.stderr or done.stdout).split()).removeprefix("sbatch: error: ")
         raise InputError("slurm", True, f"sbatch did not take the job: {reason}")
     return Submitted(done.stdout.strip().partition(";")[0], path)
+
+
+def _write(path: Path, text: str) -> None:
+    write_whole(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    """Files, and folders if nothing else has come into them."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.rmdir() if path.is_dir() else path.unlink()
 
 
 def requeue_this_task() -> bool:

@@ -68,6 +68,7 @@ def test_the_table_of_an_array_is_that_of_one_process(
         monkeypatch.setenv(name, value)
     table = sweep(GRID, tmp_path / "runs", Slurm(jobs=2, time="10")).drop(columns="seconds")
     assert table.equals(sweep(GRID).drop(columns="seconds"))
+    assert len(list((tmp_path / "runs" / ".slurm").glob("experiments-*.toml"))) == 1
     logs = sorted((tmp_path / "runs" / ".slurm").glob("*_*.log"))
     assert len(logs) == 2
     assert all("nothing is free" in log.read_text() for log in logs)
@@ -116,7 +117,7 @@ def test_slurm_s_own_refusal_is_one_line_and_nothing_is_submitted(cluster: Slurm
     assert (done.returncode, done.stdout) == (2, "")
     assert "sbatch did not take the job" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert not (tmp_path / "runs" / ".slurm" / "submit.sh").exists()
+    assert not (tmp_path / "runs").exists()
     assert cluster.call("squeue", "--noheader", "--states=PENDING,RUNNING") == ""
 
 

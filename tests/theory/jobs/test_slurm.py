@@ -67,8 +67,9 @@ def test_what_is_refused(options: dict[str, object], message: str) -> None:
 
 
 def test_a_job_is_submitted_and_numbered(commands: Path, tmp_path: Path) -> None:
-    done = submit(Slurm(jobs=4), "#!/bin/sh\n", tmp_path / "runs" / ".slurm")
+    done = submit(Slurm(jobs=4), "#!/bin/sh\n", tmp_path / "runs" / ".slurm", {"experiments.toml": "kind"})
     assert (done.job, done.script.read_text()) == ("17", "#!/bin/sh\n")
+    assert (done.script.parent / "experiments.toml").read_text() == "kind"
 
 
 def test_an_array_beyond_the_cluster_s_limit(commands: Path, tmp_path: Path) -> None:
@@ -79,9 +80,16 @@ def test_an_array_beyond_the_cluster_s_limit(commands: Path, tmp_path: Path) -> 
 
 def test_a_refusal_is_told_and_leaves_no_file(commands: Path, tmp_path: Path) -> None:
     (commands / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: x' >&2\nexit 1\n")
-    with pytest.raises(InputError, match="^slurm = True: sbatch did not take the job: invalid partition specified: x$"):
-        submit(Slurm(), "", tmp_path)
-    assert not (tmp_path / "submit.sh").exists()
+    message = "^slurm = True: sbatch did not take the job: invalid partition specified: x$"
+    store = tmp_path / "runs"
+    with pytest.raises(InputError, match=message):
+        submit(Slurm(), "", store / ".slurm", {"experiments.toml": "new"})
+    assert not store.exists()
+    (store / ".slurm").mkdir(parents=True)
+    (store / ".slurm" / "experiments.toml").write_text("of an earlier array")
+    with pytest.raises(InputError, match=message):
+        submit(Slurm(), "", store / ".slurm", {"experiments.toml": "of an earlier array"})
+    assert [path.name for path in (store / ".slurm").iterdir()] == ["experiments.toml"]
 
 
 def test_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
