@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from theory.common.errors import InputError
 __all__ = ["Descent", "usable"]
 
 #: Part of every checkpoint; to be raised when what is in one changes.
-_REVISION = 3
+_REVISION = 4
 
 
 def usable(saved: Checkpoint | None, model: nn.Module, data: str | None) -> Checkpoint | None:
@@ -94,7 +94,7 @@ class Descent:
             "seconds": seconds, "core_seconds": core_seconds, "done": self.done, "loss": self.loss,
             "epoch": self.epoch, "score": None if self._best is None else self._best[0],
             "groups": [one.facts["groups"] for one in optimizers],
-            "schedules": [one.state_dict() for one in self.schedules], "precision": self.recipe.precision,
+            "schedules": [one.state_dict() for one in self.schedules], "recipe": asdict(self.recipe),
         }  # fmt: skip
         return Checkpoint(tensors, facts)
 
@@ -104,7 +104,10 @@ class Descent:
         if facts["config"] != config_hash(self.config):
             raise InputError("checkpoint", path, "is that of another configuration")
         self.model.load_state_dict(unpacked(saved.part("model")))
-        self.recipe = replace(self.recipe, precision=facts["precision"])
+        chosen = replace(self.recipe, precision=facts["recipe"]["precision"])
+        if asdict(chosen) != facts["recipe"]:
+            raise InputError("checkpoint", path, "was made by other numbers of the recipe; remove it to begin anew")
+        self.recipe = chosen
         for place, (optimizer, groups) in enumerate(zip(self.optimizers, facts["groups"], strict=True)):
             restore_optimizer(optimizer, saved.part(f"optimizer/{place}"), groups)
         for schedule, state in zip(self.schedules, facts["schedules"], strict=True):

@@ -129,7 +129,7 @@ def test_a_checkpoint_of_another_version_counts_as_none(tmp_path: Path) -> None:
 
     model = nn.Linear(3, 2)
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
-    now = Checkpoint(tensors, {"revision": 3})
+    now = Checkpoint(tensors, {"revision": 4})
     assert usable(now, model, None) is now
     assert usable(Checkpoint(tensors, {"revision": 0}), model, None) is None
     assert usable(Checkpoint(tensors, {}), model, None) is None

@@ -14,6 +14,7 @@ from torch import nn  # noqa: E402
 
 import empirical.training.descent  # noqa: E402
 import empirical.training.precision  # noqa: E402
+import empirical.training.recipe  # noqa: E402
 from empirical import Experiment, ImageConfig, RunStore, build, sweep, train  # noqa: E402
 from empirical.runs.kinds import check  # noqa: E402
 from empirical.training.config import config_hash  # noqa: E402
@@ -121,6 +122,27 @@ def test_the_recipe_is_in_the_hash_and_old_hashes_are_as_they_were() -> None:
     assert config_hash(ImageConfig(recipe="fast")) != config_hash(ImageConfig())
     assert (ImageConfig().variant, FAST.variant) == ("", "fast recipe")
     assert replace(FAST, augmentation="noise").variant == "fast recipe, trained on noise"
+
+
+def test_a_checkpoint_of_other_numbers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.zeros(40, 1, 16, 16, dtype=torch.uint8)
+    saved = descent(FAST, images).state([], 0.0, 0.0, [], None)
+    descent(FAST, images).restore(saved, "here")
+    monkeypatch.setattr(empirical.training.recipe, "_UNNORMED", 0.04)
+    with pytest.raises(InputError, match="checkpoint = here: was made by other numbers of the recipe"):
+        descent(FAST, images).restore(saved, "here")
+
+
+def test_the_numbers_of_the_recipe_are_pinned() -> None:
+    """A store knows the recipe by its name alone: other numbers need another name."""
+    nets = ("lenet", "resnet-small", "airbench")
+    found = [recipe(replace(FAST, architecture=name, batch_size=32), build(name, 1, 16, 10, 0), 128) for name in nets]
+    assert [2 * one.learning_rate for one in found] == pytest.approx([0.08, 0.2, 0.12])
+    assert [one.longest_gradient for one in found] == [1, 1, np.inf]
+    assert {(one.momentum, one.weight_decay, one.label_smoothing) for one in found} == {(0.9, 5e-4, 0.2)}
+    rates = [[group["lr"] / one.learning_rate for group in one.make(build(name, 1, 16, 10, 0))[0][-1].param_groups]
+             for name, one in zip(nets, found, strict=True)]  # fmt: skip
+    np.testing.assert_allclose(np.array(rates) / np.array(rates)[:, :1], [[1, 1], [1, 1], [1, 62.5]])
 
 
 def test_what_the_recipe_comes_to() -> None:
