@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from compare import Intervention, layer_profiles
+from compare.contrasts.error_falls import error_falls
 from compare.curves.numbers import format_estimate
 from compare.report.figures import save
 from paper.figures.hierarchies import hierarchies
@@ -90,7 +91,8 @@ def details() -> str:
     lines += ["FashionMNIST, diffeomorphisms as they are measured, or noise of their norm, in each step:", ""]
     lines += [*_arrows(image_arms()), "", f"- {image_arms().verdict()}", ""]
     lines += ["Scale detection, block, P = 1024: layers, and their means over channels, pooled in space alone:", ""]
-    lines += [*_channels(), MARK[1]]
+    lines += [*_channels(), ""]
+    lines += ["Scale detection on a square of 32 x 32 pixels, two-points:", "", *_square(), MARK[1]]
     return "\n".join(lines)
 
 
@@ -131,6 +133,14 @@ def _channels() -> Iterator[str]:
         found = [one.layers[name][k] for one in (whole, means) for name in measures]
         cells = [layer, *map(format_estimate, found), format_estimate(before.layers["relative_stability"][k])]
         yield f"| {' | '.join(cells)} |"
+
+
+def _square() -> Iterator[str]:
+    yield "| P | n | R_f | error |"
+    yield "|---|---|---|---|"
+    (fall,) = error_falls(read_table(DATA / "two_points.csv"))
+    for row in fall.rows():
+        yield f"| {' | '.join(row)} |"
 
 
 def _arrows(arms: Intervention) -> Iterator[str]:

@@ -22,7 +22,7 @@ def test_the_texts_are_those_of_the_tables(paper: Path) -> None:
     for table in ("curves", "nets", "sparse", "augmentation"):
         first = (paper / "data" / f"srhm_{table}.csv").read_text(encoding="utf-8").splitlines()[0]
         assert first == f"# relstab sweep paper/experiments/srhm_{table}.toml"
-    for table in ("fashion_augmentation", "channel_means"):
+    for table in ("fashion_augmentation", "channel_means", "two_points"):
         first = (paper / "data" / f"{table}.csv").read_text(encoding="utf-8").splitlines()[0]
         assert first == f"# relstab sweep paper/experiments/{table}.toml"
 
