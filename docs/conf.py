@@ -5,6 +5,7 @@ Warnings are errors, tutorials are executed, and a failing cell fails the build.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -42,9 +43,12 @@ html_css_files = ["site.css"]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
-# Tutorials are Markdown; executed once and kept until their text changes.
+# Tutorials are Markdown; executed once and kept until their text or the packages change.
+_packages = hashlib.sha256()
+for _path in sorted(path for name in ("theory", "empirical", "compare") for path in (ROOT / name).rglob("*.py")):
+    _packages.update(_path.read_bytes())
 nb_execution_mode = "cache"
-nb_execution_cache_path = str(ROOT / "build" / "notebooks")
+nb_execution_cache_path = str(ROOT / "build" / "notebooks" / _packages.hexdigest()[:12])
 nb_execution_timeout = 600  # seconds a cell, on a busy machine
 nb_execution_raise_on_error = True
 nb_merge_streams = True
