@@ -97,7 +97,14 @@ class SlurmTrial(Trial):
         self.relstab(f"--export={self.folder / 'exported.csv'}")  # which rounds
         runs = [RunStore(self.store).read(config) for config in GRID.configs()]
         write_table(pd.concat([run for run in runs if run is not None]), self.folder / "table.csv", digits=17)
-        return self.compare()
+        outcome = self.compare()
+        return replace(outcome, duplicated=outcome.duplicated + self.written_again())
+
+    def written_again(self) -> int:
+        """How often a run was trained to its end beside, or after, another of the same: two tasks had it at once."""
+        lines = self.journal.read_text().splitlines() if self.journal.is_file() else []
+        ends = [line.split()[0] for line in lines if line.split()[1] == "written"]
+        return len(ends) - len(set(ends))
 
 
 def task_killed(trial: SlurmTrial) -> int:
