@@ -71,10 +71,11 @@ bench: $(VENV)/.test
 	PYTHONPATH=tests/benchmarks $(BIN)/python tests/benchmarks/nets_benchmark.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/sweep_benchmark.py
 
-# Kills, full disks, lost machines: an hour.
+# Each fault 20 times on a real Slurm of this machine: three hours on two cores.
 slurm-faults: $(VENV)/.test
 	PYTHONPATH=.:tests/benchmarks $(BIN)/python tests/benchmarks/slurm_faults.py
 
+# Kills, full disks, lost machines: an hour.
 faults: $(VENV)/.test
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/fault_table.py
 
