@@ -11,6 +11,7 @@ import pandas as pd
 
 from compare.curves.numbers import json_ready
 from compare.curves.series import Curves, Results, SeriesKey
+from compare.fits.error_law import trained_parts
 from compare.fits.jackknife import jackknife_interval, jackknife_polynomial
 from compare.fits.power_law import PowerLawFit, fit_series
 from theory.common.errors import InputError
@@ -91,10 +92,7 @@ def along_sizes(table: pd.DataFrame | Curves, *, confidence: float = 0.95) -> Re
     """
     found: list[AlongSizes] = []
     skipped: list[tuple[SeriesKey, str]] = []
-    for key, rows in Curves.of(table).parts.items():
-        kept = rows[(rows["test_error"] > 0) & (rows["relative_stability"] > 0)]
-        if key.stage != "trained" or kept.empty:
-            continue
+    for key, kept in trained_parts(table, "relative_stability").items():
         try:
             found.append(_along(key, kept, confidence))
         except InputError as error:

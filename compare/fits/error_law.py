@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEAST_UNITS", "X_COLUMNS", "ErrorLaw", "Unit", "clustered_error_law", "fit_error_law", "law_of_parts",
+    "trained_parts",
 ]  # fmt: skip
 
 Unit = Literal["series", "seed"]
@@ -180,12 +181,7 @@ def clustered_error_law(
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     if exponent is not None:
         exponent = require_real("exponent", exponent)
-    parts = {}
-    for key, rows in Curves.of(table).parts.items():
-        kept = rows[(rows["test_error"] > 0) & (rows[x] > 0)]
-        if key.stage == "trained" and len(kept):
-            parts[key] = kept
-    return law_of_parts(parts, x, exponent, unit, confidence)
+    return law_of_parts(trained_parts(table, x), x, exponent, unit, confidence)
 
 
 def fit_error_law(table: pd.DataFrame | Curves, *, confidence: float = 0.95) -> ErrorLaw:
@@ -239,6 +235,16 @@ def fit_error_law(table: pd.DataFrame | Curves, *, confidence: float = 0.95) -> 
         return law
     by_seed = law_of_parts(kept, "relative_stability", None, "seed", confidence)
     return by_seed if by_seed.n_units >= LEAST_UNITS else law
+
+
+def trained_parts(table: pd.DataFrame | Curves, x: str) -> dict[SeriesKey, pd.DataFrame]:
+    """Of every trained series the rows whose test error and x are above 0; series without such a row are left out."""
+    parts = {}
+    for key, rows in Curves.of(table).parts.items():
+        kept = rows[(rows["test_error"] > 0) & (rows[x] > 0)]
+        if key.stage == "trained" and len(kept):
+            parts[key] = kept
+    return parts
 
 
 def law_of_parts(

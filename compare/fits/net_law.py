@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from compare.curves.series import Curves, SeriesKey
-from compare.fits.error_law import LEAST_UNITS, X_COLUMNS, ErrorLaw, law_of_parts
+from compare.fits.error_law import LEAST_UNITS, X_COLUMNS, ErrorLaw, law_of_parts, trained_parts
 from compare.fits.jackknife import jackknife_interval
 from theory.common.errors import require_choice, require_real
 from theory.common.estimate import exponential
@@ -64,11 +64,7 @@ def fit_net_law(
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     if exponent is not None:
         exponent = require_real("exponent", exponent)
-    parts = {}
-    for key, rows in Curves.of(table).parts.items():
-        kept = rows[(rows["test_error"] > 0) & (rows[x] > 0)]
-        if key.stage == "trained" and len(kept):
-            parts[key] = kept
+    parts = trained_parts(table, x)
     law = law_of_parts(_means(parts, x), x, exponent, "series", confidence)
     if law.n_units >= LEAST_UNITS:
         return law

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["PatchWhitening", "airbench", "show_training_images"]
+__all__ = ["SEEN", "PatchWhitening", "airbench", "show_training_images"]
 
 _REGULARISER = 5e-4  # added to the eigenvalues, of images whose channels have variance 1
-_SEEN = 5000  # images that covariances are taken from
+SEEN = 5000  # images that covariances are taken from
 _LOGIT_SCALE = 1 / 9
 
 
@@ -100,4 +100,4 @@ def show_training_images(net: nn.Module, images: Tensor) -> None:
     for module in net.modules():
         see = getattr(module, "see_training_images", None)
         if callable(see):
-            see(images[:_SEEN])
+            see(images[:SEEN])

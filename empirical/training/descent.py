@@ -79,8 +79,8 @@ class Descent:
         tensors = {
             **{f"model/{name}": value for name, value in packed(self.model.state_dict()).items()},
             **{
-                f"optimizer/{place}/{name}": value
-                for place, one in enumerate(optimizers)
+                f"optimizer/{number}/{name}": value
+                for number, one in enumerate(optimizers)
                 for name, value in one.tensors.items()
             },
             **{f"best/{name}": value for name, value in packed(best).items()},
@@ -108,8 +108,8 @@ class Descent:
         if asdict(chosen) != facts["recipe"]:
             raise InputError("checkpoint", path, "was made by other numbers of the recipe; remove it to begin anew")
         self.recipe = chosen
-        for place, (optimizer, groups) in enumerate(zip(self.optimizers, facts["groups"], strict=True)):
-            restore_optimizer(optimizer, saved.part(f"optimizer/{place}"), groups)
+        for number, (optimizer, groups) in enumerate(zip(self.optimizers, facts["groups"], strict=True)):
+            restore_optimizer(optimizer, saved.part(f"optimizer/{number}"), groups)
         for schedule, state in zip(self.schedules, facts["schedules"], strict=True):
             schedule.load_state_dict(state)
         if facts["score"] is not None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from empirical.data.named_sets import ImageData, fingerprint, load_data, training_subset
 from empirical.diffeo.fields import MaxEntropyDiffeo
-from empirical.nets.airbench import show_training_images
+from empirical.nets.airbench import SEEN, show_training_images
 from empirical.nets.architectures import ARCHITECTURES, build, require_architecture
 from empirical.nets.evaluation import classification_error, with_statistics
 from empirical.nets.normalised import Normalised
@@ -39,7 +39,6 @@ from theory.jobs.stopping import Stopped, asked_to_stop
 
 __all__ = ["Normalised", "check", "run"]
 
-_SEEN = 5000  # training images that are shown to a net whose first layer is made from them
 _SETTLING = 500  # training images that batch norm's statistics are taken from, along training
 
 
@@ -86,7 +85,7 @@ def run(config: ImageConfig, options: RunOptions) -> Run:
     model = Normalised(net, mean.cpu(), std.cpu().clamp_min(1e-3)).to(device)
     # Convolutions are faster with the channels innermost; numbers agree to rounding.
     model.to(memory_format=torch.channels_last)
-    show_training_images(net, (images[:_SEEN].float() / 255 - model.mean) / model.std)
+    show_training_images(net, (images[:SEEN].float() / 255 - model.mean) / model.std)
     measured = _Measured(config, data, device)
     saved = None if checkpoint is None else usable(read_checkpoint(checkpoint), model, images_are)
     rows = [measured.row(model, "initial")] if saved is None else list(saved.facts["rows"])
