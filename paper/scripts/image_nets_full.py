@@ -4,43 +4,67 @@
 
 STORE is what `relstab sweep paper/experiments/image_nets_full.toml --store STORE` fills. Writes the curve table of the
 runs that are done, `paper/data/image_nets_full.csv`, with the columns parameters, epochs, precision and core_seconds
-besides, and prints one row a net. Core-seconds are of the processor, so that other work on the machine does not count.
+besides, and prints one row a net. Rows that the table has already stay where STORE has no such run, so that machines
+and months may share the measurement. Core-seconds are of the processor: other work on the machine does not count.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 
+from empirical import ImageConfig
 from empirical.runs.experiments import read_experiments
 from empirical.runs.store import RunStore
 from empirical.runs.sweeps import all_configs
 from paper.scripts.stripe_flow import DATA, HERE
-from theory import Estimate, InputError, write_table
+from theory import Estimate, InputError, read_table, write_table
 from theory.common.terminal import Terminal
 
 FITTED = 0.01  # training error up to which the table says that a net fits its training set
+_TABLE = DATA / "image_nets_full.csv"
 _EXPERIMENTS = HERE / "experiments" / "image_nets_full.toml"
 
 
-def finished(store: RunStore, configs: list) -> pd.DataFrame:  # type: ignore[type-arg]
-    """The rows of the runs that are done, with how each net was trained, in the order of `configs`."""
+def _key(config: ImageConfig) -> tuple[object, ...]:
+    task = config.dataset if config.image_size is None else f"{config.dataset}@{config.image_size}"
+    return task, config.architecture, config.variant, config.train_size, config.seed, config.epochs
+
+
+_KEY = ["task", "architecture", "variant", "train_size", "seed", "epochs"]
+
+
+def finished(
+    store: RunStore, configs: Sequence[ImageConfig], before: Mapping[tuple[object, ...], pd.DataFrame] | None = None
+) -> pd.DataFrame:
+    """The rows of the runs that are done, with how each net was trained, in the order of `configs`: those of the store,
+    and of `before` (see `rows_of_runs`) what the store has not."""
     parts = []
     for config in configs:
         table, training = store.read(config, aside=False), store.training(config)
-        if table is None or training is None:
-            continue
-        recipe = training["recipe"]
-        parts.append(
-            table.assign(
-                parameters=training["parameters"], epochs=recipe["epochs"], precision=recipe["precision"],
-                core_seconds=round(training["core_seconds"], 1),
-            )
-        )  # fmt: skip
+        if table is not None and training is not None:
+            recipe = training["recipe"]
+            parts.append(
+                table.assign(
+                    parameters=training["parameters"], epochs=recipe["epochs"], precision=recipe["precision"],
+                    core_seconds=round(training["core_seconds"], 1),
+                )
+            )  # fmt: skip
+        elif before is not None and _key(config) in before:
+            parts.append(before[_key(config)])
     if not parts:
         raise InputError("store", str(store.folder), f"holds no finished run of {_EXPERIMENTS.name}")
     return pd.concat(parts, ignore_index=True)
+
+
+def rows_of_runs(path: Path) -> dict[tuple[object, ...], pd.DataFrame]:
+    """The rows of each run of a table written before: none if there is no such file."""
+    if not path.is_file():
+        return {}
+    return dict(iter(read_table(path).groupby(_KEY, sort=False)))
 
 
 def shown(row: pd.Series) -> list[str]:
@@ -61,12 +85,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Nets trained on all images; see the docstring.")
     parser.add_argument("store")
     options = parser.parse_args()
-    configs = all_configs(read_experiments(_EXPERIMENTS))
-    table = finished(RunStore(options.store), configs)
+    configs = [one for one in all_configs(read_experiments(_EXPERIMENTS)) if isinstance(one, ImageConfig)]
+    table = finished(RunStore(options.store), configs, rows_of_runs(_TABLE))
     trained = table[table["stage"] == "trained"]
     left = len(configs) - len(trained)
     comment = f"python -m paper.scripts.image_nets_full STORE\n{len(trained)} of {len(configs)} runs, {left} missing"
-    path = write_table(table, DATA / "image_nets_full.csv", comment)
+    path = write_table(table, _TABLE, comment)
     terminal = Terminal()
     terminal.table(
         f"{len(trained)} of {len(configs)} runs; 95 % over 500 test images; fits: training error at most {FITTED:g}",

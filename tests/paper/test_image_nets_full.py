@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from empirical import ImageConfig, RunStore, build, train  # noqa: E402
-from paper.scripts.image_nets_full import finished, shown  # noqa: E402
-from theory import InputError  # noqa: E402
+from paper.scripts.image_nets_full import finished, rows_of_runs, shown  # noqa: E402
+from theory import InputError, write_table  # noqa: E402
 
 TINY = ImageConfig(
     image_size=16, train_size=32, epochs=2, min_steps=0, batch_size=16, probe_size=20, displacement=0.5, recipe="fast"
@@ -34,3 +34,22 @@ def test_what_is_finished_is_told_with_its_cost(tmp_path: Path) -> None:
     assert cells[:6] == ["digits@16", "lenet", "32", "0", f"{last['parameters']:,}", "2"]
     assert cells[10] == "no"  # two epochs of 32 digits
     assert shown(last.where(last.index != "train_error", 0.0))[10] == "yes"
+
+
+def test_rows_from_elsewhere_stay_where_the_store_has_no_such_run(tmp_path: Path) -> None:
+    assert rows_of_runs(tmp_path / "none.csv") == {}
+    store, other = RunStore(tmp_path / "elsewhere"), replace(TINY, seed=1)
+    store.write(train(other))
+    path = write_table(finished(store, [TINY, other]), tmp_path / "table.csv")
+    here = RunStore(tmp_path / "here")
+    here.write(train(TINY))
+    both = finished(here, [TINY, other], rows_of_runs(path))
+    assert both[["seed", "stage"]].to_numpy().tolist() == [
+        [0, "initial"], [0, "trained"], [1, "initial"], [1, "trained"],
+    ]  # fmt: skip
+    # Written and read again, nothing changes; a run of other settings is not that run.
+    path = write_table(both, path)
+    again = finished(here, [TINY, other], rows_of_runs(path))
+    assert write_table(again, tmp_path / "again.csv").read_text() == path.read_text()
+    longer = replace(other, epochs=3)
+    assert finished(here, [TINY, longer], rows_of_runs(path))["seed"].tolist() == [0, 0]
