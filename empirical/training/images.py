@@ -46,7 +46,7 @@ def check(config: ImageConfig, options: RunOptions) -> str:
     """The fingerprint of the data set; InputError if there is no such data or net, P is above its size, or T folds."""
     require_architecture(config.architecture)
     if config.recipe == "fast":
-        _require_convolutions(config.architecture)
+        _require_recipe(config)
     data = load_data(
         config.dataset, options.data_folder, image_size=config.image_size, download=options.download
     )
@@ -60,12 +60,12 @@ def check(config: ImageConfig, options: RunOptions) -> str:
     return fingerprint(data)
 
 
-def _require_convolutions(architecture: str) -> None:
-    """InputError for one of our nets that the fast recipe is not for; a user's own is looked at when it is made."""
-    if architecture in ARCHITECTURES:
+def _require_recipe(config: ImageConfig) -> None:
+    """InputError if the fast recipe is not for this one of our nets; a user's own is looked at when it is made."""
+    if config.architecture in ARCHITECTURES:
         with torch.device("meta"):
-            net = ARCHITECTURES[architecture](3, 32, 10)
-        recipe(ImageConfig(architecture=architecture, recipe="fast"), net, 1)
+            net = ARCHITECTURES[config.architecture](3, 32, 10)
+        recipe(config, net, config.train_size)
 
 
 def run(config: ImageConfig, options: RunOptions) -> Run:

@@ -39,7 +39,6 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler
 from empirical.diffeo.fields import MaxEntropyDiffeo, deform
 from empirical.stability.probes import noise_like
 from empirical.training.config import ImageConfig
-from empirical.training.filter_descent import FilterMuon
 from theory.common.errors import InputError
 
 __all__ = ["Recipe", "crop_and_flip", "cropped", "perturbed", "recipe", "reflected", "triangle"]
@@ -95,6 +94,8 @@ class Recipe:
         ]
         optimizers: list[torch.optim.Optimizer] = []
         if self.optimizer == "muon":
+            from empirical.training.filter_descent import FilterMuon  # older torch has no Muon
+
             optimizers.append(FilterMuon(filters, self.learning_rate, _FILTER_MOMENTUM))
             groups[0]["lr"], groups[1]["lr"] = _HEAD * self.learning_rate, _SHIFT * self.learning_rate
         if self.optimizer == "adam":
@@ -126,7 +127,8 @@ def recipe(config: ImageConfig, net: nn.Module, count: int) -> Recipe:
     Raises
     ------
     InputError
-        If the recipe is the fast one and the net has no convolutions, or Muon is asked for and it has no batch norm.
+        If the recipe is the fast one and the net has no convolutions; if Muon is asked for and the net has no batch
+        norm, or torch has no Muon (it came with 2.9).
     """
     modules = list(net.modules())
     convolutional = any(isinstance(module, nn.Conv2d) for module in modules)
@@ -141,6 +143,8 @@ def recipe(config: ImageConfig, net: nn.Module, count: int) -> Recipe:
     if optimizer == "muon" and not normed:
         allowed = f"keeps the norm of filters, which only batch norm makes up for, and {config.architecture} has none"
         raise InputError("optimizer", optimizer, allowed)
+    if optimizer == "muon" and not hasattr(torch.optim, "Muon"):
+        raise InputError("optimizer", optimizer, f"needs torch 2.9 or later, and this is {torch.__version__}: take sgd")
     usual = 1e-3 if optimizer == "adam" else 0.1 if normed else 0.01
     if fast:
         peak = _MUON if optimizer == "muon" else _NORMED if normed else _UNNORMED

@@ -19,7 +19,6 @@ from empirical import Experiment, ImageConfig, RunStore, build, sweep, train  # 
 from empirical.runs.kinds import check  # noqa: E402
 from empirical.training.config import config_hash  # noqa: E402
 from empirical.training.descent import Descent  # noqa: E402
-from empirical.training.filter_descent import FilterMuon  # noqa: E402
 from empirical.training.precision import faster_precision  # noqa: E402
 from empirical.training.recipe import cropped, recipe, reflected, triangle  # noqa: E402
 from theory import InputError  # noqa: E402
@@ -28,6 +27,7 @@ FAST = ImageConfig(
     image_size=16, train_size=40, epochs=3, min_steps=0, batch_size=20, probe_size=20, displacement=0.5, recipe="fast",
     augmentation="crop-flip",
 )  # fmt: skip
+needs_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon: it came with 2.9")
 
 
 def descent(config: ImageConfig, images: torch.Tensor) -> Descent:
@@ -91,10 +91,13 @@ def test_long_gradients_are_shortened() -> None:
     assert moved[1] > 1
 
 
+@needs_muon
 def test_an_update_of_muon_is_that_of_the_matrix_in_either_memory_format() -> None:
     """Orthogonal to Newton-Schulz's few per cent, of the filters' mean norm 1, and the same for both layouts."""
     draw = torch.Generator().manual_seed(0)
     start, gradient = torch.randn(2, 8, 4, 3, 3, generator=draw)
+    from empirical.training.filter_descent import FilterMuon
+
     ends = []
     for layout in (torch.contiguous_format, torch.channels_last):
         filters = nn.Parameter(start.clone().to(memory_format=layout))
@@ -133,6 +136,7 @@ def test_a_checkpoint_of_other_numbers_is_refused(monkeypatch: pytest.MonkeyPatc
         descent(FAST, images).restore(saved, "here")
 
 
+@needs_muon
 def test_the_numbers_of_the_recipe_are_pinned() -> None:
     """A store knows the recipe by its name alone: other numbers need another name."""
     nets = ("lenet", "resnet-small", "airbench")
@@ -145,6 +149,7 @@ def test_the_numbers_of_the_recipe_are_pinned() -> None:
     np.testing.assert_allclose(np.array(rates) / np.array(rates)[:, :1], [[1, 1], [1, 1], [1, 62.5]])
 
 
+@needs_muon
 def test_what_the_recipe_comes_to() -> None:
     net, normed = build("lenet", 1, 16, 10, 0), build("airbench", 1, 16, 10, 0)
     plain, muon = recipe(FAST, net, 40), recipe(replace(FAST, architecture="airbench"), normed, 40)
@@ -174,6 +179,7 @@ def test_the_precision_is_that_of_the_shorter_step(times: tuple[float, float], c
 
 
 @pytest.mark.slow
+@needs_muon
 def test_the_chosen_precision_is_kept_with_the_run_and_by_its_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +230,13 @@ def test_a_net_without_convolutions_is_refused_before_anything_runs() -> None:
         check(replace(FAST, architecture="fc4"))
     with pytest.raises(InputError, match="optimizer = muon: keeps the norm of filters.*lenet has none"):
         train(replace(FAST, architecture="lenet", optimizer="muon"))
+
+
+def test_muon_where_torch_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.optim, "Muon", raising=False)
+    with pytest.raises(InputError, match="optimizer = muon: needs torch 2.9 or later, and this is .*: take sgd"):
+        train(replace(FAST, architecture="airbench"))
+    assert train(replace(FAST, architecture="airbench", optimizer="sgd")).recipe.optimizer == "sgd"
 
 
 def test_bfloat16_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
