@@ -22,6 +22,9 @@ from empirical.diffeo.sine_series import folded, moved_points  # noqa: E402
 from theory import InputError  # noqa: E402
 
 SIZE = (40, 56)
+needs_key_points = pytest.mark.skipif(
+    not hasattr(tv_tensors, "KeyPoints"), reason="this torchvision has no key points: they came with 0.23"
+)
 Pair = namedtuple("Pair", "image label")
 
 
@@ -49,6 +52,7 @@ def boxes(kind: str = "XYXY", values: Any = ((10.0, 8.0, 30.0, 24.0), (3.0, 20.0
     return functional.convert_bounding_box_format(corners, new_format=kind)
 
 
+@needs_key_points
 @pytest.mark.parametrize("seed", range(4))
 def test_key_points_go_where_the_image_shows_what_they_stood_on(seed: int) -> None:
     points = torch.rand(50, 2, generator=torch.Generator().manual_seed(seed)) * torch.tensor([55.0, 39.0])
@@ -101,6 +105,7 @@ def test_a_box_stays_around_what_it_was_drawn_around(kind: str) -> None:
             assert np.abs(np.array(around) - box).max() <= 1  # a mask has whole pixels
 
 
+@needs_key_points
 def test_without_a_deformation_all_stays_as_it_is() -> None:
     points = tv_tensors.KeyPoints(torch.tensor([[0.0, 0.0], [55.0, 39.0], [20.2, 3.3]]), canvas_size=SIZE)
     mask = tv_tensors.Mask(torch.randint(0, 2**40, SIZE))
