@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from compare import (
@@ -145,11 +146,12 @@ def _scale(flow: pd.DataFrame, own: pd.DataFrame) -> str:
 
 
 def answer_figure() -> Figure:
-    """Left: the stripe, predicted, as flow and trained; right: nets on images, all on one scale of R_f."""
-    figure = Figure(figsize=(9.0, 4.6), layout="constrained")
-    left, *rest = figure.subplots(1, 3, sharey=True)
+    """The stripe solved, seed by seed, and trained; then nets on images, all on one scale of R_f."""
+    figure = Figure(figsize=(11.5, 4.6), layout="constrained")
+    solved, left, *rest = figure.subplots(1, 4, sharey=True)
+    _seed_by_seed(solved)
     grid = np.geomspace(64, 1e5, 100)
-    left.plot(grid, predicted_stability(STAGE, grid), color="#333333", linewidth=1.2, label="predicted")
+    left.plot(grid, predicted_stability(STAGE, grid), color="#333333", linewidth=1.2, label="predicted, mean")
     flow = flow_table()
     curve = average_over_seeds(flow[flow["stage"] == STAGE])
     look: dict[str, Any] = {"linestyle": ""}
@@ -164,7 +166,7 @@ def answer_figure() -> Figure:
                color=PALETTE[index % len(PALETTE)], marker="v^s"[("SGD", "Adam", "descent").index(by)],
                label=f"{str(net).split('-')[0]} hidden, {by}", **look)  # fmt: skip
     sizes(left, (64, 1024, 16384))
-    finish(left, "training points P", "relative stability $R_f$", f"the model's data, {STAGE.replace('=', ' = ')}")
+    finish(left, "training points P", title=f"nets on the model's data, {STAGE.replace('=', ' = ')}")
     images = image_table()
     for ax, (task, title) in zip(rest, TASKS.items(), strict=True):
         ax.plot(grid, predicted_stability(STAGE, grid), color="#333333", linewidth=1.2)
@@ -178,11 +180,27 @@ def answer_figure() -> Figure:
                    label=f"published {name}")  # fmt: skip
         sizes(ax, (64, 1024, 16384))
         finish(ax, "training points P", title=title)
-    handles = [*left.get_legend_handles_labels()[0], *rest[0].get_legend_handles_labels()[0]]
+    handles = [handle for ax in (solved, left, rest[0]) for handle in ax.get_legend_handles_labels()[0]]
     figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False)
-    log_y(left, (1e-4, 1e-3, 0.01, 0.1, 1, 10))
-    left.set_ylim(1e-4, 20)
+    log_y(solved, (1e-4, 1e-3, 0.01, 0.1, 1, 10))
+    solved.set_ylim(1e-4, 20)
     return figure
+
+
+def _seed_by_seed(ax: Axes) -> None:
+    """Each seed's flow beside the prediction from its own points; the seeds of one P side by side."""
+    grid = np.geomspace(64, 1e5, 100)
+    ax.plot(grid, predicted_stability(STAGE, grid), color="#333333", linewidth=1.2)
+    own = pd.concat([read_table(DATA / name) for name in ("samples_small.csv", "samples_4096.csv")])
+    both = own.merge(flow_table(), on=["train_size", "seed", "stage"], suffixes=("", "_flow"))
+    both = both[both["stage"] == STAGE]
+    places = both["train_size"] * 1.08 ** (both["seed"] - both["seed"].mean())
+    ax.vlines(places, both["relative_stability"], both["relative_stability_flow"], color="#999999", linewidth=0.8)
+    for column, fill, label in (("_flow", "#333333", "flow of a seed"), ("", "none", "predicted from its own points")):
+        ax.plot(places, both["relative_stability" + column], color="#333333", linestyle="", marker="o", markersize=3.5,
+                markerfacecolor=fill, markeredgewidth=0.7, label=label)  # fmt: skip
+    sizes(ax, (64, 1024, 16384))
+    finish(ax, "training points P", "relative stability $R_f$", f"the model, seed by seed, {STAGE.replace('=', ' = ')}")
 
 
 def answer() -> str:

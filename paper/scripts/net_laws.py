@@ -1,6 +1,6 @@
 """The test error beside R_f: over nets and along P, the authors' nets seed by seed and ours.
 
-    python -m paper.scripts.net_laws    # the figure, and docs/results.md between the marks
+    python -m paper.scripts.net_laws    # the figure, and README.md and docs/results.md between the marks
 
 It reads `paper/data/image_nets_full.csv`, nets trained on all images, as far as its sweep has come: to be run again
 whenever that table has grown.
@@ -54,10 +54,12 @@ from paper.scripts.swap_power import cells, power_table
 from theory import Estimate, InputError
 from theory.common.estimate import geometric_mean
 
-__all__ = ["net_laws", "net_laws_figure"]
+__all__ = ["first_screen", "net_laws", "net_laws_figure"]
 
 ROOT = Path(__file__).parents[2]
 MARKS_OF_PART = "<!-- nets -->", "<!-- end of the nets -->"
+#: Fewer nets say too little on the first screen.
+_ENOUGH = 6
 _PUBLISHED: dict[str, Any] = {"color": "black", "linewidth": 0.6, "markerfacecolor": "none"}
 _FULL: dict[str, Any] = {"color": "#7b3294", "marker": "*"}
 _TICKS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8)
@@ -162,6 +164,46 @@ def _tests() -> list[str]:
             head = f"{row.n}, {names.get(row.where, row.where)} | log {SYMBOLS[row.x]}"
             lines.append(f"| {head} | {numbers} | {row.p_spearman:.2g} |")
     return [*lines, "", *(f"- {names.get(test.where, test.where)}: {test.verdict()}." for test in tests)]
+
+
+def first_screen() -> str:
+    """The README's part: of each data set with enough nets the correlations and the law, and the figure."""
+    table = full_table()
+    if table is None:
+        raise InputError("table", FULL, "is not there: nets on all images are still to be trained")
+    found, _ = full_tests(table)
+    lines = []
+    rises, turned, fitting = True, True, 0
+    for task, data in TASKS.items():
+        of = {row.x: row for row in found.rows if row.kind == "pooled" and row.where == task}
+        if not of or of["relative_stability"].n < _ENOUGH:
+            continue
+        relative, diffeo, noise = (of[f"{name}_stability"].pearson for name in ("relative", "diffeo", "noise"))
+        rises, turned = rises and relative.low > 0, turned and diffeo.high < 0
+        own = full_nets(table, task)
+        errors = own[own["stage"] == "trained"].groupby("architecture")["train_error"].mean()
+        fitting += int((errors <= FITTED).sum())
+        cells = (data, str(of["relative_stability"].n), *map(format_interval, (relative, diffeo, noise)),
+                 format_estimate(fit_net_law(own).exponent))  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    if not lines:
+        raise InputError("table", FULL, f"holds fewer than {_ENOUGH} nets of one size on each data set")
+    claim = "the smaller R_f, the smaller the test error" if rises else "the test error is not seen to follow R_f"
+    alone = "points the other way: nets with a smaller D_f err more" if turned else "does not tell the test error"
+    return "\n".join([
+        MARKS_OF_PART[0],
+        f"**Across nets trained on 50,000 images, {claim}.**",
+        "",
+        "| images | nets | r(log error, log R_f) | with log D_f | with log G_f | error ~ R_f^ |",
+        "|---|---|---|---|---|---|",
+        *lines,
+        "",
+        "![Test error against R_f and against P, of nets trained here and published ones](paper/figures/net-laws.png)",
+        "",
+        f"*Stability to deformations alone {alone}. Intervals over nets, one seed of most.",
+        f"Nets that fit their training set to 1 %: {fitting}. [All nets, and the published law](docs/results.md).*",
+        MARKS_OF_PART[1],
+    ])  # fmt: skip
 
 
 def net_laws() -> str:
@@ -320,6 +362,7 @@ def net_laws_figure() -> Figure:
 def main() -> None:
     with mpl.rc_context(LOOK):
         save(net_laws_figure(), ROOT / "paper" / "figures" / "net-laws.png")
+    put_between(ROOT / "README.md", MARKS_OF_PART, first_screen())
     put_between(ROOT / "docs" / "results.md", MARKS_OF_PART, net_laws())
 
 

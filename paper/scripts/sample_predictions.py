@@ -1,7 +1,7 @@
 """The prediction of each seed's own points held against its flow: ratios, scatter, a table and a picture.
 
 `python -m paper.scripts.sample_predictions` reads `paper/data/samples_*.csv` (predictions; each file's first line is
-its command) and the flows of the same seeds, `paper/data/stripe_*.csv` and `cylinder_*.csv`. It writes
+its command) and the flows of the same seeds, `paper/data/stripe_*.csv`, `cylinder_*.csv` and `flow_*.csv`. It writes
 `paper/data/exponents/sample_ratio.csv` and `paper/figures/sample-phase.png`.
 """
 
@@ -30,7 +30,7 @@ def ratios() -> pd.DataFrame:
     """
     own = _tables("samples_*.csv")
     own["variant"] = own["variant"].str.replace(r",? ?from the sample$", "", regex=True)
-    flow = pd.concat([_tables("stripe_*.csv"), _tables("cylinder_*.csv")])
+    flow = pd.concat([_tables(pattern) for pattern in ("stripe_*.csv", "cylinder_*.csv", "flow_*.csv")])
     flow = flow[flow["source"] == "theory"]
     mean = _tables("prediction*.csv")
     both = own.merge(flow[[*_KEYS, "relative_stability", "test_error"]], on=_KEYS, suffixes=("", "_flow"))
@@ -44,6 +44,7 @@ def ratios() -> pd.DataFrame:
             "ratio": math.exp(logs.mean()), "error": logs.std() / math.sqrt(len(part)), "scatter": logs.std(),
             "flow_scatter": np.log(part["relative_stability_flow"]).std(),
             "mean_ratio": math.exp(shipped.mean()), "mean_scatter": shipped.std(),
+            "mean_error": shipped.std() / math.sqrt(len(part)),
             "test_error": part["test_error"].mean(), "test_error_flow": part["test_error_flow"].mean(),
         })  # fmt: skip
     found = pd.DataFrame(rows)
@@ -60,18 +61,27 @@ def _tables(pattern: str) -> pd.DataFrame:
 
 
 def readme_rows(found: pd.DataFrame) -> list[str]:
-    """The table of `theory/prediction/README.md`: one line for each task, alpha, P and q."""
+    """The table of `theory/prediction/README.md`: for each task, alpha and P the ratio with its error and the scatter,
+    of the prediction from the sample and of the mean one, and the test errors, a column for each q."""
     lines = []
-    for _, row in found.iterrows():
-        mean = "none" if math.isnan(row["mean_ratio"]) else f"{row['mean_ratio']:.2f}, {row['mean_scatter']:.2f}"
-        cells = (
-            f"{row['task']}, {row['variant']}", str(row["train_size"]), row["stage"][2:],
-            str(row["seeds"]), mean, f"{row['ratio']:.3f} ± {row['error'] * row['ratio']:.3f}",
-            f"{row['scatter']:.3f}", f"{row['flow_scatter']:.2f}",
-            f"{row['test_error_flow']:.3g} / {row['test_error']:.3g}",
-        )  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
+    for (task, variant, size), part in found.groupby(["task", "variant", "train_size"], sort=False):
+        of_stage = part.set_index("stage")
+        stages = [of_stage.loc[stage] for stage in STAGES]
+        lines.append(_line(f"{task}, {variant}", size, "the sample", [
+            f"{one['ratio']:.3f} ± {one['error'] * one['ratio']:.3f} ({one['scatter']:.2f})" for one in stages
+        ]))  # fmt: skip
+        if part["mean_ratio"].notna().all():
+            lines.append(_line("", "", "the mean", [
+                f"{one['mean_ratio']:.2f} ± {one['mean_error'] * one['mean_ratio']:.2f} ({one['mean_scatter']:.2f})"
+                for one in stages
+            ]))  # fmt: skip
+        errors = [f"{one['test_error_flow']:.3g} / {one['test_error']:.3g}" for one in stages]
+        lines.append(_line("", "", "test error", errors))
     return lines
+
+
+def _line(task: str, size: object, of: str, cells: list[str]) -> str:
+    return f"| {' | '.join([task, str(size), of, *cells])} |"
 
 
 def phases(found: pd.DataFrame) -> Figure:
