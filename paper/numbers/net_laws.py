@@ -27,7 +27,7 @@ from theory import read_table
 
 __all__ = [
     "FULL", "PUBLISHED_TASKS", "curves_along", "falls_of_largest", "full_table", "full_tests", "numbers",
-    "published_along", "published_falls", "published_law", "published_nets",
+    "published_along", "published_falls", "published_law", "published_nets", "trained_nets",
 ]  # fmt: skip
 
 #: The authors' data sets, and as a reader knows them.
@@ -54,6 +54,14 @@ def published_law(task: str, exponent: float | None = None) -> ErrorLaw:
 def full_table() -> pd.DataFrame | None:
     """The table `FULL`; None where it is not there."""
     return read_table(DATA / FULL) if (DATA / FULL).is_file() else None
+
+
+def trained_nets(table: pd.DataFrame | None, task: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Every trained net of one data set, at all its P and seeds; none without a table."""
+    if table is not None:
+        own = table[(table["task"] == task) & (table["stage"] == "trained")]
+        for (net, _), rows in own.groupby(["architecture", "variant"], sort=True):
+            yield str(net), rows
 
 
 def full_nets(table: pd.DataFrame, task: str) -> pd.DataFrame:

@@ -50,6 +50,7 @@ from paper.numbers.image_table import (
     published,
     published_curves,
 )  # fmt: skip
+from paper.numbers.net_laws import full_table, trained_nets
 from theory import Estimate, read_table
 from theory.common.estimate import geometric_mean
 
@@ -178,10 +179,15 @@ def answer_figure() -> Figure:
             points(ax, means["train_size"], means["relative_stability"], bars(means, "relative_stability"),
                    color="black", marker=mark, linewidth=0.6, markerfacecolor="none",
                    label=f"published {name}")  # fmt: skip
+        for _, own in trained_nets(full_table(), task):
+            means = average_over_seeds(own)
+            points(ax, means["train_size"], means["relative_stability"], bars(means, "relative_stability"),
+                   color="#7b3294", marker="*", markersize=6, linewidth=0.6, label="nets on all images")  # fmt: skip
         sizes(ax, (64, 1024, 16384))
         finish(ax, "training points P", title=title)
-    handles = [handle for ax in (solved, left, rest[0]) for handle in ax.get_legend_handles_labels()[0]]
-    figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False)
+    handles = {label: handle for ax in (solved, left, *rest) for handle, label in
+               zip(*ax.get_legend_handles_labels(), strict=True)}  # fmt: skip
+    figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=7, frameon=False)
     log_y(solved, (1e-4, 1e-3, 0.01, 0.1, 1, 10))
     solved.set_ylim(1e-4, 20)
     return figure

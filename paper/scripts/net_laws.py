@@ -48,6 +48,7 @@ from paper.numbers.net_laws import (
     published_along,
     published_falls,
     published_law,
+    trained_nets,
 )  # fmt: skip
 from paper.scripts.image_nets_full import FITTED
 from paper.scripts.swap_power import cells, power_table
@@ -300,7 +301,8 @@ def _against_stability(ax: Axes, task: str) -> None:
         rows = averaged(table, task, net)
         ax.plot(rows["relative_stability"], rows["test_error"], color=COLOURS[net], marker=MARKS[net], markersize=3,
                 linewidth=0.6)  # fmt: skip
-    for _, rows in _trained(full_table(), task):
+    for _, own in trained_nets(full_table(), task):
+        rows = average_over_seeds(own)
         _crosses(ax, rows, markersize=6, linestyle="", **_FULL)
     ax.set_xscale("log")
     ax.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
@@ -321,17 +323,10 @@ def _against_size(ax: Axes, task: str) -> None:
         rows = averaged(table, task, net)
         points(ax, rows["train_size"], rows["test_error"], bars(rows, "test_error"), color=COLOURS[net],
                marker=MARKS[net])  # fmt: skip
-    for _, rows in _trained(full_table(), task):
+    for _, own in trained_nets(full_table(), task):
+        rows = average_over_seeds(own)
         points(ax, rows["train_size"], rows["test_error"], bars(rows, "test_error"), markersize=6, **_FULL)
     sizes(ax, (64, 512, 4096, 32768))
-
-
-def _trained(table: pd.DataFrame | None, task: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Means over seeds of every trained net of the data set."""
-    if table is not None:
-        own = table[(table["task"] == task) & (table["stage"] == "trained")]
-        for (net, _), rows in own.groupby(["architecture", "variant"], sort=True):
-            yield str(net), average_over_seeds(rows)
 
 
 def net_laws_figure() -> Figure:
