@@ -81,7 +81,7 @@ def readme_rows(found: pd.DataFrame) -> list[str]:
 
 
 def _line(task: str, size: object, of: str, cells: list[str]) -> str:
-    return f"| {' | '.join([task, str(size), of, *cells])} |"
+    return "|" + "".join(f" {cell} |" if cell else " |" for cell in (task, str(size), of, *cells))
 
 
 def phases(found: pd.DataFrame) -> Figure:
