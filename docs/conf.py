@@ -32,6 +32,7 @@ extensions = [
     "sphinx-mathjax-offline",
     "name_and_meaning",
     "public_names",
+    "symbols",
 ]
 exclude_patterns = ["extensions"]
 html_theme = "furo"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,30 @@ def test_a_tutorial_runs_something_and_draws_it(path: Path) -> None:
 def test_links_between_files_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("R_f falls as P^-1 at P*.", [r"R_{f}", "P^{-1}", "P^*"]),
+        ("eps_t ~ 0.2 sqrt(R_f), w_perp^2", [r"\epsilon_{t}", r"\sqrt{R_{f}}", r"w_{\perp}^{2}"]),
+        ("alpha and tau_k of `x`", [r"\alpha", r"\tau_{k}"]),
+        # Names of code, and words, are none.
+        ("train_size, n_points, x_range, alphabet, sqrt(2), deltas, a.x_1, 2 * 3", []),
+    ],
+)
+def test_symbols_of_the_reference_are_set_as_mathematics(
+    text: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sphinx", reason="sphinx is not installed")
+    from docutils import nodes
+
+    monkeypatch.syspath_prepend(str(DOCS / "extensions"))
+    symbols = import_module("symbols")
+    parts = symbols.set_symbols(text)
+    assert [part.astext() for part in parts if isinstance(part, nodes.math)] == expected
+    kept = "".join(part.rawsource if isinstance(part, nodes.math) else part.astext() for part in parts)
+    assert kept == (text if expected else "")
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ _TIE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class SwapTest:
-    """Does `left` track the test error better than `right` does? |r_left| - |r_right|, and its p-values.
+    r"""Does `left` track the test error better than `right` does? |r_left| - |r_right|, and its p-values.
 
     r is the mean, over strata (data set and P), of the correlation across nets of log eps_t with log `left`. The
     null is that, net by net, the two standardised logarithms may be swapped, once `right` has the sign that makes
@@ -38,7 +38,10 @@ class SwapTest:
     The difference is that of Fisher's z over its standard error where both correlations are r and that between the two
     measures is k (Dunn and Clark 1969, Steiger 1980), but for a factor that all swaps share:
 
-        (|z_left| - |z_right|) (1 - r^2) / sqrt((1 - k) (2 - r^2 (3 - k))),    r = (|r_left| + |r_right|) / 2.
+    .. math::
+
+        \frac{(|z_{\text{left}}| - |z_{\text{right}}|) \, (1 - r^2)}{\sqrt{(1 - k) (2 - r^2 (3 - k))}}, \qquad
+        r = \frac{|r_{\text{left}}| + |r_{\text{right}}|}{2}
 
     Swaps change r and k, and so the spread of a bare difference, which rejects too often. The test is approximate all
     the same: columns are standardised, and the sign found, from the data. At a nominal 5 % it rejects in 1 to 5 % of

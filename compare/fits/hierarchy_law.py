@@ -23,7 +23,9 @@ __all__ = ["HierarchyLaw", "fit_hierarchy_law"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HierarchyLaw:
-    """P* = A (s0 + 1)^a (n_c m^L)^b over several hierarchies of one net and one number of levels.
+    r"""The law of P* over several hierarchies of one net and one number of levels.
+
+    .. math:: P^* = A \, (s_0 + 1)^a \, (n_c m^L)^b
 
     `sparsity_exponent` a and `rules_exponent` b are fitted together, by least squares of log P*; they are None where
     all hierarchies have one s0, or one n_c m^L. `prefactor` is A with a and b as published: the geometric mean of

@@ -17,11 +17,18 @@ __all__ = ["RandomDiffeo"]
 
 
 class RandomDiffeo(SampleTransform):
-    """Deform every image by a diffeomorphism of random temperature and cutoff.
+    r"""Deform every image by a diffeomorphism of random temperature and cutoff.
 
-    For each image T = T_min + B (T_max - T_min) with B from a Beta law of parameters a = s r / (r + 1) and
-    b = s / (r + 1): s = a + b says how peaked it is, r = a / b how far it leans towards T_max. The cutoff is
-    c = floor(cutoff_min + B' (cutoff_max + 1 - cutoff_min)) with B' from another Beta law, by default the uniform one.
+    For each image, with B and B' from Beta laws of their own,
+
+    .. math::
+
+        T = T_{\min} + B \, (T_{\max} - T_{\min}), \qquad
+        c = \lfloor c_{\min} + B' (c_{\max} + 1 - c_{\min}) \rfloor, \qquad
+        a = \frac{s r}{r + 1}, \quad b = \frac{s}{r + 1}
+
+    A law's parameters are a and b: s = a + b says how peaked it is, r = a / b how far it leans towards T_max. That
+    of B' is by default the uniform one.
     These are the laws of the authors' transform (github.com/pcsl-epfl/diffeomorphism) and of PRIME's
     (arXiv 2112.13547); T_min and T_max are the paper's (`MaxEntropyEnsemble.temperature_range`). docs/transforms.md
     translates their parameters.

@@ -20,15 +20,16 @@ _REACH = 4  # pixels on each side that a weight may reach: the next one's is bel
 
 
 def warp(images: Tensor, displacement: Tensor, interpolation: Interpolation = "bilinear") -> Tensor:
-    """Images read at (clamp(y - dy), clamp(x - dx)), one field an image; differentiable in both.
+    r"""Images read at (clamp(y - dy), clamp(x - dx)), one field an image; differentiable in both.
 
     Parameters
     ----------
     images : shape (batch, channels, height, width), floating point
     displacement : shape (batch, 2, height, width), pixels, component 0 along x (columns), 1 along y (rows)
-    interpolation : ``bilinear`` (default), ``nearest``, or ``gaussian``: weights exp(-|distance|^2 / (2 sigma^2)) with
-        sigma = 0.4715 pixels, normalised over all pixels (arXiv 2105.02468, appendix B). It smooths, so that the
-        authors compare with the clean image smoothed alike, `gaussian_blur`
+    interpolation : ``bilinear`` (default), ``nearest``, or ``gaussian``: weights
+        :math:`e^{-|p|^2 / (2 \sigma^2)}` at a distance p, sigma = 0.4715 pixels, normalised over all pixels (arXiv
+        2105.02468, appendix B). It smooths, so that the authors compare with the clean image smoothed alike,
+        `gaussian_blur`
 
     Raises
     ------

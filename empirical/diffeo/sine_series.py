@@ -37,10 +37,12 @@ def sides(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def displacement_fields(coefficients: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """Displacements (dx, dy) in pixels, shape (count, 2, height, width), zero on the border.
+    r"""Displacements (dx, dy) in pixels, shape (count, 2, height, width), zero on the border.
 
-    `size` is n for n x n pixels, or (height, width). dx[y, x] = width sum_ij C_ij sin(i pi u) sin(j pi v) with u and v
-    from 0 to 1 along x and y, as two small matrix products, and dy likewise with the height.
+    .. math:: d_x = \text{width} \sum_{i, j} C_{ij} \sin(i \pi u) \sin(j \pi v)
+
+    with u and v from 0 to 1 along x and y, as two small matrix products, and d_y likewise with the height. `size` is n
+    for n x n pixels, or (height, width).
     """
     height, width = sides(size)
     along, down = (_sine_modes(n, coefficients.shape[-1], coefficients) for n in (width, height))
@@ -52,7 +54,7 @@ def displacement_fields(coefficients: Tensor, size: int | tuple[int, int]) -> Te
 
 
 def folded(coefficients: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """Which fields are no diffeomorphism: det(1 - grad tau) <= 0 at some pixel; shape (count,), boolean.
+    r"""Which fields are no diffeomorphism: :math:`\det(1 - \nabla \tau) \le 0` at some pixel; shape (count,), boolean.
 
     The gradient is that of the sine series itself, not a finite difference.
     """
@@ -74,10 +76,10 @@ def folded(coefficients: Tensor, size: int | tuple[int, int]) -> Tensor:
 
 
 def inverse_fields(coefficients: Tensor, size: int | tuple[int, int], tolerance: float = 1e-6) -> Tensor:
-    """Displacements e that undo those d of `displacement_fields`: reading at p - d, then at p - e, reads at p.
+    r"""Displacements e that undo those d of `displacement_fields`: reading at p - d, then at p - e, reads at p.
 
-    e(p) = -d(p - e(p)) is iterated to a change below `tolerance` pixels, with the sine series itself between pixels.
-    Shape (count, 2, height, width).
+    :math:`e(p) = -d(p - e(p))` is iterated to a change below `tolerance` pixels, with the sine series itself
+    between pixels. Shape (count, 2, height, width).
 
     Raises
     ------

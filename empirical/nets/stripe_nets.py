@@ -16,18 +16,24 @@ _DEPTHS = {1: "one", 2: "two", 3: "three"}
 
 
 class StripeNet(nn.Module):
-    """F(x) = alpha (f(x) - f_0(x)), f_0 the net f at the start, with L hidden layers of h relus.
+    r""":math:`F(x) = \alpha (f(x) - f_0(x))`, f_0 the net f at the start, with L hidden layers of h relus.
 
-    f(x) = (1/h) beta . z_L, z_1 = relu(W_1 x / sqrt(d) + b_1), z_l = relu(W_l z_(l-1) / sqrt(h) + b_l), every
-    parameter N(0, 1) at the start. L = 1 is the simple model (arXiv 2105.02468, section 5; arXiv 2007.11471,
+    .. math::
+
+        f(x) = \frac{1}{h} \, \beta \cdot z_L, \qquad
+        z_1 = \mathrm{relu}\left(\frac{W_1 x}{\sqrt d} + b_1\right), \qquad
+        z_l = \mathrm{relu}\left(\frac{W_l z_{l-1}}{\sqrt h} + b_l\right)
+
+    Every parameter is N(0, 1) at the start. L = 1 is the simple model (arXiv 2105.02468, section 5; arXiv 2007.11471,
     equation 1).
 
     Steps are taken in units of h: dW = -h dt grad. Then every layer learns features, at any width. The signal that
     comes back to a unit is of order 1/h, so that W_1, the biases and beta move by order dt, as with one hidden layer.
-    W_l moves by dt b z^T / sqrt(h), with b and z of order 1: this is small against its elements, which are of order 1,
-    but of rank one and in line with z, so that it moves W_l z / sqrt(h) by dt b |z|^2 / h, again of order dt. (This is
-    the maximal-update parameterisation, arXiv 2011.14522.) With steps of a given size, as Adam takes, those of W_l,
-    l > 1, are divided by sqrt(h) for the same reason: see `inner`.
+    W_l moves by :math:`dt \, b z^\top / \sqrt h`, with b and z of order 1: this is small against its elements, which
+    are of order 1, but of rank one and in line with z, so that it moves :math:`W_l z / \sqrt h` by
+    :math:`dt \, b |z|^2 / h`, again of order dt. (This is the maximal-update parameterisation, arXiv 2011.14522.) With
+    steps of a given size, as Adam takes, those of W_l, l > 1, are divided by :math:`\sqrt h` for the same reason: see
+    `inner`.
 
     forward: (batch, d) -> (batch, 1).
     """
@@ -118,9 +124,9 @@ class StripeNet(nn.Module):
 
 
 class OneHiddenLayer(StripeNet):
-    """The simple model's net: `StripeNet` with one hidden layer.
+    r"""The simple model's net: `StripeNet` with one hidden layer.
 
-    f(x) = (1/h) sum_n beta_n relu(w_n . x / sqrt(d) + b_n).
+    .. math:: f(x) = \frac{1}{h} \sum_{n=1}^{h} \beta_n \, \mathrm{relu}\left(\frac{w_n \cdot x}{\sqrt{d}} + b_n\right)
     """
 
     def __init__(self, dim: int, width: int, scale: float, generator: torch.Generator | None = None) -> None:

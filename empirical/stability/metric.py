@@ -25,7 +25,9 @@ NUMBERS = ("D_f", "G_f", "R_f")
 
 
 class RelativeStability(Metric):
-    """R_f of a net, and D_f and G_f, from as many batches of images as it is shown.
+    r"""R_f of a net, and D_f and G_f, from as many batches of images as it is shown.
+
+    .. math:: R_f = D_f / G_f
 
     ``update(model, images)`` deforms the batch, adds noise of the same norm, runs the net, and keeps the outputs;
     ``compute()`` gives a dictionary of ``D_f``, ``G_f`` and ``R_f``, float64 scalars, or one of them alone, as a

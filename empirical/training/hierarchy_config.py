@@ -163,11 +163,11 @@ class HierarchyConfig:
 
 @dataclass(frozen=True, slots=True)
 class ScaleDetectionConfig:
-    """A convolutional net of L layers on a ring trained to detect a scale (`theory.ScaleDetection`), then measured.
+    r"""A convolutional net of L layers on a ring trained to detect a scale (`theory.ScaleDetection`), then measured.
 
-    Hinge loss mean(relu(1 - y f)), plain SGD; `learning_rate` is in units of the width h, as in `HierarchyConfig`.
-    Training ends when the mean loss of an epoch is at most `stop_loss`; after `epochs` epochs the run warns. `layers`
-    None is as many as leave one position at the end (of 128 pixels: 7), or 5 without a stride.
+    Hinge loss :math:`\langle \mathrm{relu}(1 - y f) \rangle`, plain SGD; `learning_rate` is in units of the width h, as
+    in `HierarchyConfig`. Training ends when the mean loss of an epoch is at most `stop_loss`; after `epochs` epochs the
+    run warns. `layers` None is as many as leave one position at the end (of 128 pixels: 7), or 5 without a stride.
 
     `noise` "gaussian" has the norm of a diffeomorphism, as with images; "rectified" is the paper's relu of such noise.
 

@@ -128,7 +128,7 @@ class Trial:
     typical = 60.0
 
     def __init__(self, quiet: pd.DataFrame, rng: np.random.Generator) -> None:
-        self.quiet, self.rng = quiet, rng
+        self.quiet, self.rng, self.grid = quiet, rng, GRID
         self.folder = Path(tempfile.mkdtemp(prefix="relstab-faults-"))
         self.store = self.folder / "runs"
         self.journal = self.folder / "journal"
@@ -171,7 +171,7 @@ class Trial:
     def compare(self, output: str = "table.csv") -> Outcome:
         """Rows and runs that are missing, differ, or come twice."""
         self.note()
-        self._gone += sum(not (self.store / config_hash(config)).is_dir() for config in GRID.configs())
+        self._gone += sum(not (self.store / config_hash(config)).is_dir() for config in self.grid.configs())
         found = pd.read_csv(self.folder / output, comment="#", usecols=list(KEYS))
         twice = int(found.duplicated(subset=KEYS).sum())
         if twice:  # no curve table

@@ -63,10 +63,10 @@ class MaxEntropyEnsemble:
     def from_displacement(
         cls, size: int, cutoff: int, displacement: float, calibration: Calibration = "paper"
     ) -> MaxEntropyEnsemble:
-        """The ensemble whose typical displacement is `displacement` pixels.
+        r"""The ensemble whose typical displacement is `displacement` pixels.
 
-        ``paper`` (default): delta = (n/2) sqrt(pi T ln c), arXiv 2105.02468, a large-c approximation of the
-        root-mean-square displacement. ``exact``: the root-mean-square displacement over the square itself.
+        ``paper`` (default): :math:`\delta = \frac{n}{2} \sqrt{\pi T \ln c}`, arXiv 2105.02468, a large-c approximation
+        of the root-mean-square displacement. ``exact``: the root-mean-square displacement over the square itself.
         """
         require_choice("calibration", calibration, ("paper", "exact"))
         delta = require_real("displacement", displacement, above=0)
@@ -76,13 +76,13 @@ class MaxEntropyEnsemble:
 
     @property
     def mode_radius(self) -> np.ndarray:
-        """r = sqrt(i^2 + j^2), shape (c, c), entry [i - 1, j - 1]."""
+        r""":math:`r = \sqrt{i^2 + j^2}`, shape (c, c), entry [i - 1, j - 1]."""
         k = np.arange(1, self.cutoff + 1)
         return np.hypot(k[:, None], k[None, :])
 
     @property
     def mode_std(self) -> np.ndarray:
-        """Standard deviation of C_ij, shape (c, c): sqrt(T) / r below the cutoff, 0 above."""
+        r"""Standard deviation of C_ij, shape (c, c): :math:`\sqrt{T} / r` below the cutoff, 0 above."""
         r = self.mode_radius
         return np.where(r < self.cutoff + 0.5, math.sqrt(self.temperature) / r, 0.0)
 
@@ -93,25 +93,30 @@ class MaxEntropyEnsemble:
 
     @property
     def mean_gradient_energy(self) -> float:
-        """Mean of ||grad tau||^2 over the square and the ensemble, (pi^2 / 2) T N_modes."""
+        r"""Mean of the squared gradient over the square and the ensemble.
+
+        .. math:: \langle \lVert \nabla \tau \rVert^2 \rangle = \frac{\pi^2}{2} T N_{\text{modes}}
+        """
         return math.pi**2 / 2 * self.temperature * self.mode_count
 
     @property
     def rms_displacement(self) -> float:
-        """Exact root-mean-square displacement over the square in pixels, n sqrt((T/2) sum 1/r^2)."""
+        r"""Exact root-mean-square displacement over the square in pixels, :math:`n \sqrt{\frac{T}{2} \sum 1 / r^2}`."""
         return self.size * math.sqrt(float((self.mode_std**2).sum()) / 2)
 
     @property
     def paper_displacement(self) -> float:
-        """The paper's typical displacement in pixels, (n/2) sqrt(pi T ln c)."""
+        r"""The paper's typical displacement in pixels, :math:`\frac{n}{2} \sqrt{\pi T \ln c}`."""
         return self.size / 2 * math.sqrt(math.pi * self.temperature * math.log(self.cutoff))
 
     @property
     def temperature_range(self) -> tuple[float, float]:
-        """(T_min, T_max): half a pixel of displacement, and the paper's bound against folding.
+        r"""(T_min, T_max): half a pixel of displacement, and the paper's bound against folding.
 
-        T_min = 1 / (pi n^2 ln c), T_max = 4 / (pi^3 c^2 ln c); T_min < T_max only if c < 2 n / pi. Below
-        T_max folds are rarer but not absent: `empirical.folded` tells of each field.
+        .. math:: T_{\min} = \frac{1}{\pi n^2 \ln c}, \qquad T_{\max} = \frac{4}{\pi^3 c^2 \ln c}
+
+        T_min < T_max only if c < 2 n / pi. Below T_max folds are rarer but not absent: `empirical.folded` tells of each
+        field.
         """
         log_c = math.log(self.cutoff)
         return (

@@ -76,7 +76,7 @@ class Trajectory:
 
     @property
     def compression(self) -> np.ndarray:
-        """Lambda = sqrt(<w_par^2> / <w_perp^2>), per direction."""
+        """Lambda at the records, see `Network.compression`."""
         return self._array([record.observables.compression for record in self.records])
 
     @property

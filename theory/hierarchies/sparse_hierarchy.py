@@ -44,12 +44,15 @@ class Derivations:
 
 @dataclass(frozen=True, slots=True)
 class SparseHierarchy:
-    """A tree of random rules: a class is told by s symbols, each of these by s others, L times, with empty places.
+    r"""A tree of random rules: a class is told by s symbols, each of these by s others, L times, with empty places.
 
     At every level each symbol has m synonymous tuples of s symbols; no tuple stands for two symbols. The s symbols
     stand among s0 empty places each, in a patch of k = s (s0 + 1), and an empty place stands for a wholly empty patch.
-    The input has k^L positions and v channels. The number of data is n_c [m p]^((s^L - 1) / (s - 1)), with p placements
-    at a node: (s0 + 1)^s for A, C(k, s) for B. s0 = 0 is the Random Hierarchy Model (arXiv 2307.02129).
+    The input has k^L positions and v channels. The number of data is
+
+    .. math:: n_c \, (m p)^{(s^L - 1) / (s - 1)}, \qquad p_A = (s_0 + 1)^s, \qquad p_B = \binom{k}{s}
+
+    with p placements at a node. s0 = 0 is the Random Hierarchy Model (arXiv 2307.02129).
 
     Parameters
     ----------
@@ -230,7 +233,9 @@ class SparseHierarchy:
         return symbols[:, 0]
 
     def inputs(self, data: Derivations) -> np.ndarray:
-        """What nets are shown: one channel a symbol, x (1 + c) - c with c = (v - 1)^(-1/2); (N, d, v), float32.
+        r"""What nets are shown: one channel a symbol; shape (N, d, v), float32.
+
+        .. math:: x (1 + c) - c, \qquad c = (v - 1)^{-1/2}
 
         x is one-hot, and 0 in all channels of an empty position.
         """

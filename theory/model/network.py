@@ -24,7 +24,9 @@ def lifted(x: np.ndarray, multiple: int) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """f(x) = (1/h) sum_n beta_n relu(w_n . x / sqrt(d) + b_n).
+    r"""The simple model's net of h relus.
+
+    .. math:: f(x) = \frac{1}{h} \sum_{n=1}^{h} \beta_n \, \mathrm{relu}\left(\frac{w_n \cdot x}{\sqrt{d}} + b_n\right)
 
     Attributes
     ----------
@@ -83,6 +85,9 @@ class Network:
         )
 
     def compression(self, informative_dim: int = 1) -> float:
-        """Lambda = sqrt(<w_par^2> / <w_perp^2>), both per direction and averaged over neurons."""
+        r"""Lambda, from squares per direction and averaged over neurons.
+
+        .. math:: \Lambda = \sqrt{\langle w_\parallel^2 \rangle / \langle w_\perp^2 \rangle}
+        """
         squares = (self.weight.astype(np.float64) ** 2).mean(0)
         return math.sqrt(squares[:informative_dim].mean() / squares[informative_dim:].mean())

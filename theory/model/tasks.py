@@ -18,7 +18,10 @@ _LOW, _HIGH = -0.3, 1.18549
 
 
 class Task(Protocol):
-    """What the flow and its observables need of a task: x ~ N(0, 1_d), y = label(x) in {-1, +1}."""
+    r"""What the flow and its observables need of a task: points x and labels y.
+
+    .. math:: x \sim N(0, 1_d), \qquad y = \mathrm{label}(x) \in \{-1, +1\}
+    """
 
     @property
     def name(self) -> str: ...
@@ -40,7 +43,9 @@ def _gaussian(train_size: int, dim: int, rng: np.random.Generator) -> np.ndarray
 
 @dataclass(frozen=True, slots=True)
 class Stripe:
-    """x ~ N(0, 1_d), y = +1 iff interfaces[0] < x_1 < interfaces[1], else -1.
+    r"""Gaussian points whose label is +1 between two parallel interfaces, else -1.
+
+    .. math:: x \sim N(0, 1_d), \qquad y = +1 \;\text{ iff }\; \text{interfaces}_0 < x_1 < \text{interfaces}_1
 
     Only x_1 is informative; the other d - 1 directions are irrelevant. With the default interfaces the two
     labels are equally probable. Source: arXiv 2105.02468, section 5; arXiv 2007.11471 ("stripe model").
@@ -95,7 +100,12 @@ class Stripe:
 
 @dataclass(frozen=True, slots=True)
 class Cylinder:
-    """x ~ N(0, 1_d), y = +1 iff r < radius, r = |(x_1, ..., x_d_par)|, else -1.
+    r"""Gaussian points whose label is +1 inside a cylinder, else -1.
+
+    .. math::
+
+        x \sim N(0, 1_d), \qquad y = +1 \;\text{ iff }\; r < \text{radius}, \qquad
+        r = \lVert (x_1, \dots, x_{d_\parallel}) \rVert
 
     The first d_par >= 2 directions are informative, and alike; the other d - d_par are irrelevant. The default
     radius is the median of r, so that the two labels are equally probable. Source: arXiv 2007.11471 ("cylinder

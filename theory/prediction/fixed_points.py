@@ -28,20 +28,26 @@ _NODES = 64  # of a Gauss-Legendre sum
 
 @dataclass(frozen=True, slots=True)
 class FixedPoint:
-    """A direction of (w_par, b) in which neurons condense; a cylinder has a whole sphere of such w_par.
+    r"""A direction of (w_par, b) in which neurons condense; a cylinder has a whole sphere of such w_par.
+
+    .. math::
+
+        z = -\frac{b \sqrt d}{w}, \qquad \lambda = |g|, \qquad
+        \text{spread} = \frac{d_\perp P \langle w_\perp^2 \rangle}{w^2}, \qquad
+        P R_f = \frac{d}{d_\perp} \, \text{spread}
 
     Attributes
     ----------
     sign : of beta there
-    kink : z = -b sqrt(d) / w, the place along w_par at which the neuron switches on or off
+    kink : z, the place along w_par at which the neuron switches on or off
     angle : theta of (w, b)
-    rate : lambda = |g|, at which the weights of its neurons grow
+    rate : lambda, at which the weights of its neurons grow
     curvature : H, the rate at which perpendicular weights grow in the mean; they settle where H < lambda
-    spread : d_perp P <w_perp^2> / w^2, with <w_perp^2> per direction
-    prefactor : P R_f of neurons that all have the same w_par, d / d_perp times the spread
+    spread : as above, the mean of w_perp^2 per direction
+    prefactor : P R_f of neurons that all have the same w_par
     ring_prefactor : P R_f of neurons spread evenly over the sphere of w_par; the prefactor, for a stripe
-    noise : sigma, the standard deviation of relu(cos(theta) t / sqrt d + sin(theta)) y at a point: the growth rates of
-        a sample fluctuate by sigma / sqrt(P)
+    noise : sigma, the standard deviation of :math:`\mathrm{relu}(\cos\theta \, t / \sqrt d + \sin\theta) \, y` at a
+        point: the growth rates of a sample fluctuate by :math:`\sigma / \sqrt P`
     """
 
     sign: int
@@ -127,10 +133,14 @@ def _ring(task: Stripe | Cylinder, kink: float, side: float) -> float:
 
 
 def fixed_points(task: Task) -> tuple[FixedPoint, ...]:
-    """The maxima of g and of -g, those with the fastest growth first; kinks where there are no points are left out.
+    r"""The maxima of g and of -g, those with the fastest growth first; kinks where there are no points are left out.
 
-    Per irrelevant direction <w_perp^2> = Pr(active) / (P d (lambda - H)^2), H = sign s(z) rho(z) / (sqrt(d) |w|)
-    with (w, b) of length 1.
+    Per irrelevant direction, and with (w, b) of length 1,
+
+    .. math::
+
+        \langle w_\perp^2 \rangle = \frac{\Pr(\text{active})}{P d (\lambda - H)^2}, \qquad
+        H = \text{sign} \, \frac{s(z) \, \rho(z)}{\sqrt{d} \, |w|}
 
     Raises
     ------

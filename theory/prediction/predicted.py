@@ -118,7 +118,13 @@ class Prediction:
 
     @property
     def relative_stability(self) -> np.ndarray:
-        """R_f = (d / (d - 1)) e / (1 + e), e = ((d - 1) / d) (prefactor / P + floor), over records and train sizes."""
+        r"""R_f over records and train sizes.
+
+        .. math::
+
+            R_f = \frac{d}{d - 1} \, \frac{e}{1 + e}, \qquad
+            e = \frac{d - 1}{d} \left(\frac{\text{prefactor}}{P} + \text{floor}\right)
+        """
         return self.relative_stability_at(self.train_sizes)
 
     def relative_stability_at(self, train_sizes: Sequence[float]) -> np.ndarray:
@@ -130,17 +136,26 @@ class Prediction:
 
     @property
     def finite_compression(self) -> np.ndarray:
-        """Lambda = (Lambda_inf^-2 + 1 / (P c^2))^(-1/2), c the compression prefactor, over records and train sizes."""
+        r"""Lambda over records and train sizes, c being the compression prefactor.
+
+        .. math:: \Lambda = \left(\Lambda_\infty^{-2} + \frac{1}{P c^2}\right)^{-1/2}
+        """
         start = self.compression[:, None] ** -2
         return (start + 1 / (self.compression_prefactor[:, None] ** 2 * np.array(self.train_sizes, float))) ** -0.5
 
     @property
     def test_error(self) -> np.ndarray:
-        """Fraction of fresh points misclassified, over records and train sizes.
+        r"""Fraction of fresh points misclassified, over records and train sizes.
 
-        F = F(x_1) + G . x_perp, and given the sample the second term is Gaussian with the variance
-        s^2 = (d - 1) <G^2> + |G_start|^2, so that eps = int rho Phi(-y F / s) dx. The first term's own fluctuation, of
-        the order of one irrelevant direction's against d - 1, is left out.
+        Given the sample, the second term of F is Gaussian with the variance s^2:
+
+        .. math::
+
+            F = F(x_1) + G \cdot x_\perp, \qquad
+            s^2 = (d - 1) \langle G^2 \rangle + |G_{\text{start}}|^2, \qquad
+            \epsilon_t = \int \rho(x) \, \Phi(-y F / s) \, dx
+
+        The first term's own fluctuation, of the order of one irrelevant direction's against d - 1, is left out.
         """
         result = np.full((len(self.config.unfit_fractions), len(self.train_sizes)), np.nan)
         for i, record in enumerate(self.records):
