@@ -42,7 +42,7 @@ def told(lines: list[str]) -> list[str]:
 def _rewrite(app: Any, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
     lines[:] = told(lines)
     if what in ("property", "attribute"):
-        lines.insert(0, "")  # or napoleon takes what stands before a colon in the first line for the type
+        lines[:0] = ["..", ""]  # a comment, or napoleon takes what stands before the first line's colon for the type
 
 
 def setup(app: Any) -> dict[str, bool]:
