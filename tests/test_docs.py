@@ -21,6 +21,14 @@ def test_every_page_is_in_the_contents() -> None:
     assert len(pages) > 15
 
 
+def test_the_tests_that_a_page_names_are_there() -> None:
+    named = re.findall(r"`(\w+)` \|$", (DOCS / "pipelines.md").read_text(encoding="utf-8"), re.MULTILINE)
+    files = Path(__file__).parent.rglob("test_*.py")
+    there = [name for file in files for name in re.findall(r"def (test_\w+)\(", file.read_text(encoding="utf-8"))]
+    assert len(named) > 25
+    assert [one for one in named if not any(one in name for name in there)] == []
+
+
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
 def test_a_tutorial_runs_something_and_draws_it(path: Path) -> None:
     cells = re.findall(r"```\{code-cell\} python3\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)

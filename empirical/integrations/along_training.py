@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from empirical.diffeo.fields import require_images
-from empirical.nets.evaluation import BatchNorm
+from empirical.nets.evaluation import BatchNorm, evaluation
 from empirical.nets.outputs import Logits
 from empirical.stability.layers import measure_layers
 from empirical.stability.measure import Stability, measure_probes
@@ -79,6 +80,27 @@ class StabilityAlongTraining:
         self.batch_size = require_integer("batch_size", batch_size, 1)
         self.layers = tuple(layers)
         self.prefix = prefix
+
+    def try_on(self, model: nn.Module) -> None:
+        """Show the net three images, before a training begins. Nothing is changed, and nothing measured.
+
+        Raises
+        ------
+        InputError
+            If its outputs are none that `log` can measure, or if it has no layer of a name in `layers`.
+        """
+        if any(isinstance(one, nn.parameter.UninitializedTensorMixin) for one in model.parameters()):
+            return  # the first images it sees make its weights, which is for the training to do
+        with random_states_kept(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            probes = _where_the_net_is(self.probes, model)
+            few = replace(
+                probes, clean=probes.clean[:3], deformed=probes.deformed[:3], noisy=probes.noisy[:3], coefficients=None
+            )
+            with evaluation(model):
+                Logits(model)(few.clean)
+            if self.layers:
+                measure_layers(model, few, layers=self.layers, batch_norm=self.batch_norm, resamples=0)
 
     def log(self, model: nn.Module) -> dict[str, float]:
         """`prefix`/R_f, R_f_low, R_f_high, and likewise D_f and G_f; `prefix`/layers/NAME/R_k, ... of layers."""

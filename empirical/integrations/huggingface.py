@@ -50,7 +50,7 @@ class TransformersStability(_library.TrainerCallback):
         return self
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """Take the images, where none were given."""
+        """Take the images, where none were given; tell what cannot be measured before the first epoch, not after it."""
         if self.stability is None and state.is_world_process_zero:
             loader = rest.get("eval_dataloader")
             if loader is None and self.trainer is not None and self.trainer.eval_dataset is not None:
@@ -58,6 +58,8 @@ class TransformersStability(_library.TrainerCallback):
             if loader is None:
                 raise InputError("images", None, "must be given: the trainer has no evaluation set")
             self.stability = StabilityAlongTraining(first_images(loader), **self.setting)
+        if self.stability is not None and state.is_world_process_zero and rest.get("model") is not None:
+            self.stability.try_on(rest["model"])
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """Measure and log."""

@@ -54,7 +54,7 @@ class LightningStability(_library.Callback):
             raise InputError("strategy", strategy, "shards the net, which the first process cannot run alone")
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Take the images, where none were given."""
+        """Take the images, where none were given; tell what cannot be measured before the first epoch, not after it."""
         if self.stability is None and trainer.is_global_zero:
             loaders = trainer.val_dataloaders
             if loaders is None:
@@ -63,6 +63,8 @@ class LightningStability(_library.Callback):
                 loaders = list(loaders.values())
             loader = loaders[0] if isinstance(loaders, (tuple, list)) else loaders
             self.stability = StabilityAlongTraining(first_images(loader), **self.setting)
+        if self.stability is not None and trainer.is_global_zero:
+            self.stability.try_on(pl_module)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Measure and log."""

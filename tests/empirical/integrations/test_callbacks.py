@@ -72,6 +72,22 @@ def test_random_states_stay_where_the_net_draws() -> None:
     assert not torch.equal(before[0], states()[0])
 
 
+def test_what_cannot_be_measured_is_told_before_the_training_and_nothing_changes() -> None:
+    model = net()
+    before, weights = states(), {name: value.clone() for name, value in model.state_dict().items()}
+    setting = {"cutoff": 2, "displacement": 0.5}
+    StabilityAlongTraining(images(), layers=["0"], **setting).try_on(model)
+    with pytest.raises(InputError, match="layers = head"):
+        StabilityAlongTraining(images(), layers=["head"], **setting).try_on(model)
+    with pytest.raises(InputError, match="model output"):
+        StabilityAlongTraining(images(), **setting).try_on(nn.Flatten(0))
+    StabilityAlongTraining(images(), layers=["1"], **setting).try_on(nn.Sequential(nn.Flatten(), nn.LazyLinear(3)))
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+    assert model.training
+    assert torch.equal(states()[0], before[0])
+    assert states()[1:] == before[1:]
+
+
 def lightning_training(folder: Path, callbacks: list[Any]) -> tuple[dict[str, Any], Any]:
     lightning = pytest.importorskip("lightning.pytorch", reason="lightning is not installed")
 
@@ -188,9 +204,9 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="batches = Tensor|batches = \\(3,\\): must begin with images"):
         first_images([torch.rand(3)])
     with pytest.raises(InputError, match="images = None: must be given: the trainer has no validation loader"):
-        LightningStability().on_train_start(SimpleNamespace(is_global_zero=True, val_dataloaders=None), None)
+        LightningStability().on_train_start(SimpleNamespace(is_global_zero=True, val_dataloaders=None), net())
     named = LightningStability(cutoff=2, displacement=0.5)
-    named.on_train_start(SimpleNamespace(is_global_zero=True, val_dataloaders={"a": [images()], "b": []}), None)
+    named.on_train_start(SimpleNamespace(is_global_zero=True, val_dataloaders={"a": [images()], "b": []}), net())
     assert named.stability is not None
     assert torch.equal(named.stability.probes.clean, images())
     # When it is made, though it has no images yet.
