@@ -18,8 +18,10 @@ from theory.common.errors import MAXIMUM_SEED, InputError, require_integer
 from theory.flow.integrate import Progress, integrate, warn_if_cut
 from theory.flow.lazy import kernel_flow
 from theory.flow.skipping import Sleepers
+from theory.flow.sliding import SlidingStepper, sliding_window
 from theory.flow.state import OverPoints, State
 from theory.flow.stepper import Stepper, chosen_integrator
+from theory.flow.tangent import Tangent
 from theory.flow.trajectory import Record, Trajectory
 from theory.kernels import Field, get_batch_kernel, get_kernel
 from theory.kernels.lockstep import in_step
@@ -38,12 +40,13 @@ def initial_network(task: Task, config: FlowConfig, seed: int, neuron_seed: int 
     return Network.initial(config.width, task.dim, np.random.default_rng(source), config.dtype)
 
 
-class _Flow:
+class Flow:
     """One trajectory to be: its points, its net, and what sleeps."""
 
     def __init__(
-        self, task: Task, train_size: int, config: FlowConfig, seed: int, progress: Progress, neuron_seed: int | None
-    ) -> None:
+        self, task: Task, train_size: int, config: FlowConfig, seed: int, progress: Progress | None = None,
+        neuron_seed: int | None = None,
+    ) -> None:  # fmt: skip
         self.task, self.config, self.progress = task, config, progress
         self.train_size = train_size = require_integer("train_size", train_size, 1)
         self.seed = seed = require_integer("seed", seed, 0, MAXIMUM_SEED)
@@ -55,37 +58,49 @@ class _Flow:
         self.baseline = outputs(self.start, points).astype(config.dtype)
         test_x, test_y = task.sample(config.test_size, test_rng)
         self.observe = Observer(task, self.start, test_x, test_y, config.noise_norms, noise_rng)
-        cap = 1 + reach(config.loss, config.dtype)
+        self.integrator = chosen_integrator(config.integrator, config.loss)
+        sliding = self.integrator == "sliding"
+        cap = 1 + (sliding_window(config.output_change) if sliding else reach(config.loss, config.dtype))
+        self.evaluations = 0
+        self.stepper: Stepper | SlidingStepper
         self.sleepers = Sleepers(self.x, self.y, config.width, config.scale, cap, config.skip)
 
     def network(self, parameters: np.ndarray) -> Network:
         return Network.from_flat(parameters, self.config.width, self.task.dim)
 
-    def run(self, field: Field) -> Trajectory:
-        """Integrate it with a kernel bound to its points."""
-        began = time.perf_counter()
-        config = self.config
-        evaluations = 0
+    def steps(self, field: Field) -> tuple[State[OverPoints], Callable[[State[OverPoints]], State[OverPoints]]]:
+        """Where it starts, and what makes the next state of one, with a kernel bound to its points."""
 
         def evaluate(parameters: np.ndarray, origin: np.ndarray) -> OverPoints:
-            nonlocal evaluations
-            evaluations += 1
+            self.evaluations += 1
             points, left = self.sleepers.awake(parameters, origin)
             predictor, velocity = field(self.network(parameters), points)
             return OverPoints(self.sleepers.margins(parameters, points, left, predictor), velocity.flat)
+
+        def tangent(parameters: np.ndarray, chosen: np.ndarray) -> Tangent:
+            return Tangent(self.network(parameters), self.x[chosen], self.y[chosen], self.train_size, self.config.scale)
+
+        bounds = (self.config.weight_change, self.config.output_change)
+        sliding = self.integrator == "sliding"
+        self.stepper = SlidingStepper(tangent, *bounds) if sliding else Stepper(self.integrator, *bounds)
+        start = self.start.flat
+        return State(start, evaluate(start, start)), lambda at: self.stepper.step(at, evaluate)
+
+    def run(self, field: Field) -> Trajectory:
+        """Integrate it."""
+        began = time.perf_counter()
+        config = self.config
 
         def record(target: float, at: State[OverPoints]) -> Record:
             seen = self.observe(self.network(at.parameters))
             return Record(target, at.field.unfit_fraction, at.time, at.steps, seen)
 
-        stepper = Stepper(chosen_integrator(config.integrator, config.loss), config.weight_change, config.output_change)
-        start = self.start.flat
-        state = State(start, evaluate(start, start))
-        course = integrate(state, lambda at: stepper.step(at, evaluate), record, config, self.progress)
+        start, step = self.steps(field)
+        course = integrate(start, step, record, config, self.progress)
         return Trajectory(
             self.task, self.train_size, config, self.seed, self.neuron_seed, course.records,
-            self.network(course.state.parameters), course.stop_reason, course.state.steps, stepper.bound.rejected,
-            evaluations, self.sleepers.looked_at, time.perf_counter() - began, course.shortfall(config),
+            self.network(course.state.parameters), course.stop_reason, course.state.steps, self.stepper.rejected,
+            self.evaluations, self.sleepers.looked_at, time.perf_counter() - began, course.shortfall(config),
         )  # fmt: skip
 
 
@@ -118,11 +133,11 @@ def simulate(
     with averages over test points, over neurons and over directions. Times are in units of h.
     Sources: arXiv 2105.02468, section 5; arXiv 2007.11471.
 
-    Explicit steps, as long as bounds allow: the parameters change by at most `weight_change`
-    of their norm, F by at most `output_change` at any point (a step that does more is taken back). The
-    velocity is not continuous where a relu's kink slides along the points, so an integrator that asks for
-    smoothness would stall there; see the convergence test for what the bounds cost in R_f. The steps are those of
-    `theory.flow.stepper.Stepper`; points that cannot matter are skipped (`theory.flow.skipping`).
+    Steps as long as bounds allow: the parameters change by at most `weight_change` of their norm, F by at most
+    `output_change` at any point (a step that does more is taken back). The velocity is not continuous where a relu's
+    kink slides along the points, so an integrator that asks for smoothness would stall there; see the convergence test
+    for what the bounds cost in R_f. The steps are those of `theory.flow.stepper.Stepper`, for the hinge those of
+    `theory.flow.sliding.SlidingStepper`; points that cannot matter are skipped (`theory.flow.skipping`).
 
     Parameters
     ----------
@@ -220,7 +235,7 @@ def trajectories(
         if config.lazy:
             runs = [partial(kernel_flow, task, train_size, config, *each) for each in zip(seeds, told, strict=True)]
         else:
-            flows = [_Flow(task, train_size, config, *each, neuron_seed) for each in zip(seeds, told, strict=True)]
+            flows = [Flow(task, train_size, config, *each, neuron_seed) for each in zip(seeds, told, strict=True)]
             problems = [(flow.x, flow.y, flow.baseline) for flow in flows]
             if batch is None:
                 fields = [kernel(*problem, config.scale, config.loss) for problem in problems]

@@ -33,15 +33,16 @@ class Evaluation(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OverPoints:
-    """An `Evaluation` over finitely many points."""
+    """An `Evaluation` over finitely many points; `pulls` where these were solved for, else a point pulls below 1."""
 
     margins: np.ndarray
     velocity: np.ndarray
+    pulls: np.ndarray | None = None
 
     @property
     def unfit_fraction(self) -> float:
-        """q."""
-        return float(np.mean(self.margins < 1))
+        """q; a point that slides along the margin counts for its pull."""
+        return float(np.mean(self.margins < 1 if self.pulls is None else self.pulls))
 
 
 E = TypeVar("E", bound=Evaluation)

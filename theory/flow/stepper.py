@@ -19,7 +19,7 @@ def chosen_integrator(name: str, loss: str) -> str:
     """`name`, or what ``auto`` stands for with this loss."""
     if name != "auto":
         return name
-    return "euler" if loss == "hinge" else "exponential"
+    return "sliding" if loss == "hinge" else "exponential"
 
 
 class OutputBound:
@@ -77,6 +77,11 @@ class Stepper:
         self.weight_change = weight_change
         self.bound = OutputBound(output_change)
         self.modes = StiffModes(output_change / 2) if integrator == "exponential" else None
+
+    @property
+    def rejected(self) -> int:
+        """Steps that were taken back."""
+        return self.bound.rejected
 
     def step(self, state: State[E], field: Field[E]) -> State[E]:
         """The next state. At a velocity of 0 there is none; ask before."""

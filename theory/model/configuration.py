@@ -15,8 +15,8 @@ from theory.model.losses import Loss
 __all__ = ["SINGLE_PRECISION_SCALE", "Dtype", "FlowConfig", "Integrator", "model_variant"]
 
 Dtype = Literal["float32", "float64"]
-#: ``auto`` is exponential where the pull A(z) is continuous, euler for the hinge, whose curvature is a delta.
-Integrator = Literal["auto", "euler", "exponential"]
+#: ``auto`` is exponential where the pull A(z) is continuous, sliding for the hinge, whose curvature is a delta.
+Integrator = Literal["auto", "euler", "exponential", "sliding"]
 #: alpha above which float32 cannot tell f from f_0: their difference is of order 1 / alpha.
 SINGLE_PRECISION_SCALE = 100.0
 
@@ -49,7 +49,7 @@ class FlowConfig:
     dtype: Dtype = "float32"
     """Precision of the parameters and kernels."""
     integrator: Integrator = "auto"
-    """Steps of the flow; auto is euler for the hinge, exponential else."""
+    """Steps of the flow; auto is sliding for the hinge, exponential else."""
     weight_change: float = 0.03
     """Largest relative change of the parameters in a step."""
     output_change: float = 0.02
@@ -74,6 +74,8 @@ class FlowConfig:
         if self.dtype == "float32" and SINGLE_PRECISION_SCALE < self.scale < math.inf:
             allowed = f"must be float64 for a scale above {SINGLE_PRECISION_SCALE:g}: f - f_0 rounds off"
             raise InputError("dtype", self.dtype, allowed)
+        if self.integrator == "sliding" and self.loss != "hinge":
+            raise InputError("integrator", "sliding", f"is for the hinge; {self.loss} takes euler or exponential")
         for name in ("weight_change", "output_change"):
             object.__setattr__(self, name, require_real(name, getattr(self, name), above=0, maximum=1))
         if not isinstance(self.skip, bool):

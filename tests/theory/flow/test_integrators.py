@@ -137,9 +137,9 @@ def test_no_step_is_longer_than_the_untreated_directions_allow(loss: str, monkey
     assert 0.9 < max(lengths) <= 1
 
 
-def test_auto_is_euler_for_the_hinge_alone() -> None:
+def test_auto_is_sliding_for_the_hinge_alone() -> None:
     assert [chosen_integrator("auto", loss) for loss in ("hinge", "softhinge", "squaredhinge")] == [
-        "euler", "exponential", "exponential"]  # fmt: skip
+        "sliding", "exponential", "exponential"]  # fmt: skip
     assert chosen_integrator("euler", "softhinge") == "euler"
 
 
@@ -152,7 +152,9 @@ def _logs(integrator: str, loss: str, factor: float) -> tuple[np.ndarray, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("integrator", "loss"), [("exponential", "softhinge"), ("euler", "hinge")])
+@pytest.mark.parametrize(
+    ("integrator", "loss"), [("exponential", "softhinge"), ("euler", "hinge"), ("sliding", "hinge")]
+)
 def test_halving_both_bounds_moves_stability_less_than_the_next_seed(integrator: str, loss: str) -> None:
     """Root mean square of log R(bounds) / R(bounds / 2) over 6 seeds, below a third of the seeds' spread.
 

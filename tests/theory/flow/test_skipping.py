@@ -118,7 +118,7 @@ def test_every_answer_is_that_of_all_points(loss: str, monkeypatch: pytest.Monke
     def margins(self, parameters, points, left, predictor):  # type: ignore[no-untyped-def]
         seen = original(self, parameters, points, left, predictor)
         if not full:
-            path = flow._Flow(Stripe(5), 200, config, 3, lambda part: None, None)
+            path = flow.Flow(Stripe(5), 200, config, 3, lambda part: None, None)
             full["field"] = get_kernel("numpy")(path.x, path.y, path.baseline, config.scale, loss)
         network = Network.from_flat(parameters, 60, 5)
         everywhere = np.minimum(self._y * full["field"](network)[0], self._cap)

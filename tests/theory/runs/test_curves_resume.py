@@ -175,14 +175,14 @@ def test_a_trajectory_that_gave_up_warns_each_time(tmp_path: Path, computed: lis
 
 def test_one_seed_that_fails_loses_none_of_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seeds in one group: those that end are kept although one leaves the range of float32."""
-    original = flow._Flow.run
+    original = flow.Flow.run
 
     def run(self, field):  # type: ignore[no-untyped-def]
         if self.seed == 1:
             raise InputError("scale", 1.0, "the flow left the range")
         return original(self, field)
 
-    monkeypatch.setattr(flow._Flow, "run", run)
+    monkeypatch.setattr(flow.Flow, "run", run)
     monkeypatch.setattr(curves, "_grouped", lambda runs, most: [tuple(runs)])
     with pytest.raises(InputError, match="left the range"):
         curve(Stripe(5), [32], [0, 1, 2], CONFIG, store=tmp_path)
