@@ -97,7 +97,7 @@ def test_the_flows_exponents_are_those_of_its_tables(results: str, monkeypatch: 
 def test_the_predictions_tables_are_those_of_the_data(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ratios, learning curves and convergence are recomputed from the committed curves, and the texts quote them."""
     monkeypatch.syspath_prepend(str(ROOT / "paper"))
-    from paper.scripts import learning_curves, prediction, prediction_convergence, sample_predictions
+    from paper.scripts import hinge_steps, learning_curves, prediction, prediction_convergence, sample_predictions
 
     derivation = " ".join((ROOT / "theory" / "prediction" / "README.md").read_text(encoding="utf-8").split())
     learnt = learning_curves.exponents(learning_curves.tables())
@@ -115,6 +115,8 @@ def test_the_predictions_tables_are_those_of_the_data(results: str, monkeypatch:
     assert len(convergence) == 15
     for row in convergence:
         assert row in derivation
+    for row in hinge_steps.table_rows(pd.read_csv(hinge_steps.TARGET, comment="#")):
+        assert " ".join(row.split()) in results
 
 
 def ratio(top: str, bottom: str, stage: str, size: int) -> str:
