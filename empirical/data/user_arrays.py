@@ -85,6 +85,7 @@ def as_images(images: np.ndarray, origin: str) -> Tensor:
         images = images.transpose(0, 3, 1, 2)
     if images.ndim != 4 or images.shape[1] not in _CHANNELS or min(images.shape[2:]) < 2:
         allowed = "must hold images of shape (N, height, width), with 1 to 4 channels last or first if there are any"
+        allowed += "; reshape rows of pixels" if images.ndim == 2 else ""
         raise InputError("data", f"{origin}: {images.shape}", allowed)
     whole = np.issubdtype(images.dtype, np.integer)
     if not whole and not np.issubdtype(images.dtype, np.floating):
@@ -118,5 +119,7 @@ def as_labels(labels: np.ndarray, count: int) -> Tensor:
         labels = labels[:, 0]
     whole = np.issubdtype(kind, np.integer) or (np.issubdtype(kind, np.floating) and bool((labels % 1 == 0).all()))
     if labels.shape != (count,) or not whole:
-        raise InputError("labels", f"{shape} {kind}", f"must be {count} whole numbers")
+        one_hot = len(shape) == 2 and shape[0] == count and set(np.unique(labels)) <= {0, 1}
+        hint = ": of rows that are 0 but for a 1, take argmax(1)" if one_hot else ""
+        raise InputError("labels", f"{shape} {kind}", f"must be {count} whole numbers{hint}")
     return torch.as_tensor(labels.astype(np.int64))
