@@ -17,7 +17,7 @@ def test_rows_of_pixels_and_of_ones_are_refused_with_what_to_do() -> None:
     with pytest.raises(InputError, match=r"if there are any$"):
         as_images(np.zeros((4, 9, 28, 28)), "x.npz")
     kinds = np.arange(40) % 10
-    with pytest.raises(InputError, match=r"labels = \(40, 10\) float64: must be 40 whole numbers: .* take argmax\(1\)$"):
+    with pytest.raises(InputError, match=r"labels = \(40, 10\) float64: must be 40 whole .* argmax\(1\)$"):
         as_labels(np.eye(10)[kinds], 40)
     with pytest.raises(InputError, match=r"must be 40 whole numbers$"):
         as_labels(kinds + 0.5, 40)
