@@ -3,41 +3,70 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, solve_triangular
-from scipy.optimize import lsq_linear
+from scipy.linalg import cho_factor, cho_solve
 
 __all__ = ["solve_box"]
 
-_SETS = 30  # guesses of which are at an end; from a start nearby, five are enough
+_GUESSES = 30  # of which are at an end; from a start nearby, five are enough
+_DESCENTS = 200
+_HALVINGS = 30
+_EXACT = 1e-9  # part of the largest |b| to which the slope vanishes in the end
 
 
 def solve_box(matrix: np.ndarray, linear: np.ndarray, start: np.ndarray) -> np.ndarray:
     """The A in [0, 1]^n at which 1/2 A.H A - b.A is least; H is positive definite.
 
     The primal-dual active set method (M. Hintermueller, K. Ito and K. Kunisch, SIAM J. Optim. 13 (2002) 865): guess
-    which A_p are 0 and which are 1, solve for the others, and let those change that are wrong, until none is. It is
-    Newton's method, and ends after a few guesses; should it go round in circles, scipy's bounded least squares do
-    the rest. `start` is where the first guess is made.
+    which A_p are 0 and which are 1, solve for the others, and let those change that are wrong, until none is. It ends
+    after a few guesses, or goes round in circles; then Newton steps that are projected on the box, and halved until
+    they descend, do the rest (D. P. Bertsekas, SIAM J. Control Optim. 20 (1982) 221). `start` is where the first guess
+    is made.
     """
-    scale = 1 / np.diag(matrix)
     pulls, slope = start, linear - matrix @ start
     above = below = np.zeros(len(start), bool)
-    for guess in range(_SETS):
-        moved = pulls + scale * slope
+    for guess in range(_GUESSES):
+        moved = pulls + slope / np.diag(matrix)
         upper, lower = moved > 1, moved < 0
         if guess and np.array_equal(upper, above) and np.array_equal(lower, below):
             return pulls
         above, below = upper, lower
-        pulls = above.astype(float)
         free = np.flatnonzero(~(above | below))
-        if len(free):
-            known = linear[free] - matrix[np.ix_(free, np.flatnonzero(above))].sum(1)
-            try:
-                factor = cho_factor(matrix[np.ix_(free, free)], check_finite=False)
-            except LinAlgError:
-                break  # not positive definite to rounding
-            pulls[free] = cho_solve(factor, known, check_finite=False)
+        pulls = above.astype(float)
+        pulls[free] = _solution(matrix, linear - matrix[:, above].sum(1), free)
         slope = linear - matrix @ pulls
         slope[free] = 0
-    root = cholesky(matrix + 1e-6 * np.mean(np.diag(matrix)) * np.eye(len(matrix)), lower=True)
-    return np.asarray(lsq_linear(root.T, solve_triangular(root, linear, lower=True), (0, 1), method="bvls").x)
+    return _descended(matrix, linear, np.clip(pulls, 0, 1))
+
+
+def _descended(matrix: np.ndarray, linear: np.ndarray, pulls: np.ndarray) -> np.ndarray:
+    """By projected Newton steps from `pulls`."""
+
+    def height(at: np.ndarray) -> float:
+        return float(at @ (matrix @ at / 2 - linear))
+
+    small = _EXACT * float(np.max(np.abs(linear), initial=0))
+    for _ in range(_DESCENTS):
+        slope = matrix @ pulls - linear
+        held = ((pulls <= 0) & (slope > 0)) | ((pulls >= 1) & (slope < 0))
+        free = np.flatnonzero(~held)
+        if np.max(np.abs(slope[free]), initial=0) <= small:
+            break
+        direction = np.zeros(len(pulls))
+        direction[free] = _solution(matrix, -slope, free)
+        best, length = height(pulls), 1.0
+        for _ in range(_HALVINGS):
+            moved = np.clip(pulls + length * direction, 0, 1)
+            if height(moved) < best:
+                break
+            length /= 2
+        else:
+            break  # no descent is left to rounding
+        pulls = moved
+    return pulls
+
+
+def _solution(matrix: np.ndarray, right: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """x of H x = right in the free rows and columns."""
+    if not len(free):
+        return np.empty(0)
+    return np.asarray(cho_solve(cho_factor(matrix[np.ix_(free, free)], check_finite=False), right[free]))

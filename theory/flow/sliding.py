@@ -31,13 +31,11 @@ def sliding_window(output_change: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Problem:
-    """The chosen points, their tangent, and what moves them apart from their own pulls."""
+    """The chosen points, their tangent, and the velocity that all other points give."""
 
     chosen: np.ndarray
     tangent: Tangent
-    kernel: np.ndarray
-    others: np.ndarray  # the velocity that all other points give
-    rate: np.ndarray  # of the chosen margins at that velocity
+    others: np.ndarray
 
 
 class SlidingStepper:
@@ -114,21 +112,36 @@ class SlidingStepper:
     def _problem(self, state: State[OverPoints], chosen: np.ndarray) -> _Problem:
         tangent = self._tangent(state.parameters, chosen)
         seen = (state.field.margins[chosen] < 1).astype(np.float64)
-        others = state.field.velocity - tangent.velocity(seen)
-        return _Problem(chosen, tangent, tangent.kernel(), others, tangent.rate(others))
+        return _Problem(chosen, tangent, state.field.velocity - tangent.velocity(seen))
 
     def _solved(
         self, problem: _Problem, margins: np.ndarray, pulls: np.ndarray, step: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The velocity, the chosen points' pulls, and where their margins should end, as far as margins are told."""
+        """The velocity, the chosen points' pulls, and where their margins should end, as far as margins are told.
+
+        Few points slide, and the others pull with 0 or 1. So the problem is first that of those which slid before, and
+        those whose pull turns out to be wrong at the step's end come to it.
+        """
         if not len(problem.chosen):
             return problem.others, np.empty(0), np.empty(0)
-        before = margins[problem.chosen].astype(np.float64)
-        corner = _CORNER * self._tolerance * np.eye(len(before))
-        wanted = 1 - before - step * problem.rate
-        solved = solve_box(step * problem.kernel + corner, wanted, pulls[problem.chosen])
-        after = before + step * (problem.rate + problem.kernel @ solved)
-        return problem.others + problem.tangent.velocity(solved), solved, np.minimum(after, self._cap)
+        tangent, before = problem.tangent, margins[problem.chosen].astype(np.float64)
+        corner = _CORNER * self._tolerance
+        solved = pulls[problem.chosen]
+        sliding = (solved > 0) & (solved < 1)
+        while True:
+            if sliding.any():
+                start = solved[sliding]
+                solved[sliding] = 0
+                rate = tangent.rate(problem.others + tangent.velocity(solved))[sliding]
+                matrix = step * tangent.kernel(sliding) + corner * np.eye(len(start))
+                solved[sliding] = solve_box(matrix, 1 - before[sliding] - step * rate, start)
+            moving = problem.others + tangent.velocity(solved)
+            after = before + step * tangent.rate(moving)
+            wrong = ((solved == 1) & (after > 1 - corner)) | ((solved == 0) & (after < 1))
+            wrong &= ~sliding
+            if not wrong.any():
+                return moving, solved, np.minimum(after, self._cap)
+            sliding |= wrong
 
     def _crossed(self, before: np.ndarray, after: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Which other points ended beyond the margin with a pull, or before it without, by more than a tolerance."""

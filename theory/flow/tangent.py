@@ -41,11 +41,11 @@ class Tangent:
         self._gates = (inputs > 0) * network.output
         self._outputs = np.maximum(inputs, 0)
 
-    def kernel(self) -> np.ndarray:
-        """K, shape (n, n), float64."""
-        alike = self._x @ self._x.T / self._root**2 + 1
-        products = (self._gates @ self._gates.T) * alike + self._outputs @ self._outputs.T
-        sign = self._sign.astype(np.float64)
+    def kernel(self, among: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """K between the points chosen `among` them, all by default; float64."""
+        x, gates, outputs = self._x[among], self._gates[among], self._outputs[among]
+        products = (gates @ gates.T) * (x @ x.T / self._root**2 + 1) + outputs @ outputs.T
+        sign = self._sign[among].astype(np.float64)
         return (self._factor / self._train_size) * sign[:, None] * sign * products
 
     def velocity(self, pulls: np.ndarray) -> np.ndarray:

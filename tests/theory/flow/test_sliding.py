@@ -47,10 +47,13 @@ def test_the_least_in_the_box_is_found_from_any_start(size: int, rank: int, seed
     np.testing.assert_allclose(solve_box(matrix, linear, np.ones(size)), theirs, atol=1e-3)
 
 
-def test_scipy_takes_over_where_guesses_go_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(box, "_SETS", 0)
-    matrix, linear = _problem(30, 10, 1)
-    assert _lack(matrix, linear, solve_box(matrix, linear, np.ones(30))) < 1e-4
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 10_000))
+def test_projected_newton_steps_find_it_where_guesses_go_round(size: int, rank: int, seed: int) -> None:
+    matrix, linear = _problem(size, rank, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(box, "_GUESSES", 0)
+        assert _lack(matrix, linear, solve_box(matrix, linear, np.ones(size))) < 1e-5
 
 
 @pytest.fixture
