@@ -10,7 +10,8 @@ __all__ = ["solve_box"]
 _GUESSES = 30  # of which are at an end; from a start nearby, five are enough
 _DESCENTS = 200
 _HALVINGS = 30
-_EXACT = 1e-9  # part of the largest |b| to which the slope vanishes in the end
+_NEAR = 1e-2  # of an end
+_EXACT = 1e-9  # the A_p are known to, where b is of order 1
 
 
 def solve_box(matrix: np.ndarray, linear: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -47,11 +48,15 @@ def _descended(matrix: np.ndarray, linear: np.ndarray, pulls: np.ndarray) -> np.
     small = _EXACT * float(np.max(np.abs(linear), initial=0))
     for _ in range(_DESCENTS):
         slope = matrix @ pulls - linear
-        held = ((pulls <= 0) & (slope > 0)) | ((pulls >= 1) & (slope < 0))
-        free = np.flatnonzero(~held)
-        if np.max(np.abs(slope[free]), initial=0) <= small:
+        steepest = -slope / np.diag(matrix)
+        lack = float(np.max(np.abs(np.clip(pulls + steepest, 0, 1) - pulls), initial=0))
+        if lack <= small:
             break
-        direction = np.zeros(len(pulls))
+        # What is near an end, and is drawn to it, must not stop the others: it goes there by itself.
+        near = min(lack, _NEAR)
+        held = ((pulls <= near) & (slope > 0)) | ((pulls >= 1 - near) & (slope < 0))
+        free = np.flatnonzero(~held)
+        direction = steepest
         direction[free] = _solution(matrix, -slope, free)
         best, length = height(pulls), 1.0
         for _ in range(_HALVINGS):
