@@ -87,8 +87,9 @@ def _line(task: str, size: object, of: str, cells: list[str]) -> str:
 def phases(found: pd.DataFrame) -> Figure:
     """One panel for each task and alpha: P to the right, q upwards; colour and number: flow / prediction."""
     groups = list(found.groupby(["task", "variant"], sort=False))
-    figure = Figure(figsize=(2.6 * len(groups) + 0.8, 3.0), layout="constrained")
-    axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    widths = [max(part["train_size"].nunique(), 2) for _, part in groups]
+    figure = Figure(figsize=(0.6 * sum(widths) + 0.8, 3.0), layout="constrained")
+    axes = figure.subplots(1, len(groups), sharey=True, squeeze=False, width_ratios=widths)[0]
     norm = mpl.colors.Normalize(-1, 1)
     for ax, ((task, variant), part) in zip(axes, groups, strict=True):
         sizes = sorted(part["train_size"].unique())
@@ -100,7 +101,7 @@ def phases(found: pd.DataFrame) -> Figure:
         ax.set_xlim(-0.6, len(sizes) - 0.4)
         ax.set_yticks(range(len(STAGES)), [stage[2:] for stage in STAGES])
         ax.set_ylim(len(STAGES) - 0.5, -0.5)
-        ax.set_title(f"{task}\n{variant}, {part['seeds'].max()} seeds", fontsize="small")
+        ax.set_title(f"{task}\n{variant}\n{part['seeds'].max()} seeds", fontsize="small")
         ax.set_xlabel("training points P", fontsize="small")
     axes[0].set_ylabel("unfit fraction q")
     bar = figure.colorbar(mpl.cm.ScalarMappable(norm, "coolwarm"), ax=axes, shrink=0.8)
