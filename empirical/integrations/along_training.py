@@ -89,7 +89,7 @@ class StabilityAlongTraining:
         InputError
             If its outputs are none that `log` can measure, or if it has no layer of a name in `layers`.
         """
-        if any(isinstance(one, nn.parameter.UninitializedTensorMixin) for one in model.parameters()):
+        if any(isinstance(one, nn.parameter.UninitializedParameter) for one in model.parameters()):
             return  # the first images it sees make its weights, which is for the training to do
         with random_states_kept(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
