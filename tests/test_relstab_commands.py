@@ -44,7 +44,7 @@ THEORY = [
     ("--train-size 8 --informative-dim 0", "informative_dim = 0: must be a whole number, at least 1"),
     ("--train-size 8 --informative-dim 30", "informative_dim = 30: must be a whole number, at least 2 and at most 29"),
     ("--train-size 8 --noise-norms -1", "noise_norms = -1.0: must be a finite number, above 0"),
-    ("--train-size 8 --integrator heun", "integrator = heun: must be one of auto, euler, exponential"),
+    ("--train-size 8 --integrator heun", "integrator = heun: must be one of auto, euler, exponential, sliding"),
     ("--train-size 8 --seeds 0", "seeds = 0: must be a whole number, at least 1"),
     ("--train-size 8 --output curve.txt", "output = curve.txt: must end in .csv or .parquet"),
 ]
