@@ -42,8 +42,8 @@ class RunStore(AnyRunStore):
 
     def training(self, config: Config) -> dict[str, Any] | None:
         """How an image net was trained: what its recipe came to, with the precision that was chosen; its number of
-        parameters, and the seconds of processor time. None if there is no such run, or none was written, as in stores
-        from before.
+        parameters, the seconds of processor time, and the device. None if there is no such run, or none was written,
+        as in stores from before.
         """
         try:
             found: dict[str, Any] = json.loads((self.path(config) / _TRAINING).read_text())
@@ -74,5 +74,6 @@ def _write_training(run: Run, weights: bool, folder: Path) -> None:
             "recipe": asdict(run.recipe),
             "parameters": sum(one.numel() for one in run.model.parameters()),
             "core_seconds": run.core_seconds,
+            "device": run.device,
         }
         (folder / _TRAINING).write_text(json.dumps(told, indent=1) + "\n")

@@ -135,7 +135,7 @@ class Descent:
             self.model.train()
             total = torch.zeros((), device=self.images.device)
             for places in self.recipe.epoch(len(self.images), self.generator):
-                loss = self._loss(places.to(self.images.device), epoch)
+                loss = self._loss(places, epoch)
                 for optimizer in self.optimizers:
                     optimizer.zero_grad()
                 loss.backward()
@@ -155,16 +155,18 @@ class Descent:
             yield epoch
 
     def batch(self, places: Tensor, epoch: int) -> Tensor:
-        """The images at these places as an epoch of this number, from 1 on, sees them: bytes."""
+        """The images at these places, on the CPU, as an epoch of this number, from 1 on, sees them: bytes."""
+        there = places.to(self.images.device, non_blocking=True)
         if not self.recipe.augmented:
-            return self.images[places]
+            return self.images[there]
         if self._padded is None or self._flipped is None:
-            return crop_and_flip(self.images[places], self.generator)
-        moved = cropped(self._padded[places], self.images.shape[-1], self.generator)
-        mirrored = self._flipped[places.cpu()].to(moved.device) ^ (epoch % 2 == 0)
+            return crop_and_flip(self.images[there], self.generator)
+        moved = cropped(self._padded[there], self.images.shape[-1], self.generator)
+        mirrored = (self._flipped[places] ^ (epoch % 2 == 0)).to(moved.device, non_blocking=True)
         return torch.where(mirrored[:, None, None, None], moved.flip(-1), moved)
 
     def _loss(self, places: Tensor, epoch: int) -> Tensor:
+        """The batch's loss; nothing here waits for a GPU, which is to be given steps faster than it does them."""
         numbers = self.batch(places, epoch).float() / 255
         if self.recipe.perturbation != "none":
             config = self.config
@@ -174,8 +176,9 @@ class Descent:
         inputs = numbers.contiguous(memory_format=torch.channels_last)
         with torch.autocast(numbers.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
             return functional.cross_entropy(
-                self.model(inputs), self.labels[places], label_smoothing=self.recipe.label_smoothing
-            )
+                self.model(inputs), self.labels[places.to(self.labels.device, non_blocking=True)],
+                label_smoothing=self.recipe.label_smoothing,
+            )  # fmt: skip
 
     def _faster_precision(self) -> Precision:
         count = min(self.config.batch_size, len(self.images))

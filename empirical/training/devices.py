@@ -8,7 +8,7 @@ import torch
 
 from theory.common.errors import InputError
 
-__all__ = ["require_device", "visible_gpus"]
+__all__ = ["device_name", "require_device", "visible_gpus"]
 
 
 def require_device(device: str | torch.device) -> torch.device:
@@ -21,6 +21,11 @@ def require_device(device: str | torch.device) -> torch.device:
     if found.type == "meta":
         raise InputError("device", str(device), "holds no numbers")
     return found
+
+
+def device_name(device: torch.device) -> str:
+    """What a table calls it: the card's own name, or cpu, mps, ..."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def visible_gpus() -> tuple[str, ...]:

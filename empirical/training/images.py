@@ -29,7 +29,7 @@ from empirical.stability.probes import draw_probes
 from empirical.training.checkpoints import read_checkpoint, write_checkpoint
 from empirical.training.config import ImageConfig
 from empirical.training.descent import Descent, usable
-from empirical.training.devices import require_device
+from empirical.training.devices import device_name, require_device
 from empirical.training.recipe import recipe
 from empirical.training.run import Run, RunOptions
 from empirical.training.run_log import RunLog
@@ -123,7 +123,7 @@ def run(config: ImageConfig, options: RunOptions) -> Run:
         Path(checkpoint).unlink(missing_ok=True)
     return Run(
         config, curve_table(rows), model, descent.loss, seconds, descent.recipe, descent.epoch, told.table(),
-        images_are, core_seconds=time.process_time() - core_start,
+        images_are, core_seconds=time.process_time() - core_start, device=device_name(device),
     )  # fmt: skip
 
 

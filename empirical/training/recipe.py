@@ -171,14 +171,15 @@ def crop_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     Shape (batch, channels, n, n), any dtype and device; `generator` is the CPU's, so that every device sees the same.
     """
     shifted = cropped(functional.pad(images, (_MARGIN,) * 4), images.shape[-1], generator)
-    mirrored = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
+    mirrored = (torch.rand(len(images), generator=generator) < 0.5).to(images.device, non_blocking=True)
     return torch.where(mirrored[:, None, None, None], shifted.flip(-1), shifted)
 
 
 def cropped(padded: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """Of each image the window of `size` pixels a side at a place of its own, uniform over all places."""
     count = len(padded)
-    row, column = torch.randint(0, padded.shape[-1] - size + 1, (2, count), generator=generator).to(padded.device)
+    places = torch.randint(0, padded.shape[-1] - size + 1, (2, count), generator=generator)
+    row, column = places.to(padded.device, non_blocking=True)
     windows = padded.unfold(2, size, 1).unfold(3, size, 1)  # a view: nothing is copied but the windows taken
     return windows[torch.arange(count, device=padded.device), :, row, column]
 

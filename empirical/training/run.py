@@ -56,9 +56,9 @@ class Run:
     `train_loss` is the mean loss of the last epoch; `seconds` the wall time; `log` what was said on the way. For image
     nets that is epoch, loss, learning rate and seconds, `recipe` is what the configuration came to, `epoch` the one
     whose weights the model has, and `data` the fingerprint of the data set. `core_seconds` is the processor's time, of
-    all threads of the process, which others who use the machine do not add to. A flow of the theory has rows alone.
-    `shortfall` says in words why a training ended before its goal, and is empty if it did not; whoever asked for the
-    run tells it.
+    all threads of the process, which others who use the machine do not add to, and `device` where the steps were
+    done, a GPU by its name. A flow of the theory has rows alone. `shortfall` says in words why a training ended before
+    its goal, and is empty if it did not; whoever asked for the run tells it.
     """
 
     config: Config
@@ -72,6 +72,7 @@ class Run:
     data: str | None = None
     shortfall: str = ""
     core_seconds: float | None = None
+    device: str = "cpu"
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready numbers of every stage."""

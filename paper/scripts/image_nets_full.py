@@ -11,6 +11,7 @@ and months may share the measurement. Core-seconds are of the processor: other w
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,7 +32,8 @@ _EXPERIMENTS = HERE / "experiments" / "image_nets_full.toml"
 
 def _key(config: ImageConfig) -> tuple[object, ...]:
     task = config.dataset if config.image_size is None else f"{config.dataset}@{config.image_size}"
-    return task, config.architecture, config.variant, config.train_size, config.seed, config.epochs
+    least = math.ceil(config.min_steps / math.ceil(config.train_size / config.batch_size))
+    return task, config.architecture, config.variant, config.train_size, config.seed, max(config.epochs, least)
 
 
 _KEY = ["task", "architecture", "variant", "train_size", "seed", "epochs"]
@@ -50,7 +52,7 @@ def finished(
             parts.append(
                 table.assign(
                     parameters=training["parameters"], epochs=recipe["epochs"], precision=recipe["precision"],
-                    core_seconds=round(training["core_seconds"], 1),
+                    device=training.get("device", "cpu"), core_seconds=round(training["core_seconds"], 1),
                 )
             )  # fmt: skip
         elif before is not None and _key(config) in before:

@@ -54,12 +54,13 @@ class OneByOne(Dataset):
         return self.transform(self.images[index]), self.labels[index]
 
 
-def plain_epoch(net: nn.Module, data: Dataset, workers: int) -> float:
+def plain_epoch(net: nn.Module, data: Dataset, workers: int, device: str = "cpu") -> float:
     """The last loss of an epoch of the loop that every tutorial has."""
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     net.train()
-    for images, labels in DataLoader(data, _BATCH, shuffle=True, num_workers=workers):
-        loss = functional.cross_entropy(net(images), labels)
+    for images, labels in DataLoader(data, _BATCH, shuffle=True, num_workers=workers, pin_memory=device != "cpu"):
+        there, truth = (part.to(device, non_blocking=True) for part in (images, labels))
+        loss = functional.cross_entropy(net(there), truth)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -75,7 +76,8 @@ def ours_epoch(
         learning_rate=0.01, optimizer="sgd" if recipe == "paper" else "muon", augmentation="crop-flip",
         precision=precision, recipe=recipe,
     )  # type: ignore[arg-type]  # fmt: skip
-    model = Normalised(net, torch.full((3,), 0.5), torch.full((3,), 0.29)).to(memory_format=torch.channels_last)
+    model = Normalised(net, torch.full((3,), 0.5), torch.full((3,), 0.29)).to(images.device)
+    model.to(memory_format=torch.channels_last)
     descent = Descent(config, model, images, labels, torch.Generator().manual_seed(0))
     list(descent.epochs(None))
     return descent.loss
