@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -117,6 +119,20 @@ def test_the_predictions_tables_are_those_of_the_data(results: str, monkeypatch:
         assert row in derivation
     for row in hinge_steps.table_rows(pd.read_csv(hinge_steps.TARGET, comment="#")):
         assert " ".join(row.split()) in results
+
+
+def test_the_times_on_a_card_are_those_measured(results: str) -> None:
+    found = json.loads((DATA / "gpu_benchmark.json").read_text(encoding="utf-8"))
+    field, curve = found["fields"], found["curves"]
+    for name in ("cupy", "cupy, 8 in step"):
+        ours, plain = field[name], field["numba"]
+        assert f"{1e3 * ours:.2f} ms | numba {1e3 * plain:.2f} ms | {plain / ours:.1f} |" in results
+    assert f"{curve['cupy']:.1f} s | numba {curve['numba']:.1f} s | {curve['numba'] / curve['cupy']:.1f} |" in results
+    assert len(found["training"]) == 4
+    for speed in found["training"].values():
+        shown = [f"{round(speed[way], -2):,.0f}" for way in ("ours", "DataLoader")]
+        times = f"{speed['ours'] / speed['DataLoader']:.1f}"
+        assert re.search(rf"\| {shown[0]} \| (DataLoader )?{shown[1]} \| {times} \|", results)
 
 
 def ratio(top: str, bottom: str, stage: str, size: int) -> str:

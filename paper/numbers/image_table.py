@@ -18,6 +18,11 @@ NETS = {
     "fc2": "fc2", "fc4": "fc4", "fc6": "fc6", "lenet": "LeNet", "vgg-small": "VGG-6", "vgg-small-bn": "VGG-6 bn",
     "resnet-small": "ResNet-8",
 }  # fmt: skip
+#: Those, and the larger nets that are trained on all images alone.
+ALL_NETS = NETS | {
+    "vgg11": "VGG11", "vgg11-bn": "VGG11 bn", "alexnet": "AlexNet", "resnet18": "ResNet18",
+    "mobilenet-v2": "MobileNetV2", "efficientnet-b0": "EfficientNetB0",
+}  # fmt: skip
 #: Data set of the published curves that lies beside each of ours.
 PUBLISHED = {"fashion-mnist": "fashion-mnist", "images:cifar10-jpeg": "cifar10"}
 COLOURS = dict(zip(NETS, PALETTE, strict=True))

@@ -11,8 +11,8 @@ from paper.figures.displacement import displacement_table, published_displacemen
 from paper.figures.layers import layer_table
 from paper.figures.stripe import flow_table
 from paper.numbers.formats import names, plain, short, span
-from paper.numbers.image_table import NETS, TASKS, averaged, image_table, means, published, published_curves
-from theory import Estimate, InputError
+from paper.numbers.image_table import DATA, NETS, TASKS, averaged, image_table, means, published, published_curves
+from theory import Estimate, InputError, read_table
 from theory.common.estimate import geometric_mean
 
 #: The theory's stage beside which nets trained to the end are laid; `compare.contrast` takes it by default.
@@ -132,9 +132,12 @@ def _layers() -> dict[str, str]:
     for stage, row in ends.items():
         low, high = row["relative_stability_low"], row["relative_stability_high"]
         found[f"layers.{stage}"] = short(Estimate(row["relative_stability"], low, high, 500))
-    deepest = last.loc[last["relative_stability"].idxmin()]
-    found["layers.least"] = plain(deepest["relative_stability"])
-    found["layers.least.place"] = str(deepest["place"])
+    found["layers.initial.first"], found["layers.trained.first"] = (
+        plain(table["relative_stability"].iloc[0]) for table in (first, last)
+    )
+    full = read_table(DATA / "image_nets_full.csv").set_index(["architecture", "task", "train_size", "seed", "stage"])
+    net = ("vgg11-bn", "images:cifar10-jpeg", 50000, 0, "trained")
+    found["layers.error"] = plain(float(full.loc[net, "train_error"]))
     return found
 
 

@@ -173,7 +173,7 @@ def layers_figure(tables: dict[str, pd.DataFrame]) -> Figure:
         ax.set(yscale="log", title=label, xlabel="layer")
         ax.grid(True, color="#888888", alpha=0.25, linewidth=0.6)
     axes[2].legend(fontsize="x-small")
-    result.suptitle("VGG11 bn layer by layer, FashionMNIST, P = 5000, c = 3, one pixel; 95 % over 500 images",
+    result.suptitle("VGG11 bn layer by layer, CIFAR-10 (JPEG), P = 50000, c = 3, one pixel; 95 % over 500 images",
                     fontsize="medium")  # fmt: skip
     return result
 

@@ -27,6 +27,7 @@ from compare.report.figures import save
 from paper.figures.plots import LOOK, PAGE, bars, finish, log_y, new_figure, points, sizes
 from paper.marked_text import put_between
 from paper.numbers.image_table import (
+    ALL_NETS,
     COLOURS,
     DATA,
     MARKS,
@@ -96,7 +97,7 @@ def _laws() -> Iterator[str]:
 def _along() -> Iterator[str]:
     for data, item in curves_along():
         name, _, kind = item.key.architecture.partition(" (")
-        net = NETS.get(name, name) + (", published" if kind else "") + (", P ≥ 5689" if "other" in kind else "")
+        net = ALL_NETS.get(name, name) + (", published" if kind else "") + (", P ≥ 5689" if "other" in kind else "")
         known = not np.isnan(item.ratio.error)
         low, high = (f"{end:.0f}" for end in item.stability.x_range)
         row = (data, net, f"{low} to {high}", str(item.stability.n_seeds), format_estimate(item.stability.exponent),
@@ -113,7 +114,7 @@ def _falls() -> Iterator[str]:
         found += falls_of_largest(full)
     for fall in found:
         name, _, kind = fall.key.architecture.partition(" (")
-        net = NETS.get(name, name) + ", published" * bool(kind)
+        net = ALL_NETS.get(name, name) + ", published" * bool(kind)
         row = (names.get(fall.key.task, fall.key.task), net, str(fall.train_size), str(fall.ratio.n),
                format_estimate(fall.initial), format_estimate(fall.trained), format_estimate(fall.decades))  # fmt: skip
         yield f"| {' | '.join(row)} |"
@@ -129,10 +130,16 @@ def _full_rows() -> Iterator[str]:
             measures = [_measured(rows, name) for name in ("relative_stability", "diffeo_stability", "noise_stability")]
             errors = rows[["train_error", "test_error"]].mean()
             hours = rows["core_seconds"].mean() / 3600
-            row = (data, NETS.get(str(net), str(net)), f"{rows['parameters'].iloc[0]:,}", str(rows["epochs"].iloc[0]),
-                   f"{hours:.2f}", str(len(rows)), f"{errors['train_error']:.3f}", f"{errors['test_error']:.3f}",
+            row = (data, ALL_NETS.get(str(net), str(net)), f"{rows['parameters'].iloc[0]:,}",
+                   str(rows["epochs"].iloc[0]), _devices(rows), f"{hours:.2f}", str(len(rows)),
+                   f"{errors['train_error']:.3f}", f"{errors['test_error']:.3f}",
                    "yes" if errors["train_error"] <= FITTED else "no", *measures)  # fmt: skip
             yield f"| {' | '.join(row)} |"
+
+
+def _devices(rows: pd.DataFrame) -> str:
+    """Where the seeds were trained: cpu, or a card's model without its maker and memory."""
+    return ", ".join(sorted({name.split()[1] if name.startswith("NVIDIA") else name for name in rows["device"]}))
 
 
 def _progress() -> str:
@@ -175,6 +182,7 @@ def first_screen() -> str:
     found, _ = full_tests(table)
     lines = []
     rises, turned, fitting = True, True, 0
+    counts: list[int] = []
     for task, data in TASKS.items():
         of = {row.x: row for row in found.rows if row.kind == "pooled" and row.where == task}
         if not of or of["relative_stability"].n < _ENOUGH:
@@ -184,11 +192,13 @@ def first_screen() -> str:
         own = full_nets(table, task)
         errors = own[own["stage"] == "trained"].groupby("architecture")["train_error"].mean()
         fitting += int((errors <= FITTED).sum())
+        counts += own[own["stage"] == "trained"].groupby("architecture").size().tolist()
         cells = (data, str(of["relative_stability"].n), *map(format_interval, (relative, diffeo, noise)),
                  format_estimate(fit_net_law(own).exponent))  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     if not lines:
         raise InputError("table", FULL, f"holds fewer than {_ENOUGH} nets of one size on each data set")
+    seeds = f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else str(max(counts))
     claim = "the smaller R_f, the smaller the test error" if rises else "the test error is not seen to follow R_f"
     alone = "points the other way: nets with a smaller D_f err more" if turned else "does not tell the test error"
     return "\n".join([
@@ -201,7 +211,7 @@ def first_screen() -> str:
         "",
         "![Test error against R_f and against P, of nets trained here and published ones](paper/figures/net-laws.png)",
         "",
-        f"*Stability to deformations alone {alone}. Intervals over nets, one seed of most.",
+        f"*Stability to deformations alone {alone}. Intervals over nets, each the mean of {seeds} seeds.",
         f"Nets that fit their training set to 1 %: {fitting}. [All nets, and the published law](docs/results.md).*",
         MARKS_OF_PART[1],
     ])  # fmt: skip
@@ -250,10 +260,12 @@ def net_laws() -> str:
         "<details open><summary>Nets trained on all images: R_f, D_f and G_f</summary>",
         "",
         f"`paper/data/{FULL}`, {_progress()}. At one pixel and c = 3, 500 test images; intervals over seeds, of a",
-        "single seed over images. A net fits if it errs on at most 1 % of its training images.",
+        "single seed over images. A net fits if it errs on at most 1 % of its training images. Core-hours are the",
+        "processor's, also where a card did the steps: on an H100, at most eight runs at a time shared it.",
         "",
-        "| data | net | parameters | epochs | core-hours | seeds | train error | test error | fits | R_f | D_f | G_f |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| data | net | parameters | epochs | on | core-hours | seeds | train error | test error | fits | R_f | D_f "
+        "| G_f |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
         *_full_rows(),
         "",
         *_tests(),
@@ -303,7 +315,7 @@ def _against_stability(ax: Axes, task: str) -> None:
                 linewidth=0.6)  # fmt: skip
     for _, own in trained_nets(full_table(), task):
         rows = average_over_seeds(own)
-        _crosses(ax, rows, markersize=6, linestyle="", **_FULL)
+        _crosses(ax, rows, markersize=6, linewidth=0.5, **_FULL)
     ax.set_xscale("log")
     ax.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
     law = published_law(theirs)
