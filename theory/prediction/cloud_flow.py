@@ -13,7 +13,7 @@ from theory.model.losses import SHARPNESS, reach
 from theory.model.network import Network
 from theory.prediction.clouds import Clouds
 
-__all__ = ["CloudFlow", "CloudState", "smeared"]
+__all__ = ["CloudFlow", "CloudState", "leading_frame", "smeared"]
 
 _LEAST = 1e-12  # spread of F below which a cloud counts as one value of F
 
@@ -47,22 +47,36 @@ class CloudState:
     unfit_fraction: float
 
 
+def leading_frame(net: Network, informative_dim: int, directions: int) -> np.ndarray:
+    """The informative axes and the r irrelevant directions that weights point along most, shape (d, d_par + r).
+
+    These are the leading eigenvectors of the sum over neurons of (beta w_perp)(beta w_perp)^T.
+    """
+    across = net.output[:, None] * net.weight[:, informative_dim:]
+    leading = np.linalg.eigh(across.T @ across)[1][:, ::-1][:, :directions]
+    frame = np.zeros((net.weight.shape[1], informative_dim + leading.shape[1]))
+    frame[:informative_dim, :informative_dim] = np.eye(informative_dim)
+    frame[informative_dim:, informative_dim:] = leading
+    return frame
+
+
 class CloudFlow:
     """The field of the flow when points are known as clouds only.
 
-    `start` is the net, in double precision; F = alpha (f - f_0).
+    `start` is the net, in double precision; F = alpha (f - f_0). Of a cloud's covariance along a weight, w . C w, all
+    is kept within `frame`, an orthonormal matrix of shape (d, p), and beyond it the mean variance: w . C w itself would
+    cost d times as much.
     """
 
-    def __init__(self, start: Network, clouds: Clouds, informative_dim: int, loss: str, scale: float) -> None:
-        self.clouds, self.loss, self.scale = clouds, loss, scale
-        self.width, self.dim, self.par = start.width, start.dim, informative_dim
+    def __init__(self, start: Network, clouds: Clouds, frame: np.ndarray, loss: str, scale: float) -> None:
+        self.clouds, self.loss, self.scale, self.frame = clouds, loss, scale, frame
+        self.width, self.dim = start.width, start.dim
         self.root = math.sqrt(start.dim)
         self._cap = 1 + reach(loss, np.float64)
-        # Along a neuron's weight: all of the covariance of the informative coordinates, and of the irrelevant ones
-        # their mean variance. (w . C w itself would cost d times as much.)
-        self._informative = clouds.covariance[:, : self.par, : self.par].reshape(len(clouds.count), -1)
-        self._irrelevant = np.trace(clouds.covariance[:, self.par :, self.par :], axis1=1, axis2=2)
-        self._irrelevant = self._irrelevant / (self.dim - self.par)
+        within = frame.T @ clouds.covariance @ frame
+        self._within = within.reshape(len(clouds.count), -1)
+        beyond = np.trace(clouds.covariance, axis1=1, axis2=2) - np.trace(within, axis1=1, axis2=2)
+        self._beyond = np.maximum(beyond, 0) / max(self.dim - frame.shape[1], 1)
         self.evaluations = 0
         chance, _, mean = cloud_activations(*self._seen(start), self.root)
         self._baseline = start.output @ mean
@@ -70,11 +84,12 @@ class CloudFlow:
 
     def _seen(self, net: Network) -> tuple[np.ndarray, np.ndarray]:
         """m and sigma^2 of every neuron in every cloud, shape (h, K)."""
-        along, across = net.weight[:, : self.par], net.weight[:, self.par :]
+        along = net.weight @ self.frame
         level = net.weight @ self.clouds.centre.T + self.root * net.bias[:, None]
         products = (along[:, :, None] * along[:, None, :]).reshape(self.width, -1)
-        variance = products @ self._informative.T
-        variance += np.outer(np.einsum("ni,ni->n", across, across), self._irrelevant)
+        across = net.weight - along @ self.frame.T
+        variance = products @ self._within.T
+        variance += np.outer(np.einsum("ni,ni->n", across, across), self._beyond)
         return level, np.maximum(variance, 0)
 
     def _slope(self, net: Network, chance: np.ndarray) -> np.ndarray:
@@ -98,10 +113,10 @@ class CloudFlow:
         bent = net.weight @ turned.T
         pushed, kinked = cloud_forces(level, variance, chance, density, bent, force, felt)
         weight = pushed @ clouds.centre - chance @ (felt[:, None] * turned)
-        along, across = net.weight[:, : self.par], net.weight[:, self.par :]
-        kinks = (kinked @ self._informative).reshape(-1, self.par, self.par)
-        weight[:, : self.par] += np.einsum("nij,nj->ni", kinks, along)
-        weight[:, self.par :] += (kinked @ self._irrelevant)[:, None] * across
+        along = net.weight @ self.frame
+        kinks = (kinked @ self._within).reshape(self.width, along.shape[1], -1)
+        weight += np.einsum("nij,nj->ni", kinks, along) @ self.frame.T
+        weight += (kinked @ self._beyond)[:, None] * (net.weight - along @ self.frame.T)
         weight *= (net.output / self.root)[:, None]
         output = mean @ force - np.einsum("nk,nk,k->n", chance, bent, felt) / self.root
         velocity = Network(weight, net.output * pushed.sum(1), output)

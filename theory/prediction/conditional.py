@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,9 @@ from theory.model.configuration import FlowConfig
 from theory.model.network import Network
 from theory.model.observables import Observer
 from theory.model.tasks import Task
-from theory.prediction.cloud_flow import CloudFlow, CloudState
-from theory.prediction.clouds import Clouds
+from theory.prediction.cloud_flow import CloudState
+from theory.prediction.clouds import checked_sample
+from theory.prediction.sample_flow import SampleFlow
 
 __all__ = ["Data", "SamplePrediction", "predict_sample"]
 
@@ -29,9 +31,13 @@ Data = tuple[np.ndarray, np.ndarray] | int
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SamplePrediction(Trajectory):
-    """As a `Trajectory`, but of the flow on clouds: `cells` of them, which `points_looked_at` counts."""
+    """As a `Trajectory`, but of the flow on clouds: `cells` of them in the end, which `points_looked_at` counts.
+
+    `sorted` is how often all points were looked at to sort them into clouds, besides the first time.
+    """
 
     cells: int
+    sorted: int
 
     def rows(self) -> list[dict[str, Any]]:
         """Rows of the curve table, source "prediction", variant "from the sample" after the model's own."""
@@ -41,7 +47,7 @@ class SamplePrediction(Trajectory):
     def summary(self) -> dict[str, Any]:
         """JSON-ready: configuration, records, and how the integration ended."""
         found = {key: value for key, value in Trajectory.summary(self).items() if key != "skipped"}
-        return {**found, "cells": self.cells}
+        return {**found, "cells": self.cells, "sorted": self.sorted}
 
     def __repr__(self) -> str:
         return f"SamplePrediction{Trajectory.__repr__(self).removeprefix('Trajectory')}"
@@ -57,11 +63,11 @@ def predict_sample(
     cells: int,
     progress: Progress | None = None,
 ) -> SamplePrediction:
-    """The flow of the net on the clouds of this sample (`Clouds`, `CloudFlow`), observed as `simulate` observes.
+    """The flow of the net on the clouds of this sample (`SampleFlow`), observed as `simulate` observes.
 
     Everything that `simulate(task, P, config, seed=seed, neuron_seed=neuron_seed)` draws is drawn alike: neurons,
-    test points, directions of noise and, if `data` is P, the points. After they are sorted into cells, P does not
-    enter. With a cell for every point it is `simulate`, in double precision and without skipping.
+    test points, directions of noise and, if `data` is P, the points. P enters only when they are sorted, some twenty
+    times. With a cell for every point it is `simulate`, in double precision and without skipping.
 
     Raises
     ------
@@ -79,11 +85,11 @@ def predict_sample(
         points, labels = data
     else:
         points, labels = task.sample(require_integer("data", data, 1), data_rng)
-    clouds = Clouds.of(task, points, labels, cells)
+    x, y = checked_sample(task, points, labels)
     drawn = initial_network(task, config, seed, neuron_seed)
     start = Network(*(np.asarray(part, float) for part in (drawn.weight, drawn.bias, drawn.output)))
     observe = Observer(task, start, *task.sample(config.test_size, test_rng), config.noise_norms, noise_rng)
-    flow = CloudFlow(start, clouds, task.informative_dim, config.loss, config.scale)
+    flow = SampleFlow(task, x, y, start, cells, config.loss, config.scale)
     stepper = Stepper(chosen_integrator(config.integrator, config.loss), config.weight_change, config.output_change)
 
     def network(state: State[CloudState]) -> Network:
@@ -92,13 +98,16 @@ def predict_sample(
     def record(target: float, state: State[CloudState]) -> Record:
         return Record(target, state.field.unfit_fraction, state.time, state.steps, observe(network(state)))
 
+    def stepped(state: State[CloudState], field: Callable[[np.ndarray], CloudState]) -> State[CloudState]:
+        return stepper.step(state, lambda parameters, origin: field(parameters))
+
     def step(state: State[CloudState]) -> State[CloudState]:
-        return stepper.step(state, lambda parameters, origin: flow(parameters))
+        return flow.step(state, stepped)
 
     course = integrate(State(start.flat, flow(start.flat)), step, record, config, progress)
-    warn_if_cut(course.shortfall(config), f"prediction from P = {clouds.train_size}, seed {seed}", stacklevel=4)
+    warn_if_cut(course.shortfall(config), f"prediction from P = {len(y)}, seed {seed}", stacklevel=4)
     return SamplePrediction(
-        task, clouds.train_size, config, seed, neuron_seed, course.records, network(course.state), course.stop_reason,
-        course.state.steps, stepper.bound.rejected, flow.evaluations, flow.evaluations * len(clouds.count),
-        time.perf_counter() - began, course.shortfall(config), len(clouds.count),
+        task, len(y), config, seed, neuron_seed, course.records, network(course.state), course.stop_reason,
+        course.state.steps, stepper.bound.rejected, flow.evaluations, flow.looked_at,
+        time.perf_counter() - began, course.shortfall(config), flow.clouds, flow.sorted,
     )  # fmt: skip

@@ -138,8 +138,8 @@ def predict(
     arXiv 2105.02468, section 5.
 
     With `data`, predict the net of that one sample instead: its points, sorted into cells of the informative
-    coordinates, are known by their number, mean and covariance only, and the net flows on these Gaussian clouds
-    (equations 19 to 21). Then the task may be a `Cylinder`, too, and P small and alpha large.
+    coordinates and, as the net learns, of y F, are known by their number, mean and covariance only, and the net flows
+    on these Gaussian clouds (equations 19 to 21). Then the task may be a `Cylinder`, too, and P small and alpha large.
 
     Parameters
     ----------
@@ -151,7 +151,8 @@ def predict(
     seed : if given without a neuron_seed, the neurons are those that `simulate(..., seed=seed)` draws; neuron_seed 0 if
         neither is given. With data it draws test points, too
     cells : of the informative direction, from -4.5 to 4.5; the default of 140 gives P R_f to 2 %, see
-        theory/prediction/README.md. With data, cells of the sample, by default 150 of a stripe and 600 of a cylinder
+        theory/prediction/README.md. With data, cells of the sample's informative coordinates, by default 100 of a
+        stripe and 200 of a cylinder, each of which is cut into up to four clouds as the net learns
     data : (points of shape (P, d), labels of shape (P,)) for the prediction of this sample, or P, for the sample that
         `simulate(task, P, config, seed=seed)` draws
     sobol : take neurons from a scrambled Sobol sequence (`sobol_network`) in place of drawn ones; width is a power of
@@ -181,7 +182,7 @@ def predict(
             raise InputError("sobol", sobol, "must be False with data, where neurons are those of the flow")
         if not isinstance(train_sizes, Sequence) or len(train_sizes):
             raise InputError("train_sizes", train_sizes, "must be empty with data, whose P it is")
-        chosen = (150 if task.informative_dim == 1 else 600) if cells is None else cells
+        chosen = (100 if task.informative_dim == 1 else 200) if cells is None else cells
         if seed is None and neuron_seed is None:
             neuron_seed = 0
         return predict_sample(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from scipy.special import ndtr
 from theory import Cylinder, FlowConfig, InputError, Network, Stripe, Task, curve_table, predict, simulate
 from theory.kernels.cloud_kernel import cloud_activations
 from theory.model.losses import loss_value, pull
-from theory.prediction.cloud_flow import CloudFlow, smeared
+from theory.prediction.cloud_flow import CloudFlow, leading_frame, smeared
 from theory.prediction.clouds import Clouds
+from theory.prediction.point_cells import cells_of_coordinates, cut_by_values
 
 TASKS: tuple[Task, ...] = (Stripe(6), Cylinder(6, 2), Cylinder(7, 3))
 
@@ -89,13 +91,15 @@ def _energy(flow: CloudFlow, parameters: np.ndarray) -> float:
     return -float(clouds.mass @ value) * flow.width / flow.scale
 
 
+@pytest.mark.parametrize("directions", [0, 2])
 @pytest.mark.parametrize("loss", ["hinge", "squaredhinge"])
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_the_velocity_is_the_gradient_of_the_closed_energy(task: Task, loss: str) -> None:
+def test_the_velocity_is_the_gradient_of_the_closed_energy(task: Task, loss: str, directions: int) -> None:
     """By central differences, all parameters; without the spread of F it is not, the control."""
     rng = np.random.default_rng(0)
     start = Network.initial(5, task.dim, rng)
-    flow = CloudFlow(start, Clouds.of(task, *_sample(task, 300, 1), 10), task.informative_dim, loss, 8.0)
+    frame = leading_frame(start, task.informative_dim, directions)
+    flow = CloudFlow(start, Clouds.of(task, *_sample(task, 300, 1), 10), frame, loss, 8.0)
     place = start.flat + 0.5 * rng.standard_normal(start.flat.shape)
     steps = 1e-5 * np.eye(len(place))
     numeric = np.array([(_energy(flow, place + s) - _energy(flow, place - s)) / 2e-5 for s in steps])
@@ -111,13 +115,14 @@ def test_the_field_is_that_of_many_points_of_the_clouds(task: Task) -> None:
     rng = np.random.default_rng(3)
     x, y = _sample(task, 60, 4)
     clouds = Clouds.of(task, x, y, 6)
-    # Isotropic in the irrelevant directions: along weights the flow knows no more.
-    par = task.informative_dim
-    for cloud in clouds.covariance:
-        cloud[:par, par:] = cloud[par:, :par] = 0
-        cloud[par:, par:] = np.eye(task.dim - par) * np.trace(cloud[par:, par:]) / (task.dim - par)
     start = Network.initial(20, task.dim, rng)
-    flow = CloudFlow(start, clouds, par, "squaredhinge", 0.3)
+    # Isotropic beyond the frame: along weights the flow knows no more.
+    frame = leading_frame(start, task.informative_dim, 2)
+    inside = frame @ frame.T
+    beyond = np.eye(task.dim) - inside
+    for cloud in clouds.covariance:
+        cloud[:] = inside @ cloud @ inside + beyond * np.trace(beyond @ cloud) / np.trace(beyond)
+    flow = CloudFlow(start, clouds, frame, "squaredhinge", 0.3)
     place = start.flat + 0.3 * rng.standard_normal(start.flat.shape)
     found = flow(place).velocity
     net = Network.from_flat(place, 20, task.dim)
@@ -135,8 +140,43 @@ def test_the_field_is_that_of_many_points_of_the_clouds(task: Task) -> None:
     largest = np.abs(velocity).max()
     assert np.abs(found - velocity).max() < 0.03 * largest
     clouds.covariance[:] = 0
-    bare = CloudFlow(start, clouds, par, "squaredhinge", 0.3)
+    bare = CloudFlow(start, clouds, frame, "squaredhinge", 0.3)
     assert np.abs(bare(place).velocity - velocity).max() > 0.1 * largest
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 60), st.integers(1, 6), st.integers(1, 5), st.integers(0, 9))
+def test_cells_are_cut_at_quantiles_of_what_the_net_makes_of_their_points(
+    size: int, cells: int, parts: int, least: int, seed: int
+) -> None:
+    """Every point once; no more parts than asked for, none smaller than asked for unless its cell is; in order."""
+    x, y = _sample(TASKS[0], size, seed)
+    values = np.random.default_rng(seed).standard_normal(size)
+    groups = cells_of_coordinates(TASKS[0], x, cells)
+    for group in groups:
+        cut = cut_by_values([group], values, parts, least)
+        assert sorted(np.concatenate(cut)) == sorted(group)
+        assert len(cut) == max(1, min(parts, len(group) // least))
+        assert len(cut) == 1 or min(map(len, cut)) >= least
+        ends = [(values[part].min(), values[part].max()) for part in cut]
+        assert all(one[1] <= other[0] for one, other in pairwise(ends))
+    assert Clouds.of_groups(x, y, cut_by_values(groups, values, parts, least)).train_size == size
+
+
+def test_a_frame_keeps_the_axes_and_finds_where_weights_point() -> None:
+    rng = np.random.default_rng(1)
+    direction = np.zeros(8)
+    direction[2:] = rng.standard_normal(6)
+    direction /= np.linalg.norm(direction)
+    weight = 0.1 * rng.standard_normal((50, 8)) + 3 * rng.standard_normal((50, 1)) * direction
+    net = Network(weight, np.zeros(50), np.ones(50))
+    frame = leading_frame(net, 2, 3)
+    assert frame.T @ frame == pytest.approx(np.eye(5), abs=1e-12)
+    assert frame[:, :2] == pytest.approx(np.eye(8)[:, :2])
+    assert abs(frame[:, 2] @ direction) > 0.99
+    silent = Network(weight, np.zeros(50), np.zeros(50))
+    silent.output[0] = 1.0  # neurons without an output do not count
+    assert abs(leading_frame(silent, 2, 1)[2:, 2] @ weight[0, 2:]) == pytest.approx(np.linalg.norm(weight[0, 2:]))
 
 
 @pytest.mark.parametrize("task", [Stripe(5), Cylinder(5, 2)], ids=lambda task: task.name)

@@ -1,0 +1,91 @@
+"""The flow of a net on its own sample, which is sorted into clouds again as the net learns to tell its points apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from theory.flow.state import State
+from theory.kernels import get_kernel
+from theory.model.network import Network
+from theory.model.tasks import Task
+from theory.prediction.cloud_flow import CloudFlow, CloudState, leading_frame
+from theory.prediction.clouds import Clouds
+from theory.prediction.point_cells import cells_of_coordinates, cut_by_values
+
+__all__ = ["SampleFlow"]
+
+#: The points are sorted whenever the unfit part has fallen by a tenth, each cell into at most four clouds by y F, of
+#: three points or more. theory/prediction/README.md has a table of what coarser and finer ones give.
+_FALL, _PARTS, _LEAST = 0.9, 4, 3
+#: Irrelevant directions of the frame, and how much of the net's leading directions it must keep before it is turned.
+_DIRECTIONS, _KEPT = 3, 0.98
+
+
+class SampleFlow:
+    """The flow on the clouds of one sample; `step` does one of its steps.
+
+    P enters twice: when the points are sorted into cells of the informative coordinates before the start, and whenever
+    the unfit fraction has fallen by a tenth, when each cell is cut at quantiles of its points' y F. Points that have
+    piled up at the margin then have clouds of their own.
+    """
+
+    def __init__(
+        self, task: Task, points: np.ndarray, labels: np.ndarray, start: Network, cells: int, loss: str, scale: float
+    ) -> None:
+        self._task, self._x, self._y, self._start, self._loss, self._scale = task, points, labels, start, loss, scale
+        self._cells = cells_of_coordinates(task, points, cells)
+        none = np.zeros(len(points))
+        self._predictor = get_kernel()(points, labels, none, scale, loss)
+        self._baseline = self._predictor(start)[0]
+        self._clouds = Clouds.of_groups(points, labels, self._cells)
+        self._flow = self._turned(start)
+        self._unfit = 1.0
+        self.sorted = 0
+        self.evaluations = self.looked_at = 0
+
+    @property
+    def clouds(self) -> int:
+        """How many there are now."""
+        return len(self._clouds.count)
+
+    def __call__(self, parameters: np.ndarray) -> CloudState:
+        """F and the velocity at these parameters, on the clouds of this moment."""
+        self.evaluations += 1
+        self.looked_at += self.clouds
+        return self._flow(parameters)
+
+    def step(
+        self,
+        state: State[CloudState],
+        stepped: Callable[[State[CloudState], Callable[[np.ndarray], CloudState]], State[CloudState]],
+    ) -> State[CloudState]:
+        """One step by `stepped`, from clouds and a frame that serve there."""
+        net = Network.from_flat(state.parameters, self._start.width, self._task.dim)
+        if state.field.unfit_fraction < _FALL * self._unfit:
+            self._unfit = state.field.unfit_fraction
+            self._sort(net)
+            self._flow = self._turned(net)
+            state = replace(state, field=self(state.parameters))
+        elif self._kept(net) < _KEPT:
+            self._flow = self._turned(net)
+            state = replace(state, field=self(state.parameters))
+        return stepped(state, self)
+
+    def _sort(self, net: Network) -> None:
+        margins = self._y * (self._predictor(net)[0] - self._baseline)
+        self._clouds = Clouds.of_groups(self._x, self._y, cut_by_values(self._cells, margins, _PARTS, _LEAST))
+        self.sorted += 1
+        self.looked_at += len(self._y)
+
+    def _turned(self, net: Network) -> CloudFlow:
+        frame = leading_frame(net, self._task.informative_dim, _DIRECTIONS)
+        return CloudFlow(self._start, self._clouds, frame, self._loss, self._scale)
+
+    def _kept(self, net: Network) -> float:
+        """The part of the net's leading irrelevant directions that lies within the frame."""
+        par = self._task.informative_dim
+        ours, wanted = self._flow.frame[:, par:], leading_frame(net, par, _DIRECTIONS)[:, par:]
+        return float(np.sum((ours.T @ wanted) ** 2)) / wanted.shape[1]
