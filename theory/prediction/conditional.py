@@ -21,7 +21,7 @@ from theory.model.observables import Observer
 from theory.model.tasks import Task
 from theory.prediction.cloud_flow import CloudState
 from theory.prediction.clouds import checked_sample
-from theory.prediction.sample_flow import SampleFlow
+from theory.prediction.sample_flow import Resolution, SampleFlow
 
 __all__ = ["Data", "SamplePrediction", "predict_sample"]
 
@@ -60,7 +60,7 @@ def predict_sample(
     *,
     seed: int,
     neuron_seed: int | None,
-    cells: int,
+    resolution: Resolution,
     progress: Progress | None = None,
 ) -> SamplePrediction:
     """The flow of the net on the clouds of this sample (`SampleFlow`), observed as `simulate` observes.
@@ -89,7 +89,7 @@ def predict_sample(
     drawn = initial_network(task, config, seed, neuron_seed)
     start = Network(*(np.asarray(part, float) for part in (drawn.weight, drawn.bias, drawn.output)))
     observe = Observer(task, start, *task.sample(config.test_size, test_rng), config.noise_norms, noise_rng)
-    flow = SampleFlow(task, x, y, start, cells, config.loss, config.scale)
+    flow = SampleFlow(task, x, y, start, resolution, config.loss, config.scale)
     stepper = Stepper(chosen_integrator(config.integrator, config.loss), config.weight_change, config.output_change)
 
     def network(state: State[CloudState]) -> Network:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,13 +15,27 @@ from theory.prediction.cloud_flow import CloudFlow, CloudState, leading_frame
 from theory.prediction.clouds import Clouds
 from theory.prediction.point_cells import cells_of_coordinates, cut_by_values
 
-__all__ = ["SampleFlow"]
+__all__ = ["Resolution", "SampleFlow"]
 
-#: The points are sorted whenever the unfit part has fallen by a tenth, each cell into at most four clouds by y F, of
-#: three points or more. theory/prediction/README.md has a table of what coarser and finer ones give.
-_FALL, _PARTS, _LEAST = 0.9, 4, 3
-#: Irrelevant directions of the frame, and how much of the net's leading directions it must keep before it is turned.
-_DIRECTIONS, _KEPT = 3, 0.98
+_FALL = 0.9  # of the unfit fraction, after which the points are sorted again
+_LEAST = 3  # points of a cloud that a cell is cut into
+_KEPT = 0.98  # part of the net's leading directions that a frame must keep, or it is turned
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """How finely a sample is known. theory/prediction/README.md has a table of what coarser and finer ones give.
+
+    Attributes
+    ----------
+    cells : of the informative coordinates, about
+    parts : clouds that each of them is cut into by y F, at most; 1 leaves them whole
+    directions : irrelevant ones along which a cloud's covariance is kept, see `leading_frame`
+    """
+
+    cells: int
+    parts: int = 4
+    directions: int = 3
 
 
 class SampleFlow:
@@ -33,10 +47,18 @@ class SampleFlow:
     """
 
     def __init__(
-        self, task: Task, points: np.ndarray, labels: np.ndarray, start: Network, cells: int, loss: str, scale: float
+        self,
+        task: Task,
+        points: np.ndarray,
+        labels: np.ndarray,
+        start: Network,
+        resolution: Resolution,
+        loss: str,
+        scale: float,
     ) -> None:
         self._task, self._x, self._y, self._start, self._loss, self._scale = task, points, labels, start, loss, scale
-        self._cells = cells_of_coordinates(task, points, cells)
+        self._resolution = resolution
+        self._cells = cells_of_coordinates(task, points, resolution.cells)
         none = np.zeros(len(points))
         self._predictor = get_kernel()(points, labels, none, scale, loss)
         self._baseline = self._predictor(start)[0]
@@ -64,7 +86,7 @@ class SampleFlow:
     ) -> State[CloudState]:
         """One step by `stepped`, from clouds and a frame that serve there."""
         net = Network.from_flat(state.parameters, self._start.width, self._task.dim)
-        if state.field.unfit_fraction < _FALL * self._unfit:
+        if self._resolution.parts > 1 and state.field.unfit_fraction < _FALL * self._unfit:
             self._unfit = state.field.unfit_fraction
             self._sort(net)
             self._flow = self._turned(net)
@@ -75,17 +97,18 @@ class SampleFlow:
         return stepped(state, self)
 
     def _sort(self, net: Network) -> None:
+        parts = self._resolution.parts
         margins = self._y * (self._predictor(net)[0] - self._baseline)
-        self._clouds = Clouds.of_groups(self._x, self._y, cut_by_values(self._cells, margins, _PARTS, _LEAST))
+        self._clouds = Clouds.of_groups(self._x, self._y, cut_by_values(self._cells, margins, parts, _LEAST))
         self.sorted += 1
         self.looked_at += len(self._y)
 
     def _turned(self, net: Network) -> CloudFlow:
-        frame = leading_frame(net, self._task.informative_dim, _DIRECTIONS)
+        frame = leading_frame(net, self._task.informative_dim, self._resolution.directions)
         return CloudFlow(self._start, self._clouds, frame, self._loss, self._scale)
 
     def _kept(self, net: Network) -> float:
         """The part of the net's leading irrelevant directions that lies within the frame."""
         par = self._task.informative_dim
-        ours, wanted = self._flow.frame[:, par:], leading_frame(net, par, _DIRECTIONS)[:, par:]
-        return float(np.sum((ours.T @ wanted) ** 2)) / wanted.shape[1]
+        ours, wanted = self._flow.frame[:, par:], leading_frame(net, par, self._resolution.directions)[:, par:]
+        return float(np.sum((ours.T @ wanted) ** 2)) / wanted.shape[1] if wanted.shape[1] else 1.0

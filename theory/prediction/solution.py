@@ -27,6 +27,7 @@ from theory.prediction.population import Population, Snapshot, split
 from theory.prediction.predicted import LARGEST_SIZE, PredictedRecord, Prediction
 from theory.prediction.quadrature import Cells
 from theory.prediction.response import Perpendicular
+from theory.prediction.sample_flow import Resolution
 from theory.prediction.sobol import sobol_network
 
 __all__ = ["predict"]
@@ -187,7 +188,7 @@ def predict(
             neuron_seed = 0
         return predict_sample(
             task, config, data, seed=0 if seed is None else seed, neuron_seed=neuron_seed,
-            cells=require_integer("cells", chosen, 1), progress=progress,
+            resolution=Resolution(require_integer("cells", chosen, 1)), progress=progress,
         )  # fmt: skip
 
 
