@@ -11,13 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
+from threadpoolctl import threadpool_limits
 
 from theory import Cylinder, FlowConfig, InputError, Network, Stripe, Task, curve_table, predict, simulate
 from theory.kernels.cloud_kernel import cloud_activations
 from theory.model.losses import loss_value, pull
 from theory.prediction.cloud_flow import CloudFlow, leading_frame, smeared
 from theory.prediction.clouds import Clouds
+from theory.prediction.conditional import predict_sample
 from theory.prediction.point_cells import cells_of_coordinates, cut_by_values
+from theory.prediction.sample_flow import Resolution
 
 TASKS: tuple[Task, ...] = (Stripe(6), Cylinder(6, 2), Cylinder(7, 3))
 
@@ -274,3 +277,18 @@ def test_losses_agree_with_their_values() -> None:
         assert smeared(loss, np.array([0.8]), np.array([0.3]))[0][0] == pytest.approx(
             (values[0] - values[1]) / 2e-2, rel=0.02
         )
+
+
+@pytest.mark.slow
+def test_late_records_need_sorted_points_and_a_frame() -> None:
+    """Flow over prediction of R_f at q = 0.5, 0.3 and 0.1, rms of the logarithm; without both, or the frame, larger."""
+    task, config = Stripe(20), FlowConfig(width=200, scale=1e-3, unfit_fractions=(0.5, 0.3, 0.1), test_size=4000)
+    flow = np.log(simulate(task, 1000, config, seed=1).relative_stability)
+    away = []
+    for resolution in (Resolution(60), Resolution(60, parts=1, directions=0), Resolution(60, directions=0)):
+        with threadpool_limits(1, "blas"):
+            found = predict_sample(task, config, 1000, seed=1, neuron_seed=None, resolution=resolution)
+        away.append(float(np.sqrt(np.mean((flow - np.log(found.relative_stability)) ** 2))))
+        assert (found.sorted > 10) == (resolution.parts > 1)
+    assert away[0] < 0.08
+    assert min(away[1:]) > 0.1
