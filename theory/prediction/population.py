@@ -16,7 +16,7 @@ from theory.model.losses import reach
 from theory.model.network import Network
 from theory.prediction.quadrature import Cells, Slack
 
-__all__ = ["Population", "Snapshot", "split"]
+__all__ = ["Population", "Snapshot", "least_spread", "split"]
 
 _LEAST = 1e-100  # r below which a kink is as sharp as can be
 
@@ -25,6 +25,14 @@ def split(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     """w, r, b and beta, each of shape (h,), from the vector of all of them; views."""
     w, r, b, beta = parameters.reshape(4, -1)
     return w, r, b, beta
+
+
+def least_spread(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Its sign, and |r| or the least that kernels divide by.
+
+    A decaying r may end below 0 by a rounding or by the integrator's error; only its square has a meaning.
+    """
+    return np.sign(r), np.maximum(np.abs(r), _LEAST)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +69,7 @@ class Population:
 
     def __init__(self, start: Network, cells: Cells, loss: str, scale: float) -> None:
         self.cells, self.loss, self.scale = cells, loss, scale
-        self.dim, self.width = start.dim, start.width
+        self.dim, self.width, self.informative_dim = start.dim, start.width, 1
         self.root = math.sqrt(start.dim)
         self._cap = 1 + reach(loss, np.float64)
         weight = start.weight.astype(np.float64)
@@ -76,8 +84,7 @@ class Population:
         """F and the velocity at these parameters."""
         self.evaluations += 1
         w, r, b, beta = split(parameters)
-        # A decaying r may end below 0 by a rounding or by the integrator's error; only its square has a meaning.
-        signs, r = np.sign(r), np.maximum(np.abs(r), _LEAST)
+        signs, r = least_spread(r)
         chance, mean, total = activations(w, r, b, beta, self.cells.edges, self.root)
         predictor = self.scale / self.width * (total - self._baseline)
         slack = Slack.of(self.cells, self.loss, predictor)

@@ -122,15 +122,15 @@ class Prediction:
 
         .. math::
 
-            R_f = \frac{d}{d - 1} \, \frac{e}{1 + e}, \qquad
-            e = \frac{d - 1}{d} \left(\frac{\text{prefactor}}{P} + \text{floor}\right)
+            R_f = \frac{d}{d - d_\parallel} \, \frac{e}{1 + e}, \qquad
+            e = \frac{d - d_\parallel}{d} \left(\frac{\text{prefactor}}{P} + \text{floor}\right)
         """
         return self.relative_stability_at(self.train_sizes)
 
     def relative_stability_at(self, train_sizes: Sequence[float]) -> np.ndarray:
-        """R_f, with its floor and its saturation at d / (d - 1), at any P >= 1; shape (records, len(train_sizes))."""
+        """R_f, with its floor and its saturation at d / (d - d_par), at any P >= 1; shape (records, len(train_sizes))."""
         sizes = np.array([require_real("train_sizes", size, minimum=1) for size in train_sizes])
-        share = (self.task.dim - 1) / self.task.dim
+        share = (self.task.dim - self.task.informative_dim) / self.task.dim
         ratio = share * (self.prefactor[:, None] / sizes + self.floor[:, None])
         return ratio / (1 + ratio) / share
 
@@ -152,7 +152,7 @@ class Prediction:
         .. math::
 
             F = F(x_1) + G \cdot x_\perp, \qquad
-            s^2 = (d - 1) \langle G^2 \rangle + |G_{\text{start}}|^2, \qquad
+            s^2 = (d - d_\parallel) \langle G^2 \rangle + |G_{\text{start}}|^2, \qquad
             \epsilon_t = \int \rho(x) \, \Phi(-y F / s) \, dx
 
         The first term's own fluctuation, of the order of one irrelevant direction's against d - 1, is left out.
@@ -161,7 +161,7 @@ class Prediction:
         for i, record in enumerate(self.records):
             first, last = (self.cells.label * part for part in (record.predictor[:-1], record.predictor[1:]))
             for j, size in enumerate(self.train_sizes):
-                noise = (self.task.dim - 1) * record.slope_variance / size
+                noise = (self.task.dim - self.task.informative_dim) * record.slope_variance / size
                 spread = np.sqrt(noise + record.start_slope_variance)
                 result[i, j] = float(self.cells.mass @ _chance_negative(first, last, spread))
         return result
@@ -173,7 +173,7 @@ class Prediction:
 
     @property
     def positions(self) -> np.ndarray:
-        """x_1 at the cells' edges, shape (K + 1,)."""
+        """x_1, or the radius of a cylinder's informative coordinates, at the cells' edges, shape (K + 1,)."""
         return self.cells.edges
 
     @property

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import gamma, gammainc, gammaincinv, ndtr
 
 from theory.common.errors import InputError
 from theory.model.losses import loss_value, pull
-from theory.model.tasks import Stripe, Task
+from theory.model.tasks import Cylinder, Stripe, Task
 
 __all__ = ["Cells", "Slack"]
 
@@ -23,14 +23,14 @@ _FLAT = 1e-7  # a change of y F across a cell below which F counts as constant t
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """Cells of x_1, none of which holds an interface.
+    """Cells of x_1, or of the radius of a cylinder's informative coordinates, none of which holds an interface.
 
     Attributes
     ----------
-    edges : shape (K + 1,), from -4.5 to 4.5
+    edges : shape (K + 1,), from -4.5 to 4.5, or from 0 to a radius beyond which as little of the mass lies
     width : dx, shape (K,)
-    mass : the normal measure rho dx of each cell, shape (K,); they sum to 1
-    centre : the mean of x_1 within each cell, shape (K,)
+    mass : the measure rho dx of each cell, shape (K,); they sum to 1
+    centre : the mean of x_1, or the radius, within each cell, shape (K,)
     label : y, shape (K,)
     """
 
@@ -49,32 +49,54 @@ class Cells:
         Raises
         ------
         InputError
-            If the task is not a `Stripe`, or its interfaces are not within (-4.5, 4.5).
+            If the task is neither a `Stripe` nor a `Cylinder`, or its interfaces are not within the cells.
         """
+        if isinstance(task, Cylinder):
+            return cls._shells(task, count)
         if not isinstance(task, Stripe):
-            raise InputError("task", task.name, "must be a stripe: the prediction knows one informative direction")
+            raise InputError("task", task.name, "must be a stripe or a cylinder")
         cuts = (-_END, *task.interfaces, _END)
         if not -_END < task.interfaces[0] < task.interfaces[1] < _END:
             raise InputError("interfaces", task.interfaces, f"must lie within -{_END:g} and {_END:g}")
-        grid = np.linspace(-_END, _END, 10_001)
-        below = _BROAD * ndtr(grid / _BROAD) + sum(_NARROW * ndtr((grid - c) / _NARROW) for c in task.interfaces)
-        levels = np.interp(cuts, grid, below)
-        parts = [
-            np.linspace(low, high, max(2, round(count * (high - low) / (levels[-1] - levels[0]))) + 1)[:-1]
-            for low, high in pairwise(levels)
-        ]
-        edges = np.interp(np.concatenate([*parts, levels[-1:]]), below, grid)
-        edges[np.cumsum([0, *map(len, parts)])] = cuts  # to the last bit
+        edges = _edges(cuts, count)
         mass = np.diff(ndtr(edges))
         density = np.exp(-(edges**2) / 2) / math.sqrt(2 * math.pi)
         middle = (edges[1:] + edges[:-1]) / 2
         label = np.where((middle > task.interfaces[0]) & (middle < task.interfaces[1]), 1.0, -1.0)
         return cls(edges, np.diff(edges), mass / mass.sum(), -np.diff(density) / mass, label)
 
+    @classmethod
+    def _shells(cls, task: Cylinder, count: int) -> Cells:
+        """Of the chi distribution of d_par degrees of freedom."""
+        half = task.informative_dim / 2
+        end = math.sqrt(2 * gammaincinv(half, 2 * ndtr(_END) - 1))
+        radius = float(task.radius or 0.0)  # set when the task is made
+        if not 0 < radius < end:
+            raise InputError("radius", radius, f"must lie below {end:.3g} for the prediction")
+        edges = _edges((0.0, radius, end), count)
+        mass = np.diff(gammainc(half, edges**2 / 2))
+        moment = math.sqrt(2) * gamma(half + 0.5) / gamma(half) * np.diff(gammainc(half + 0.5, edges**2 / 2))
+        label = np.where(edges[1:] <= radius, 1.0, -1.0)
+        return cls(edges, np.diff(edges), mass / mass.sum(), moment / mass, label)
+
     @property
     def count(self) -> int:
         """K."""
         return len(self.width)
+
+
+def _edges(cuts: tuple[float, ...], count: int) -> np.ndarray:
+    """About `count` cells between the first cut and the last, dense at 0 and at the cuts between."""
+    grid = np.linspace(cuts[0], cuts[-1], 10_001)
+    below = _BROAD * ndtr(grid / _BROAD) + sum(_NARROW * ndtr((grid - c) / _NARROW) for c in cuts[1:-1])
+    levels = np.interp(cuts, grid, below)
+    parts = [
+        np.linspace(low, high, max(2, round(count * (high - low) / (levels[-1] - levels[0]))) + 1)[:-1]
+        for low, high in pairwise(levels)
+    ]
+    edges = np.interp(np.concatenate([*parts, levels[-1:]]), below, grid)
+    edges[np.cumsum([0, *map(len, parts)])] = cuts  # to the last bit
+    return edges
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from theory.kernels.population_kernel import driven
-from theory.prediction.population import Population, Snapshot, split
+from theory.prediction.population import Snapshot, split
+from theory.prediction.quadrature import Cells
 
 __all__ = ["Perpendicular"]
 
@@ -16,6 +18,20 @@ __all__ = ["Perpendicular"]
 _SILENT = 1e-6
 #: alpha below which weights, which grow as alpha^(-1/2), might leave the range of single precision when squared.
 _SMALLEST_SCALE = 1e-24
+
+
+class AnyPopulation(Protocol):
+    """What a response needs to know of a population, of a stripe's or a cylinder's."""
+
+    cells: Cells
+    scale: float
+    dim: int
+    width: int
+    informative_dim: int
+    root: float
+    perpendicular_start: np.ndarray
+
+    def slope(self, snapshot: Snapshot) -> np.ndarray: ...
 
 
 class Perpendicular:
@@ -35,7 +51,7 @@ class Perpendicular:
     single precision.
     """
 
-    def __init__(self, population: Population, at: Snapshot) -> None:
+    def __init__(self, population: AnyPopulation, at: Snapshot) -> None:
         self._population = population
         self._noise = np.sqrt(population.cells.mass)
         dtype = np.float32 if population.scale >= _SMALLEST_SCALE else np.float64
@@ -117,7 +133,7 @@ class Perpendicular:
     def floor(self, at: Snapshot) -> float:
         """What the start's weights contribute to R_f whatever P, likewise."""
         dim = self._population.dim
-        return dim / (dim - 1) * self._share(at, self.start_slope_variance(at))
+        return dim / (dim - self._population.informative_dim) * self._share(at, self.start_slope_variance(at))
 
     def _share(self, at: Snapshot, variance: np.ndarray) -> float:
         mass = self._population.cells.mass

@@ -9,7 +9,7 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -20,19 +20,21 @@ from theory.flow.simulation import initial_network
 from theory.flow.state import LeftRange, State
 from theory.flow.stepper import Stepper, chosen_integrator
 from theory.model.configuration import FlowConfig
+from theory.model.network import Network
 from theory.model.tasks import Task
 from theory.prediction.conditional import Data, SamplePrediction, predict_sample
 from theory.prediction.fixed_points import fixed_points
 from theory.prediction.population import Population, Snapshot, split
 from theory.prediction.predicted import LARGEST_SIZE, PredictedRecord, Prediction
 from theory.prediction.quadrature import Cells
+from theory.prediction.radial import RadialPopulation, RadialResponse
 from theory.prediction.response import Perpendicular
 from theory.prediction.sample_flow import Resolution
 from theory.prediction.sobol import sobol_network
 
 __all__ = ["predict"]
 
-_FEWEST, _USUAL = 20, 140  # cells
+_FEWEST, _USUAL, _SHELLS = 20, 140, 70  # cells
 #: Lambda below which terms that are left out are of the order of those that are kept.
 _COMPRESSED = 5.0
 #: Size of the second-order term beyond which a P is warned of.
@@ -47,10 +49,17 @@ _STEEP = 0.6
 class _Run:
     """The population on its way, and the response that follows it."""
 
-    def __init__(self, population: Population, config: FlowConfig) -> None:
-        self.population = population
-        self.start = State(population.start, population(population.start))
-        self.response = Perpendicular(population, self.start.field)
+    def __init__(self, task: Task, start: Network, cells: Cells, config: FlowConfig) -> None:
+        self.population: Any
+        self.response: Any
+        if task.informative_dim == 1:
+            self.population = Population(start, cells, config.loss, config.scale)
+            respond: Any = Perpendicular
+        else:
+            self.population = RadialPopulation(start, cells, task.informative_dim, config.loss, config.scale)
+            respond = RadialResponse
+        self.start = State(self.population.start, self.population(self.population.start))
+        self.response = respond(self.population, self.start.field)
         integrator = chosen_integrator(config.integrator, config.loss)
         self.stepper = Stepper(integrator, config.weight_change, config.output_change)
 
@@ -66,7 +75,7 @@ class _Run:
     def record(self, target: float, state: State[Snapshot]) -> PredictedRecord:
         """What is predicted of this moment."""
         now = state.field
-        along = float(np.mean(split(now.parameters)[0] ** 2))
+        along = float(np.mean(split(now.parameters)[0] ** 2)) / self.population.informative_dim
         spread = self.response.weight_variance()
         return PredictedRecord(
             target,
@@ -144,7 +153,7 @@ def predict(
 
     Parameters
     ----------
-    task : a `Stripe`; with data, a `Stripe` or a `Cylinder`
+    task : a `Stripe` or a `Cylinder`
     config : as for `simulate`; dtype (it is always double precision) and skip have no meaning here, nor have test_size
         and noise_norms without data
     train_sizes : P at which `Prediction` gives R_f, Lambda and the test error; none with data
@@ -177,7 +186,8 @@ def predict(
         config = FlowConfig() if config is None else config
         neuron_seed = None if neuron_seed is None else require_integer("neuron_seed", neuron_seed, 0)
         if data is None:
-            chosen = _USUAL if cells is None else cells
+            usual = _USUAL if task.informative_dim == 1 else _SHELLS
+            chosen = usual if cells is None else cells
             return _predict(task, config, train_sizes, neuron_seed, seed, chosen, sobol, progress)
         if sobol:
             raise InputError("sobol", sobol, "must be False with data, where neurons are those of the flow")
@@ -217,10 +227,10 @@ def _predict(
         neuron_seed = 0
     if sobol:
         source = np.random.SeedSequence(seed or 0).spawn(4)[2] if neuron_seed is None else neuron_seed
-        start = sobol_network(config.width, task.dim, np.random.default_rng(source))
+        start = sobol_network(config.width, task.dim, np.random.default_rng(source), task.informative_dim)
     else:
         start = initial_network(task, config, seed or 0, neuron_seed)
-    run = _Run(Population(start, grid, config.loss, config.scale), config)
+    run = _Run(task, start, grid, config)
     course = integrate(run.start, run.step, run.record, config, progress)
     warn_if_cut(course.shortfall(config), "prediction", stacklevel=3)
     least = min((record.compression for record in course.records if math.isfinite(record.prefactor)), default=math.inf)
