@@ -74,7 +74,8 @@ def _one(
 class Predict:
     """Predict the simple model at any P; nothing is sampled or fitted.
 
-    Prints R_f, compression and test error of the stripe, from the population's flow and its linear response.
+    Prints R_f, compression and test error of the stripe or the cylinder, from the population's flow and its linear
+    response.
 
     For example:
     - `relstab theory predict`
@@ -88,7 +89,7 @@ class Predict:
     dim: int = 30
     """d, dimension of the points."""
     informative_dim: int = 1
-    """d_par: 1 is the stripe; 2 and more are the cylinder, with --samples only."""
+    """d_par: 1 is the stripe; 2 and more are the cylinder."""
     interfaces: tuple[float, float] | None = None
     """Of the stripe, x_1 between which y = 1; -0.3 and 1.18549 if not given."""
     samples: bool = False
@@ -100,7 +101,8 @@ class Predict:
     flow: Annotated[FlowConfig, *nested(_FLOW)] = field(default_factory=_FLOW)
     """The net, the loss and the integrator; points are those of the population."""
     cells: int | None = None
-    """Cells into which the informative direction is divided; 140, or of samples 150, and 600 of a cylinder's."""
+    """Cells into which the informative direction is divided, 140, or a cylinder's radius, 70; of samples 100, and 200 of
+    a cylinder's."""
     sobol: bool = False
     """Neurons from a Sobol sequence: 256 do for the mean over draws of 1000, in a quarter of the time."""
     workers: int = 1

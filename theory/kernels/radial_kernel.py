@@ -1,8 +1,9 @@
 """Sums over the angle for the population flow with several informative directions, compiled by numba.
 
-A neuron sees a point of radius rho at the angle theta from its own direction through m = w rho cos(theta) + sqrt(d) b,
-and the irrelevant directions add r xi, xi ~ N(0, 1); see `theory.kernels.population_kernel`. Averages over a cell of the
-angle are exact where m is linear in it, however sharp the kink: that of Phi is sqrt(d) da / dm, that of phi dPhi r / dm.
+A neuron sees a point of radius rho at the angle theta from its own direction through the level m = w rho cos(theta) +
+sqrt(d) b, and the irrelevant directions add r xi, xi ~ N(0, 1); see `theory.kernels.population_kernel`. Averages over a
+cell of the angle are taken as if m were spread evenly over it, and then exact, however sharp the kink: that of Phi is
+sqrt(d) da / dm, that of phi dPhi r / dm.
 """
 
 from __future__ import annotations
@@ -59,8 +60,9 @@ def _radial_sums(w, r, b, radii, cosines, weights, root, chance, density, mean):
 
 
 def radial_sums(
-    w: np.ndarray, r: np.ndarray, b: np.ndarray, radii: np.ndarray, cosines: np.ndarray, weights: np.ndarray, root: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    w: np.ndarray, r: np.ndarray, b: np.ndarray, radii: np.ndarray, cosines: np.ndarray, weights: np.ndarray,
+    root: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """(<Phi P_l>, <phi> / r, <a>) over the angle, of shapes (L, h, K), (h, K), (h, K), at K radii; root = sqrt(d)."""
     shape = len(w), len(radii)
     chance, density, mean = np.zeros((len(weights), *shape)), np.zeros(shape), np.zeros(shape)

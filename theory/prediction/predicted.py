@@ -128,7 +128,7 @@ class Prediction:
         return self.relative_stability_at(self.train_sizes)
 
     def relative_stability_at(self, train_sizes: Sequence[float]) -> np.ndarray:
-        """R_f, with its floor and its saturation at d / (d - d_par), at any P >= 1; shape (records, len(train_sizes))."""
+        """R_f, with its floor and its saturation at d / (d - d_par), at P >= 1; shape (records, len(train_sizes))."""
         sizes = np.array([require_real("train_sizes", size, minimum=1) for size in train_sizes])
         share = (self.task.dim - self.task.informative_dim) / self.task.dim
         ratio = share * (self.prefactor[:, None] / sizes + self.floor[:, None])

@@ -69,7 +69,7 @@ class Cells:
     def _shells(cls, task: Cylinder, count: int) -> Cells:
         """Of the chi distribution of d_par degrees of freedom."""
         half = task.informative_dim / 2
-        end = math.sqrt(2 * gammaincinv(half, 2 * ndtr(_END) - 1))
+        end = math.sqrt(2 * float(gammaincinv(half, 2 * float(ndtr(_END)) - 1)))
         radius = float(task.radius or 0.0)  # set when the task is made
         if not 0 < radius < end:
             raise InputError("radius", radius, f"must lie below {end:.3g} for the prediction")

@@ -1,13 +1,14 @@
 """The flow at P = infinity and its response for a cylinder, where F depends on the radius alone.
 
-Directions w_par of the neurons are spread evenly over the sphere and do not turn, so that a neuron is (w, r, b, beta)
-with w = |w_par|. What the sample's noise does to it depends on its direction, in one spherical harmonic as in another of
+Directions w_par of the neurons are spread evenly over the sphere and do not turn, so that a neuron is (w, r, b,
+beta) with w = |w_par|. What the sample's noise does to it depends on its direction, in one spherical harmonic as in another of
 the same degree (equations 24 to 27 of `theory/prediction/README.md`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,27 +106,30 @@ class RadialResponse:
 
     def slope_variance(self, at: RadialSnapshot) -> np.ndarray:
         """P <G^2> at each shell, shape (K,), of one irrelevant direction."""
-        return self._sum([one.slope_variance(at.of_degree(degree)) for degree, one in enumerate(self._degrees)])
+        return self._sum([one.slope_variance(then) for one, then in self._each(at)])
 
     def start_slope_variance(self, at: RadialSnapshot) -> np.ndarray:
         """|G|^2 at each shell, shape (K,), of all irrelevant directions together, as the start's weights make it."""
-        return self._sum([one.start_slope_variance(at.of_degree(degree)) for degree, one in enumerate(self._degrees)])
+        return self._sum([one.start_slope_variance(then) for one, then in self._each(at)])
 
     def prefactor(self, at: RadialSnapshot) -> float:
         """P R_f, what the noise contributes; NaN where F is constant."""
-        return float(self._sum([np.asarray(one.prefactor(at.of_degree(l))) for l, one in enumerate(self._degrees)]))
+        return float(self._sum([one.prefactor(then) for one, then in self._each(at)]))
 
     def floor(self, at: RadialSnapshot) -> float:
         """What the start's weights contribute to R_f whatever P."""
-        return float(self._sum([np.asarray(one.floor(at.of_degree(l))) for l, one in enumerate(self._degrees)]))
+        return float(self._sum([one.floor(then) for one, then in self._each(at)]))
 
     def weight_variance(self) -> float:
         """P <dw_perp^2> of what the noise drives, averaged over neurons."""
-        return float(self._sum([np.asarray(one.weight_variance()) for one in self._degrees]))
+        return float(self._sum([one.weight_variance() for one in self._degrees]))
 
     def start_weight_variance(self) -> float:
         """<w_perp^2> per direction of what the start has left, averaged over neurons."""
         return self._degrees[0].start_weight_variance()
 
-    def _sum(self, values: list[np.ndarray]) -> np.ndarray:
-        return np.tensordot(self._counts, np.array(values), 1)
+    def _each(self, at: RadialSnapshot) -> list[tuple[Perpendicular, Snapshot]]:
+        return [(one, at.of_degree(degree)) for degree, one in enumerate(self._degrees)]
+
+    def _sum(self, values: Sequence[float | np.ndarray]) -> np.ndarray:
+        return np.asarray(np.tensordot(self._counts, np.array(values), 1))
