@@ -1,8 +1,8 @@
 """The flow at P = infinity and its response for a cylinder, where F depends on the radius alone.
 
 Directions w_par of the neurons are spread evenly over the sphere and do not turn, so that a neuron is (w, r, b,
-beta) with w = |w_par|. What the sample's noise does to it depends on its direction, in one spherical harmonic as in another of
-the same degree (equations 24 to 27 of `theory/prediction/README.md`).
+beta) with w = |w_par|. What the sample's noise does to it depends on its direction, in one spherical harmonic as in
+another of the same degree (equations 24 to 27 of `theory/prediction/README.md`).
 """
 
 from __future__ import annotations
