@@ -43,17 +43,11 @@ class LawParameter:
 
     Example
     -------
-    >>> from compare import fit_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
+    >>> from compare import fit_law, load_reference
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
     >>> b = fit_law(table, "power")["b"]
     >>> b.words(), b.identified
-    ('b = 0.987 ± 0.048', True)
+    ('b = 0.242 ± 0.046', True)
     """
 
     name: str
@@ -99,14 +93,8 @@ class Residual:
 
     Example
     -------
-    >>> from compare import fit_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
+    >>> from compare import fit_law, load_reference
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
     >>> first = fit_law(table, "power").residuals[0]
     >>> first.train_size, first.value.low < 0 < first.value.high
     (64, True)
@@ -150,19 +138,13 @@ class LawFit:
 
     Example
     -------
-    >>> from compare import fit_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
+    >>> from compare import fit_law, load_reference
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
     >>> fit = fit_law(table, "power")
     >>> fit.law.formula, round(fit["b"].estimate.value, 2), fit.unidentified()
-    ('A (P/P0)^-b', 0.99, ())
+    ('A (P/P0)^-b', 0.24, ())
     >>> float(fit.predict(100).round(3))
-    0.085
+    2.514
     """
 
     key: SeriesKey

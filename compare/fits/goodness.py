@@ -46,17 +46,11 @@ class Goodness:
 
     Example
     -------
-    >>> from compare import fit_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
+    >>> from compare import fit_law, load_reference
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
     >>> goodness = fit_law(table, "power").goodness
     >>> goodness.n, goodness.parameters, round(goodness.aicc - goodness.aic, 3), goodness.passes
-    (15, 2, 2.182, True)
+    (160, 2, 0.154, False)
     """
 
     sum_of_squares: float

@@ -54,17 +54,11 @@ class LawChoice:
 
     Example
     -------
-    >>> from compare import choose_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
+    >>> from compare import choose_law, load_reference
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
     >>> choice = choose_law(table)
     >>> choice.chosen.name, choice.close(), choice.passes
-    ('power', (), True)
+    ('power', ('broken',), False)
     >>> sorted(choice.weights()) == sorted(fit.name for fit in choice), round(sum(choice.weights().values()), 9)
     (True, 1.0)
     """
@@ -211,17 +205,11 @@ class LawChoices(Results[LawChoice]):
 
     Example
     -------
-    >>> from compare import choose_laws
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
+    >>> from compare import choose_laws, load_reference
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
     >>> choices = choose_laws(table)
-    >>> [str(choice.key) for choice in choices], choices["images digits mlp trained"].chosen.name
-    (['images digits mlp trained'], 'power')
+    >>> len(choices), choices["published mnist EfficientNet (bilinear) trained"].chosen.name
+    (1, 'power')
     """
 
     __slots__ = ()
@@ -258,17 +246,11 @@ def choose_law(
 
     Example
     -------
-    >>> from compare import choose_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
+    >>> from compare import choose_law, load_reference
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
     >>> choice = choose_law(table)
     >>> choice.chosen.law.formula, round(choice.chosen["b"].estimate.value, 2)
-    ('A (P/P0)^-b', 0.99)
+    ('A (P/P0)^-b', 0.24)
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     return _choose(*one_series(table, theory), LawFitter(confidence))

@@ -201,17 +201,11 @@ class Law:
 
     Example
     -------
-    >>> from compare import fit_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
+    >>> from compare import fit_law, load_reference
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
     >>> law = fit_law(table, "power").law
     >>> law.name, law.formula, [parameter.name for parameter in law.parameters], law.pivot_words
-    ('power', 'A (P/P0)^-b', ['amplitude', 'b'], 'P0 = 256')
+    ('power', 'A (P/P0)^-b', ['amplitude', 'b'], 'P0 = 1448')
     """
 
     name: LawName

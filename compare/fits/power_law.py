@@ -211,16 +211,10 @@ def fit_power_law(
 
     Example
     -------
-    >>> from compare import fit_power_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
+    >>> from compare import fit_power_law, load_reference
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
     >>> fit_power_law(table)
-    R_f = 8.29 P^(-0.993 ± 0.017) over P = 64…1024 (n=15, 3 seeds)
+    R_f = 7.66 P^(-0.242 ± 0.036) over P = 64…32768 (n=160, 16 seeds)
     >>> fit_power_law(table).interval_method
     'per-seed'
     """
