@@ -12,7 +12,7 @@ from compare.contrasts.ratio import LEAST_PAIRS, Ratio, measured_over_theory
 from compare.contrasts.wording import Relation, answer_lines, answer_sentence
 from compare.curves.nearest_theory import INITIAL, nearest_theory, require_stage
 from compare.curves.numbers import json_ready, listing
-from compare.curves.series import Curves, SeriesKey
+from compare.curves.series import Curves, SeriesKey, reasons
 from compare.fits.power_law import Fits, PowerLawFit, fit_all, fit_series
 from theory.common.errors import InputError
 from theory.common.estimate import Estimate, mean
@@ -42,21 +42,6 @@ class Comparison:
         nets do that see the theory's points and neurons: the mean of these seeds' differences with Student's t, its n
         their number. Elsewhere ``independent errors``, which add in quadrature
     ratio : measured over predicted R_f, where task, variant, stage and some P are shared
-
-    Example
-    -------
-    >>> from compare import contrast
-    >>> from theory import curve_table
-    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
-    >>> sizes = (64, 128, 256, 512, 1024)
-    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
-    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
-    >>> comparison = contrast(theory, measured).comparisons[0]
-    >>> comparison.sizes, comparison.relation.value, comparison.difference_method
-    ('64…1024', 'same', 'independent errors')
-    >>> comparison.difference.value > 0
-    True
     """
 
     measured: PowerLawFit
@@ -122,21 +107,6 @@ class Contrast:
     theory : fits of the theory's series
     comparisons : one for each measured series that could be compared
     skipped : pairs (key, reason)
-
-    Example
-    -------
-    >>> from compare import Relation, contrast
-    >>> from theory import curve_table
-    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
-    >>> sizes = (64, 128, 256, 512, 1024)
-    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
-    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
-    >>> found = contrast(theory, measured)
-    >>> len(found.theory), len(found.related(Relation.SLOWER)), found.skipped
-    (1, 0, ())
-    >>> list(found.table().columns[:4])
-    ['series', 'n_points', 'n_seeds', 'P_min']
     """
 
     theory: tuple[PowerLawFit, ...]
@@ -162,8 +132,8 @@ class Contrast:
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        skipped = [{"label": str(key), "reason": reason} for key, reason in self.skipped]
-        return {**json_ready(self, "theory", "comparisons"), "skipped": skipped, "verdict": self.verdict()}
+        told = json_ready(self, "theory", "comparisons")
+        return {**told, "skipped": reasons(self.skipped), "verdict": self.verdict()}
 
     def table(self) -> pd.DataFrame:
         """One row a series: its fit; the range compared, the theory's exponent over it, the difference, the ratio."""
@@ -233,7 +203,7 @@ def contrast(
 
     Example
     -------
-    >>> from compare import contrast
+    >>> from compare import Relation, contrast
     >>> from theory import curve_table
     >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
     >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
@@ -242,6 +212,16 @@ def contrast(
     >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
     >>> print(contrast(theory, measured).verdict())
     The simple model explains this curve: with P, R_f falls at the rate it predicts.
+    >>> comparison = contrast(theory, measured).comparisons[0]
+    >>> comparison.sizes, comparison.relation.value, comparison.difference_method
+    ('64…1024', 'same', 'independent errors')
+    >>> comparison.difference.value > 0
+    True
+    >>> found = contrast(theory, measured)
+    >>> len(found.theory), len(found.related(Relation.SLOWER)), found.skipped
+    (1, 0, ())
+    >>> list(found.table().columns[:4])
+    ['series', 'n_points', 'n_seeds', 'P_min']
     """
     predicted, measured = Curves.of(theory_table, "theory"), Curves.of(measured_table, "measured")
     if not predicted.parts:

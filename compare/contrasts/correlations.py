@@ -13,9 +13,9 @@ from scipy import stats
 
 from compare.contrasts.strata import EVERYWHERE, GAPS, MEASURES, Block, blocks, common, net_table, without_twins
 from compare.contrasts.wording import error_sentences
-from compare.curves.numbers import SYMBOLS, json_ready, wrapped
+from compare.curves.numbers import SYMBOLS, Summarised, json_ready, wrapped
 from compare.curves.series import Curves
-from compare.fits.jackknife import jackknife_interval
+from compare.fits.jackknife import fisher_z, jackknife_correlation
 from theory.common.errors import InputError, require_real
 from theory.common.estimate import Estimate
 
@@ -28,8 +28,8 @@ _EVERY, _DRAWS = 8, 9999
 
 
 @dataclass(frozen=True, slots=True)
-class Correlation:
-    r"""Correlation of log eps_t with log x across nets: Pearson's and Spearman's, their intervals and p-values.
+class Correlation(Summarised):
+    r"""Correlation of log eps_t with log x across nets: Pearson's and Spearman's, their intervals and p-values; see `correlations`.
 
     .. math:: r = \mathrm{corr}_{\text{nets}}\left(\log \epsilon_t, \log x\right)
 
@@ -50,19 +50,6 @@ class Correlation:
     strata : number of P, over all data sets
     pearson, spearman : r with its interval, from -1 to 1
     p_pearson, p_spearman : two-sided p-values
-
-    Example
-    -------
-    >>> from compare import correlations
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "stage": "trained", "train_size": 1024, "seed": 0}
-    >>> table = curve_table(
-    ...     {**net, "architecture": name, "relative_stability": r, "test_error": 0.2 * r**0.5}
-    ...     for name, r in (("mlp", 0.5), ("lenet", 0.1), ("vgg", 0.04), ("resnet", 0.02))
-    ... )
-    >>> row = correlations(table).pick("across nets", "relative_stability")[0]
-    >>> row.train_size, row.n, round(row.pearson.value, 6), round(row.p_pearson, 4)
-    (1024, 4, 1.0, 0.0417)
     """
 
     kind: Kind
@@ -75,11 +62,7 @@ class Correlation:
     spearman: Estimate
     p_pearson: float
     p_spearman: float
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        names = ("kind", "where", "x", "train_size", "n", "strata", "pearson", "spearman", "p_pearson", "p_spearman")
-        return dict(json_ready(self, *names))
+    _told = ("kind", "where", "x", "train_size", "n", "strata", "pearson", "spearman", "p_pearson", "p_spearman")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +76,6 @@ class Correlations:
     ----------
     rows : the correlations, by measure
     left_out : what was left out and why, in words
-
-    Example
-    -------
-    >>> from compare import correlations
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "stage": "trained", "train_size": 1024, "seed": 0}
-    >>> table = curve_table(
-    ...     {**net, "architecture": name, "relative_stability": r, "test_error": 0.2 * r**0.5}
-    ...     for name, r in (("mlp", 0.5), ("lenet", 0.1), ("vgg", 0.04), ("resnet", 0.02))
-    ... )
-    >>> found = correlations(table)
-    >>> found.wheres(), [row.x for row in found.pooled("digits")]
-    (['digits'], ['relative_stability'])
-    >>> found.table()[["kind", "x", "train_size", "n"]].shape
-    (2, 4)
     """
 
     rows: tuple[Correlation, ...]
@@ -231,6 +199,14 @@ def correlations(
     ... )
     >>> [round(row.pearson.value, 6) for row in correlations(table).pooled("digits")]
     [1.0]
+    >>> found = correlations(table)
+    >>> found.wheres(), [row.x for row in found.pooled("digits")]
+    (['digits'], ['relative_stability'])
+    >>> found.table()[["kind", "x", "train_size", "n"]].shape
+    (2, 4)
+    >>> row = correlations(table).pick("across nets", "relative_stability")[0]
+    >>> row.train_size, row.n, round(row.pearson.value, 6), round(row.p_pearson, 4)
+    (1024, 4, 1.0, 0.0417)
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     rng = rng or np.random.default_rng(0)
@@ -297,14 +273,12 @@ def pooled_interval(parts: Sequence[Block], column: str, confidence: float, meth
     n = len(names)
     if n < 4:
         return Estimate(value, n=n, confidence=confidence)
-    z = _z(value)
     if sum(len(part.train_sizes) for part in parts) == 1:
         spread = math.sqrt((1 + (value**2 / 2 if method == "spearman" else 0)) / (n - 3))
-        half = float(stats.norm.ppf((1 + confidence) / 2)) * spread
+        z, half = fisher_z(value), float(stats.norm.ppf((1 + confidence) / 2)) * spread
         return Estimate(value, math.tanh(z - half), math.tanh(z + half), n, confidence)
-    without = [_z(pooled_correlation([part.without(net) for part in parts], column, method)) for net in names]
-    found = jackknife_interval(z, np.array(without), confidence)
-    return Estimate(value, math.tanh(found.low), math.tanh(found.high), n, confidence)
+    without = [pooled_correlation([part.without(net) for part in parts], column, method) for net in names]
+    return jackknife_correlation(value, without, confidence)
 
 
 def permutation_probability(
@@ -333,7 +307,11 @@ def permutation_probability(
 def standardised(part: Block, column: str, method: Method = "pearson") -> np.ndarray:
     """Values or ranks, each stratum with mean 0 and sum of squares 1 (all 0 where all are equal)."""
     values = part.logs[column]
-    values = stats.rankdata(values, axis=1) if method == "spearman" else values
+    return unit(stats.rankdata(values, axis=1) if method == "spearman" else values)
+
+
+def unit(values: np.ndarray) -> np.ndarray:
+    """Along the last axis, mean 0 and sum of squares 1 (all 0 where all are equal)."""
     centred = values - values.mean(axis=-1, keepdims=True)
     norm = np.sqrt((centred**2).sum(axis=-1, keepdims=True))
     return np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 1e-12)
@@ -365,7 +343,3 @@ def _cell(row: Correlation | None) -> str:
     r, p = row.pearson, "p < 0.001" if row.p_pearson < 0.001 else f"p = {row.p_pearson:.3f}"
     interval = f" [{r.low:+.2f}, {r.high:+.2f}]" if math.isfinite(r.error) else ""
     return f"{r.value:+.2f}{interval}, {p}"
-
-
-def _z(r: float) -> float:
-    return math.atanh(max(-1 + 1e-12, min(1 - 1e-12, r)))

@@ -17,6 +17,7 @@ from compare.contrasts.strata import EVERYWHERE, GAPS, LEVEL
 from compare.curves.numbers import (
     SYMBOLS,
     WIDTH,
+    Summarised,
     format_estimate,
     format_interval,
     listing,
@@ -189,7 +190,7 @@ def answer_lines(contrast: Contrasted) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Summarised):
     """Sentences, the answer first; they change with the numbers. Made by `write_verdict`.
 
     Attributes
@@ -207,13 +208,10 @@ class Verdict:
     """
 
     sentences: tuple[str, ...]
+    _told = ("sentences",)
 
     def __str__(self) -> str:
         return " ".join(self.sentences)
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"sentences": list(self.sentences)}
 
     def lines(self) -> list[str]:
         """One sentence after another, in lines of at most 79 columns."""

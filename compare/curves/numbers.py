@@ -6,13 +6,14 @@ import math
 import textwrap
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 from theory.common.estimate import Estimate
 
 __all__ = [
     "SYMBOLS",
     "WIDTH",
+    "Summarised",
     "format_estimate",
     "format_interval",
     "format_number",
@@ -90,6 +91,17 @@ def json_ready(value: object, *names: str) -> Any:
     if isinstance(value, dict):
         return {str(key): json_ready(item) for key, item in value.items()}
     return value.summary() if hasattr(value, "summary") else str(value)
+
+
+class Summarised:
+    """Tells those of its attributes that `_told` names."""
+
+    __slots__ = ()
+    _told: ClassVar[tuple[str, ...]]
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {name: json_ready(getattr(self, name)) for name in self._told}
 
 
 def skipped_lines(what: str, skipped: Sequence[tuple[object, str]]) -> list[str]:

@@ -18,7 +18,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Goodness:
-    r"""How well a law fits one series: information criteria, and the test of lack of fit.
+    r"""How well a law fits one series: information criteria, and the test of lack of fit; see `fit_law`.
 
     With N values, k parameters and the sum of squares S of the whitened residuals (the variance is one parameter more):
 
@@ -43,14 +43,6 @@ class Goodness:
     parameters : k
     aic, aicc, bic : the criteria, smaller is better
     lack_of_fit : p-value of the F test; None without replicates
-
-    Example
-    -------
-    >>> from compare import fit_law, load_reference
-    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
-    >>> goodness = fit_law(table, "power").goodness
-    >>> goodness.n, goodness.parameters, round(goodness.aicc - goodness.aic, 3), goodness.passes
-    (160, 2, 0.154, False)
     """
 
     sum_of_squares: float

@@ -66,7 +66,7 @@ def fit_law(
 
     Example
     -------
-    >>> from compare import fit_law
+    >>> from compare import fit_law, load_reference
     >>> from theory import curve_table
     >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
     >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
@@ -76,6 +76,22 @@ def fit_law(
     >>> fit = fit_law(measured, "theory-shifted", theory=theory)
     >>> round(fit["shift"].estimate.value, 1)
     3.0
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
+    >>> fit = fit_law(table, "power")
+    >>> fit.law.formula, round(fit["b"].estimate.value, 2), fit.unidentified()
+    ('A (P/P0)^-b', 0.24, ())
+    >>> float(fit.predict(100).round(3))
+    2.514
+    >>> [parameter.name for parameter in fit.law.parameters], fit.law.pivot_words
+    (['amplitude', 'b'], 'P0 = 1448')
+    >>> fit["b"].words(), fit["b"].identified
+    ('b = 0.242 ± 0.046', True)
+    >>> first = fit.residuals[0]
+    >>> first.train_size, first.value.low < 0 < first.value.high
+    (64, True)
+    >>> goodness = fit.goodness
+    >>> goodness.n, goodness.parameters, round(goodness.aicc - goodness.aic, 3), goodness.passes
+    (160, 2, 0.154, False)
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     key, rows, curve = one_series(table, theory)
