@@ -29,7 +29,7 @@ _EVERY, _DRAWS = 8, 9999
 
 @dataclass(frozen=True, slots=True)
 class Correlation(Summarised):
-    r"""Correlation of log eps_t with log x across nets: Pearson's and Spearman's, their intervals and p-values; see `correlations`.
+    r"""Correlation of log eps_t with log x across nets, Pearson's and Spearman's; see `correlations`.
 
     .. math:: r = \mathrm{corr}_{\text{nets}}\left(\log \epsilon_t, \log x\right)
 

@@ -47,7 +47,9 @@ class _Measure(Summarised):
 class ErrorCurves:
     """log eps_t against the logarithms of R_f, D_f, G_f and S_f of trained nets: all P, tasks and nets together.
 
-    Made by `error_curves`. Intervals are percentiles over resamples of whole seeds. `differences` are r of R_f less r of each other measure,
+    Made by `error_curves`.
+
+    Intervals are percentiles over resamples of whole seeds. `differences` are r of R_f less r of each other measure,
     |r| where that falls with the error; one that leaves out 0 says which goes with the error more closely. P is behind
     both, error and measure: the correlation says that they go together along training sets, not which makes which.
 

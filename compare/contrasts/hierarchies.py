@@ -31,7 +31,9 @@ ERROR, SECOND_LAYER = 0.1, {"diffeo_stability": 0.2, "synonym_stability": 0.4}
 class Hierarchies:
     """P* of every net and task, the law of P* of each kind of net, P*_D / P* and P*_S / P*, and the error curves.
 
-    Made by `describe_hierarchies`. `ratios` are by measure, one for each net and task: where D (or S) of the second layer falls to its threshold, over
+    Made by `describe_hierarchies`.
+
+    `ratios` are by measure, one for each net and task: where D (or S) of the second layer falls to its threshold, over
     where the error falls to 0.1.
 
     Attributes

@@ -61,7 +61,9 @@ class Arrow(Summarised):
 class Intervention:
     """All arrows of a table, and P* of each variant over P* of the usual training, paired by seed.
 
-    Made by `intervention`. What it says: whether, in these nets and tasks, training that makes R_f smaller (or larger) makes the error smaller.
+    Made by `intervention`.
+
+    What it says: whether, in these nets and tasks, training that makes R_f smaller (or larger) makes the error smaller.
     What it does not: that R_f is the cause, since the changed inputs also tell the net which data have one label.
 
     Attributes

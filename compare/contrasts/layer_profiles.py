@@ -27,7 +27,9 @@ _SERIES = ["task", "architecture", "variant", "train_size", "stage"]
 class LayerProfile:
     """D_k, G_k and R_k of the layers of one kind of net at one P and stage, in the order of the layers.
 
-    Made by `layer_profiles`. `layers` hold geometric means over seeds with Student's t intervals. `change` is the last layer's value over the
+    Made by `layer_profiles`.
+
+    `layers` hold geometric means over seeds with Student's t intervals. `change` is the last layer's value over the
     first one's, paired by seed: below 1 where it falls with depth. arXiv 2210.01506 has D fall and G rise with depth in
     trained nets, and not before training.
 

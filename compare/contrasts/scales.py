@@ -28,7 +28,7 @@ OUTSIDE = "its s would be read outside the P of the theory"
 
 @dataclass(frozen=True, slots=True)
 class Parting(Summarised):
-    """The first P at which a series lies outside the interval about the shifted theory, and on which side; see `effective_scales`.
+    """The first P at which a series leaves the interval about the shifted theory; see `effective_scales`.
 
     The intervals are those of all P together: with K of them at confidence 1 - alpha, each stands at 1 - alpha / K
     (Bonferroni).

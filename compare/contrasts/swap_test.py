@@ -25,7 +25,7 @@ _TIE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class SwapTest:
-    r"""Does `left` track the test error better than `right` does? |r_left| - |r_right|, and its p-values; see `swap_tests`.
+    r"""Does `left` track the test error better than `right` does? |r_left| - |r_right|, tested; see `swap_tests`.
 
     r is the mean, over strata (data set and P), of the correlation across nets of log eps_t with log `left`. The
     null is that, net by net, the two standardised logarithms may be swapped, once `right` has the sign that makes

@@ -25,7 +25,9 @@ _POSITIVE = ("amplitude", "floor", "break_size", "scale", "shift")
 class LawParameter:
     r"""One fitted parameter; a side of its interval that the data leave open is infinite (or at its bound).
 
-    Made by `fit_law`. The interval is the profile's: all values theta at which the sum of squares S, the other k - 1 parameters refitted,
+    Made by `fit_law`.
+
+    The interval is the profile's: all values theta at which the sum of squares S, the other k - 1 parameters refitted,
     is not worse than at the optimum by more than the F test allows,
 
     .. math:: S(\theta) \le S_{\min} \left(1 + \frac{F_{1, N - k}}{N - k}\right)
