@@ -236,8 +236,7 @@ def contrast_fits(
 ) -> Contrast:
     """`contrast` of parsed tables whose series have been fitted over all their P."""
     if not len(fits):
-        reasons = [f"{key} ({why})" for key, why in fits.skipped]
-        raise InputError("theory", listing(reasons), "cannot be fitted")
+        raise InputError("theory", listing([f"{key} ({why})" for key, why in fits.skipped]), "cannot be fitted")
     skipped = [*fits.skipped, *measured_fits.skipped]
     ranges = _Ranges(confidence)
     comparisons: list[Comparison] = []

@@ -70,10 +70,10 @@ def format_number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def listing(names: Sequence[str], most: int = 3) -> str:
-    """``a, b, c and 4 more``: the first `most` of `names`, and how many there are beyond them."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def listing(names: Sequence[str]) -> str:
+    """``a, b, c and 4 more``: the first three of `names`, and how many there are beyond them."""
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def json_ready(value: object, *names: str) -> Any:

@@ -40,8 +40,8 @@ Array = np.ndarray
 class Parameter:
     """One parameter: fitted between `low` and `high` as it is or, if `log`, as its logarithm.
 
-    `edge_low` and `edge_high` are what a side of an interval becomes that reaches a bound: infinite where the
-    bound is only numerical, a value (in fitted terms) where it has a meaning.
+    `edge_low` is what the lower end of an interval becomes that reaches its bound: infinite where the bound is only
+    numerical, a value (in fitted terms) where it has a meaning.
     """
 
     name: str
@@ -49,7 +49,6 @@ class Parameter:
     low: float = -math.inf
     high: float = math.inf
     edge_low: float = -math.inf
-    edge_high: float = math.inf
     may_vanish: bool = False
 
     def shown(self, fitted: float) -> float:
@@ -202,10 +201,8 @@ class Law:
     parameters: tuple[Parameter, ...]
     pivot: float
     starts: tuple[Numbers, ...] = field(repr=False)
+    log_value: Callable[[Array, Array], Array] = field(repr=False, compare=False)
     theory: TheoryCurve | None = field(default=None, repr=False)
-    log_value: Callable[[Array, Array], Array] = field(
-        default=lambda values, log_sizes: log_sizes, repr=False, compare=False
-    )
 
     @property
     def pivot_words(self) -> str:
