@@ -201,8 +201,10 @@ class Law:
     parameters: tuple[Parameter, ...]
     pivot: float
     starts: tuple[Numbers, ...] = field(repr=False)
-    log_value: Callable[[Array, Array], Array] = field(repr=False, compare=False)
     theory: TheoryCurve | None = field(default=None, repr=False)
+    log_value: Callable[[Array, Array], Array] = field(
+        default=lambda values, log_sizes: log_sizes, repr=False, compare=False
+    )
 
     @property
     def pivot_words(self) -> str:
