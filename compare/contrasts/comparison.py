@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from compare.contrasts.ratio import LEAST_PAIRS, Ratio, measured_over_theory
-from compare.contrasts.wording import Relation, answer_lines, answer_sentence
+from compare.contrasts.ratio import LEAST_PAIRS, measured_over_theory
+from compare.contrasts.relations import Comparison, Relation
+from compare.contrasts.wording import answer_lines, answer_sentence
 from compare.curves.nearest_theory import INITIAL, nearest_theory, require_stage
 from compare.curves.numbers import json_ready, listing
 from compare.curves.series import Curves, SeriesKey, reasons
@@ -21,78 +22,6 @@ __all__ = ["Comparison", "Contrast", "contrast", "contrast_fits", "fits_table"]
 
 #: P that measurement and theory must share for both to be fitted to just these.
 _LEAST_SHARED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    r"""One measured series: its fit, the theory's, and how far they are apart over the same P; see `contrast`.
-
-    .. math:: R_f \sim P^{b}, \qquad \Delta b = b_{\text{measured}} - b_{\text{theory}}
-
-    The theory is bent, so that exponents over different P differ although the curves do not. `theory` and `compared`
-    are therefore fits over the P that both have, if these are three or more and half of the measured ones within the
-    range of both, else over all P within it.
-
-    Attributes
-    ----------
-    measured : the fit to the whole series, which is `compared` where the theory covers it
-    compared, theory : the fits over the same P
-    difference : the exponent of `compared` minus the theory's
-    difference_method : ``paired seeds`` where both share task, variant, stage, P and three seeds or more, as stripe
-        nets do that see the theory's points and neurons: the mean of these seeds' differences with Student's t, its n
-        their number. Elsewhere ``independent errors``, which add in quadrature
-    ratio : measured over predicted R_f, where task, variant, stage and some P are shared
-    """
-
-    measured: PowerLawFit
-    compared: PowerLawFit
-    theory: PowerLawFit
-    difference: Estimate
-    difference_method: str
-    ratio: Ratio | None
-
-    @property
-    def key(self) -> SeriesKey:
-        """What the measured series is of."""
-        return self.measured.key
-
-    @property
-    def relation(self) -> Relation:
-        """By intervals over the P compared: that of the exponent says whether R_f falls, that of the difference how.
-
-        R_f rises if the exponent's interval lies above 0 and does not decrease significantly if that holds 0; else it
-        falls, at the same rate as the theory's if the interval of the difference holds 0.
-        """
-        exponent = self.compared.exponent
-        if not math.isfinite(exponent.error):
-            return Relation.UNCERTAIN
-        if exponent.high >= -1e-9:
-            return Relation.RISES if exponent.low > 1e-9 else Relation.NO_DECREASE
-        if not math.isfinite(self.difference.error):
-            return Relation.UNCERTAIN
-        if self.difference.low > 1e-9:
-            return Relation.SLOWER
-        return Relation.STEEPER if self.difference.high < -1e-9 else Relation.SAME
-
-    @property
-    def sizes(self) -> str:
-        """The range of P compared: ``64…1024``, with the theory's own within it where they share too few P."""
-        ours, theirs = (f"{low:.0f}…{high:.0f}" for low, high in (self.compared.x_range, self.theory.x_range))
-        return ours if ours == theirs else f"{ours} (theory: {theirs})"
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            **json_ready(self, "measured", "difference", "difference_method", "relation", "ratio"),
-            "theory": self.theory.label,
-            "compared": {
-                "P_range": list(self.compared.x_range),
-                "measured_exponent": self.compared.exponent.summary(),
-                "measured_bent": self.compared.bent,
-                "theory_exponent": self.theory.exponent.summary(),
-                "theory_bent": self.theory.bent,
-            },
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +53,11 @@ class Contrast:
 
     def verdict(self) -> str:
         """One sentence: how far the simple model explains the measured curves."""
-        return answer_sentence(self)
+        return answer_sentence(self.comparisons)
 
     def lines(self) -> list[str]:
         """The table of the comparisons, and what was skipped, in lines of at most 79 columns."""
-        return answer_lines(self)
+        return answer_lines(self.comparisons, self.skipped)
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""

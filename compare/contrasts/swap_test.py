@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compare.contrasts.correlations import Method, pooled_correlation, standardised, unit
+from compare.contrasts.correlation import Method, pooled_correlation, standardised, unit
 from compare.contrasts.strata import EVERYWHERE, MEASURES, Block, blocks, common, net_table, without_twins
 from compare.curves.numbers import SYMBOLS, format_estimate, json_ready
 from compare.fits.jackknife import jackknife_interval
