@@ -166,10 +166,6 @@ class LawChoice(OfSeries):
         Parameters
         ----------
         ax : where to draw; on a new figure if None
-
-        Returns
-        -------
-        The axes.
         """
         return self.chosen.plot(ax)
 

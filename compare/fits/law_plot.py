@@ -48,10 +48,6 @@ class DrawnLaw:
         Parameters
         ----------
         ax : where to draw; on a new figure if None
-
-        Returns
-        -------
-        The axes.
         """
         ax = new_axes() if ax is None else ax
         x_words, y_words = self._axis_words()
