@@ -18,18 +18,20 @@ except ImportError:  # a user's own theory.py, first on the path
 
 if TYPE_CHECKING:
     from compare.contrasts.along_sizes import AlongSizes, along_sizes
-    from compare.contrasts.comparison import Comparison, Contrast, contrast
-    from compare.contrasts.correlations import Correlation, Correlations, correlations
+    from compare.contrasts.comparison import Contrast, contrast
+    from compare.contrasts.correlation import Correlation
+    from compare.contrasts.correlations import Correlations, correlations
     from compare.contrasts.error_curves import ErrorCurves, error_curves
     from compare.contrasts.falls import Fall, stability_falls
     from compare.contrasts.hierarchies import Hierarchies, describe_hierarchies
     from compare.contrasts.intervention import Intervention, intervention
     from compare.contrasts.layer_profiles import LayerProfile, layer_profiles
     from compare.contrasts.ratio import Ratio, measured_over_theory
+    from compare.contrasts.relations import Comparison, Relation
     from compare.contrasts.scales import Parting, Scale, Scales, effective_scales
     from compare.contrasts.swap_power import SwapPower, swap_power
     from compare.contrasts.swap_test import SwapTest, swap_tests
-    from compare.contrasts.wording import Relation, Verdict, write_verdict
+    from compare.contrasts.wording import Verdict, write_verdict
     from compare.curves.reference import load_reference, load_reference_displacements
     from compare.curves.series import SeriesKey, series
     from compare.fits.error_law import ErrorLaw, clustered_error_law, fit_error_law
@@ -57,11 +59,13 @@ _HOMES = {
     "contrasts.swap_power": ("SwapPower", "swap_power"),
     "contrasts.swap_test": ("SwapTest", "swap_tests"),
     "fits.net_law": ("fit_net_law",),
-    "contrasts.comparison": ("Comparison", "Contrast", "contrast"),
-    "contrasts.correlations": ("Correlation", "Correlations", "correlations"),
+    "contrasts.comparison": ("Contrast", "contrast"),
+    "contrasts.correlation": ("Correlation",),
+    "contrasts.correlations": ("Correlations", "correlations"),
     "contrasts.ratio": ("Ratio", "measured_over_theory"),
+    "contrasts.relations": ("Comparison", "Relation"),
     "contrasts.scales": ("Parting", "Scale", "Scales", "effective_scales"),
-    "contrasts.wording": ("Relation", "Verdict", "write_verdict"),
+    "contrasts.wording": ("Verdict", "write_verdict"),
     "curves.reference": ("load_reference", "load_reference_displacements"),
     "curves.series": ("SeriesKey", "series"),
     "fits.error_law": ("ErrorLaw", "clustered_error_law", "fit_error_law"),

@@ -60,6 +60,13 @@ class Lack:
     what: str
 
 
+def shown(value: Any, names: Mapping[str, Any]) -> bool:
+    """Whether there is an example, in its own docstring or in that of the function that makes it, which it names."""
+    text = own_docstring(value)
+    makers = [maker for name, maker in names.items() if f"`{name}`" in text and inspect.isfunction(maker)]
+    return ">>> " in text or (inspect.isclass(value) and any(">>> " in own_docstring(maker) for maker in makers))
+
+
 def lacks(names: Mapping[str, Any]) -> list[Lack]:
     """Examples, and headings where something is taken, that classes and functions lack, and their methods."""
     found = []
@@ -67,7 +74,7 @@ def lacks(names: Mapping[str, Any]) -> list[Lack]:
         if not callable(value):
             continue
         text = own_docstring(value)
-        if ">>> " not in text:
+        if not shown(value, names):
             found.append(Lack(name, "an example"))
         if takes(value) and not headings(text).intersection(_TAKEN):
             found.append(Lack(name, "Parameters or Attributes"))
@@ -124,6 +131,18 @@ class _Heir(ValueError):
     pass
 
 
+def _making() -> None:
+    """Made here.
+
+    >>> 1 + 1
+    2
+    """
+
+
+class _Made:
+    """See `making`."""
+
+
 def _bare(table: object) -> None:
     """Fit a table.
 
@@ -137,4 +156,7 @@ def test_what_lacks_is_found() -> None:
     assert unsaid(names) == ["Silent", "Heir"]
     assert lacks({"bare": _bare}) == [Lack("bare", "an example"), Lack("bare", "Parameters or Attributes")]
     assert unnamed({"bare": _bare}) == ["bare: table"]
+    assert lacks({"Made": _Made, "making": _making}) == []
+    assert lacks({"Made": _Made}) == [Lack("Made", "an example")]
+    assert Lack("Made", "an example") in lacks({"Made": _Made, "making": takes})  # a maker without an example
     assert Lack("Silent.grow", "a docstring") in lacks({"Silent": _Silent})

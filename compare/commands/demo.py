@@ -117,11 +117,8 @@ class Demo:
 
 def _cores() -> int:
     """Cores that this process may use, at most 8."""
-    try:
-        count = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        count = os.cpu_count() or 1
-    return min(count, 8)
+    known = hasattr(os, "sched_getaffinity")  # not on every system
+    return min(len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1, 8)
 
 
 def _without_times(table: pd.DataFrame) -> pd.DataFrame:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from compare.curves.numbers import json_ready
-from compare.curves.series import Curves, Results, SeriesKey
+from compare.curves.series import Curves, OfSeries, Results, SeriesKey
 from compare.fits.error_law import trained_parts
-from compare.fits.jackknife import jackknife_interval, jackknife_polynomial
+from compare.fits.jackknife import jackknife_correlation, jackknife_interval, jackknife_polynomial
 from compare.fits.power_law import PowerLawFit, fit_series
 from theory.common.errors import InputError
 from theory.common.estimate import Estimate
@@ -24,7 +22,7 @@ _LEAST_SEEDS, _LEAST_SIZES = 3, 4
 
 
 @dataclass(frozen=True, slots=True)
-class AlongSizes:
+class AlongSizes(OfSeries):
     r"""One trained net along P, see `along_sizes`.
 
     .. math:: R_f \sim P^{b}, \quad \epsilon_t \sim P^{c}, \quad \epsilon_t \sim R_f^{c / b}
@@ -36,29 +34,13 @@ class AlongSizes:
     ratio : c / b, 1/2 where eps_t goes as the square root of R_f; jackknife over seeds. Without an interval below three
         seeds, and where the interval of b holds 0, so that c / b has no bounds
     correlation : Pearson's of the means of log eps_t and log R_f over the P; jackknife of Fisher's z over seeds
-
-    Example
-    -------
-    >>> from compare import along_sizes
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "relative_stability": 8 / p, "test_error": p**-0.5} for p in (64, 128, 256, 512)
-    ... )
-    >>> found = along_sizes(table).found[0]
-    >>> round(found.stability.exponent.value, 6), round(found.error.exponent.value, 6), round(found.ratio.value, 6)
-    (-1.0, -0.5, 0.5)
     """
 
-    key: SeriesKey
     stability: PowerLawFit
     error: PowerLawFit
     ratio: Estimate
     correlation: Estimate
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"label": str(self.key), **json_ready(self, "stability", "error", "ratio", "correlation")}
+    _told = ("label", "stability", "error", "ratio", "correlation")
 
 
 def along_sizes(table: pd.DataFrame | Curves, *, confidence: float = 0.95) -> Results[AlongSizes]:
@@ -87,8 +69,11 @@ def along_sizes(table: pd.DataFrame | Curves, *, confidence: float = 0.95) -> Re
     ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.1**seed, "test_error": p**-0.5}
     ...     for p in (64, 128, 256, 512) for seed in range(3)
     ... )
-    >>> [(str(item.key), item.ratio.n) for item in along_sizes(table)]
-    [('images digits mlp trained', 3)]
+    >>> (found,) = along_sizes(table)
+    >>> str(found.key), round(found.stability.exponent.value, 6), round(found.error.exponent.value, 6)
+    ('images digits mlp trained', -1.0, -0.5)
+    >>> round(found.ratio.value, 6), found.ratio.n
+    (0.5, 3)
     """
     found: list[AlongSizes] = []
     skipped: list[tuple[SeriesKey, str]] = []
@@ -122,12 +107,10 @@ def _correlation(rows: pd.DataFrame, confidence: float) -> Estimate:
     seeds = rows["seed"].to_numpy(dtype=int)
     names = np.unique(seeds)
     value = _of_means(sizes, logs)
-    without = np.array([_of_means(sizes[seeds != seed], logs[seeds != seed]) for seed in names])
+    without = [_of_means(sizes[seeds != seed], logs[seeds != seed]) for seed in names]
     if names.size < _LEAST_SEEDS or not np.isfinite([value, *without]).all():
         return Estimate(value, n=names.size, confidence=confidence)
-    z, *others = np.arctanh(np.clip([value, *without], -1 + 1e-12, 1 - 1e-12))
-    found = jackknife_interval(float(z), np.array(others), confidence)
-    return Estimate(value, math.tanh(found.low), math.tanh(found.high), names.size, confidence)
+    return jackknife_correlation(value, without, confidence)
 
 
 def _of_means(sizes: np.ndarray, logs: np.ndarray) -> float:

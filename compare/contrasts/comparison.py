@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from compare.contrasts.ratio import LEAST_PAIRS, Ratio, measured_over_theory
-from compare.contrasts.wording import Relation, answer_lines, answer_sentence
+from compare.contrasts.ratio import LEAST_PAIRS, measured_over_theory
+from compare.contrasts.relations import Comparison, Relation
+from compare.contrasts.wording import answer_lines, answer_sentence
 from compare.curves.nearest_theory import INITIAL, nearest_theory, require_stage
 from compare.curves.numbers import json_ready, listing
-from compare.curves.series import Curves, SeriesKey
+from compare.curves.series import Curves, SeriesKey, reasons
 from compare.fits.power_law import Fits, PowerLawFit, fit_all, fit_series
 from theory.common.errors import InputError
 from theory.common.estimate import Estimate, mean
@@ -21,93 +22,6 @@ __all__ = ["Comparison", "Contrast", "contrast", "contrast_fits", "fits_table"]
 
 #: P that measurement and theory must share for both to be fitted to just these.
 _LEAST_SHARED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    r"""One measured series: its fit, the theory's, and how far they are apart over the same P; see `contrast`.
-
-    .. math:: R_f \sim P^{b}, \qquad \Delta b = b_{\text{measured}} - b_{\text{theory}}
-
-    The theory is bent, so that exponents over different P differ although the curves do not. `theory` and `compared`
-    are therefore fits over the P that both have, if these are three or more and half of the measured ones within the
-    range of both, else over all P within it.
-
-    Attributes
-    ----------
-    measured : the fit to the whole series, which is `compared` where the theory covers it
-    compared, theory : the fits over the same P
-    difference : the exponent of `compared` minus the theory's
-    difference_method : ``paired seeds`` where both share task, variant, stage, P and three seeds or more, as stripe
-        nets do that see the theory's points and neurons: the mean of these seeds' differences with Student's t, its n
-        their number. Elsewhere ``independent errors``, which add in quadrature
-    ratio : measured over predicted R_f, where task, variant, stage and some P are shared
-
-    Example
-    -------
-    >>> from compare import contrast
-    >>> from theory import curve_table
-    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
-    >>> sizes = (64, 128, 256, 512, 1024)
-    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
-    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
-    >>> comparison = contrast(theory, measured).comparisons[0]
-    >>> comparison.sizes, comparison.relation.value, comparison.difference_method
-    ('64…1024', 'same', 'independent errors')
-    >>> comparison.difference.value > 0
-    True
-    """
-
-    measured: PowerLawFit
-    compared: PowerLawFit
-    theory: PowerLawFit
-    difference: Estimate
-    difference_method: str
-    ratio: Ratio | None
-
-    @property
-    def key(self) -> SeriesKey:
-        """What the measured series is of."""
-        return self.measured.key
-
-    @property
-    def relation(self) -> Relation:
-        """By intervals over the P compared: that of the exponent says whether R_f falls, that of the difference how.
-
-        R_f rises if the exponent's interval lies above 0 and does not decrease significantly if that holds 0; else it
-        falls, at the same rate as the theory's if the interval of the difference holds 0.
-        """
-        exponent = self.compared.exponent
-        if not math.isfinite(exponent.error):
-            return Relation.UNCERTAIN
-        if exponent.high >= -1e-9:
-            return Relation.RISES if exponent.low > 1e-9 else Relation.NO_DECREASE
-        if not math.isfinite(self.difference.error):
-            return Relation.UNCERTAIN
-        if self.difference.low > 1e-9:
-            return Relation.SLOWER
-        return Relation.STEEPER if self.difference.high < -1e-9 else Relation.SAME
-
-    @property
-    def sizes(self) -> str:
-        """The range of P compared: ``64…1024``, with the theory's own within it where they share too few P."""
-        ours, theirs = (f"{low:.0f}…{high:.0f}" for low, high in (self.compared.x_range, self.theory.x_range))
-        return ours if ours == theirs else f"{ours} (theory: {theirs})"
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            **json_ready(self, "measured", "difference", "difference_method", "relation", "ratio"),
-            "theory": self.theory.label,
-            "compared": {
-                "P_range": list(self.compared.x_range),
-                "measured_exponent": self.compared.exponent.summary(),
-                "measured_bent": self.compared.bent,
-                "theory_exponent": self.theory.exponent.summary(),
-                "theory_bent": self.theory.bent,
-            },
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +36,6 @@ class Contrast:
     theory : fits of the theory's series
     comparisons : one for each measured series that could be compared
     skipped : pairs (key, reason)
-
-    Example
-    -------
-    >>> from compare import Relation, contrast
-    >>> from theory import curve_table
-    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
-    >>> sizes = (64, 128, 256, 512, 1024)
-    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
-    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
-    >>> found = contrast(theory, measured)
-    >>> len(found.theory), len(found.related(Relation.SLOWER)), found.skipped
-    (1, 0, ())
-    >>> list(found.table().columns[:4])
-    ['series', 'n_points', 'n_seeds', 'P_min']
     """
 
     theory: tuple[PowerLawFit, ...]
@@ -154,16 +53,16 @@ class Contrast:
 
     def verdict(self) -> str:
         """One sentence: how far the simple model explains the measured curves."""
-        return answer_sentence(self)
+        return answer_sentence(self.comparisons)
 
     def lines(self) -> list[str]:
         """The table of the comparisons, and what was skipped, in lines of at most 79 columns."""
-        return answer_lines(self)
+        return answer_lines(self.comparisons, self.skipped)
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        skipped = [{"label": str(key), "reason": reason} for key, reason in self.skipped]
-        return {**json_ready(self, "theory", "comparisons"), "skipped": skipped, "verdict": self.verdict()}
+        told = json_ready(self, "theory", "comparisons")
+        return {**told, "skipped": reasons(self.skipped), "verdict": self.verdict()}
 
     def table(self) -> pd.DataFrame:
         """One row a series: its fit; the range compared, the theory's exponent over it, the difference, the ratio."""
@@ -233,7 +132,7 @@ def contrast(
 
     Example
     -------
-    >>> from compare import contrast
+    >>> from compare import Relation, contrast
     >>> from theory import curve_table
     >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
     >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
@@ -242,6 +141,16 @@ def contrast(
     >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
     >>> print(contrast(theory, measured).verdict())
     The simple model explains this curve: with P, R_f falls at the rate it predicts.
+    >>> comparison = contrast(theory, measured).comparisons[0]
+    >>> comparison.sizes, comparison.relation.value, comparison.difference_method
+    ('64…1024', 'same', 'independent errors')
+    >>> comparison.difference.value > 0
+    True
+    >>> found = contrast(theory, measured)
+    >>> len(found.theory), len(found.related(Relation.SLOWER)), found.skipped
+    (1, 0, ())
+    >>> list(found.table().columns[:4])
+    ['series', 'n_points', 'n_seeds', 'P_min']
     """
     predicted, measured = Curves.of(theory_table, "theory"), Curves.of(measured_table, "measured")
     if not predicted.parts:
@@ -256,8 +165,7 @@ def contrast_fits(
 ) -> Contrast:
     """`contrast` of parsed tables whose series have been fitted over all their P."""
     if not len(fits):
-        reasons = [f"{key} ({why})" for key, why in fits.skipped]
-        raise InputError("theory", listing(reasons), "cannot be fitted")
+        raise InputError("theory", listing([f"{key} ({why})" for key, why in fits.skipped]), "cannot be fitted")
     skipped = [*fits.skipped, *measured_fits.skipped]
     ranges = _Ranges(confidence)
     comparisons: list[Comparison] = []

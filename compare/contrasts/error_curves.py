@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from compare.curves.numbers import SYMBOLS, format_interval
+from compare.curves.numbers import SYMBOLS, Summarised, format_interval, json_ready
+from compare.fits.law_plot import new_axes
 from theory.common.errors import InputError, require_integer, require_real
 from theory.common.estimate import Estimate
 from theory.common.table import validate_table
@@ -27,7 +28,7 @@ _DEGREE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Measure:
+class _Measure(Summarised):
     """One measure beside the error.
 
     `correlation` is Pearson's, of the logarithms. `spread` is the root mean square of log eps_t about one cubic of the
@@ -39,11 +40,14 @@ class _Measure:
     correlation: Estimate
     spread: Estimate
     offset: float
+    _told = ("correlation", "spread", "offset")
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorCurves:
     """log eps_t against the logarithms of R_f, D_f, G_f and S_f of trained nets: all P, tasks and nets together.
+
+    Made by `error_curves`.
 
     Intervals are percentiles over resamples of whole seeds. `differences` are r of R_f less r of each other measure,
     |r| where that falls with the error; one that leaves out 0 says which goes with the error more closely. P is behind
@@ -57,21 +61,6 @@ class ErrorCurves:
     n, n_seeds : nets, and the seeds that are resampled
     left_out : nets without a positive error or measure
     points : the rows
-
-    Examples
-    --------
-    >>> from compare import error_curves
-    >>> from theory import curve_table
-    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 4 / p * (1 + 0.3 * (seed == p // 100 % 3)),
-    ...      "diffeo_stability": 1 / p * (1 + 0.3 * (seed == p // 200 % 3)), "noise_stability": 0.25 * (1 + seed / 9),
-    ...      "test_error": 20 / p}
-    ...     for p in (100, 200, 400, 800) for seed in range(3)
-    ... )
-    >>> found = error_curves(table, draws=20)
-    >>> found.n, found.n_seeds, found.left_out
-    (12, 3, 0)
     """
 
     layer: str
@@ -87,19 +76,9 @@ class ErrorCurves:
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            "layer": self.layer or "output",
-            "n": self.n,
-            "n_seeds": self.n_seeds,
-            "left_out": self.left_out,
-            "measures": {
-                one.name: {
-                    "correlation": one.correlation.summary(), "spread": one.spread.summary(), "offset": one.offset
-                }
-                for one in self.measures
-            },
-            "differences": {name: one.summary() for name, one in self.differences.items()},
-        }  # fmt: skip
+        told = json_ready(self, "n", "n_seeds", "left_out")
+        measures = {one.name: one.summary() for one in self.measures}
+        return {"layer": self.layer or "output", **told, "measures": measures, **json_ready(self, "differences")}
 
     def lines(self) -> list[str]:
         """For a terminal."""
@@ -121,10 +100,7 @@ class ErrorCurves:
         ----------
         ax : matplotlib axes to draw into; new ones if None
         """
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(5.5, 4.0), layout="constrained").add_subplot()
+        ax = new_axes() if ax is None else ax
         for marker, (net, own) in zip("osD^vPX" * 9, self.points.groupby("architecture"), strict=False):
             kept = own[(own[name] > 0) & (own["test_error"] > 0)]
             ax.loglog(kept[name], kept["test_error"], marker, label=str(net), alpha=0.6, markersize=4)
@@ -170,6 +146,9 @@ def error_curves(
     ... )
     >>> bool(error_curves(table, draws=20)["relative_stability"].correlation.value > 0.9)
     True
+    >>> found = error_curves(table, draws=20)
+    >>> found.n, found.n_seeds, found.left_out
+    (12, 3, 0)
     """
     require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     require_integer("draws", draws, 1)

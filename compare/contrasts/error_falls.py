@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from compare.curves.averages import average_over_seeds
-from compare.curves.numbers import format_estimate, wrapped
-from compare.curves.series import Curves, SeriesKey
+from compare.curves.numbers import format_estimate, json_ready, wrapped
+from compare.curves.series import Curves, OfSeries
 from theory.common.estimate import Estimate
 
 __all__ = ["ErrorFall", "error_falls"]
@@ -19,7 +19,7 @@ _SOURCES = ("hierarchy-net", "scale-net")
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorFall:
+class ErrorFall(OfSeries):
     """R_f and the test error of one net at every P, averaged over seeds as in the figures.
 
     Attributes
@@ -29,7 +29,6 @@ class ErrorFall:
     stability, error : R_f and eps_t at each P
     """
 
-    key: SeriesKey
     sizes: tuple[int, ...]
     seeds: tuple[int, ...]
     stability: tuple[Estimate, ...]
@@ -56,11 +55,10 @@ class ErrorFall:
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        points = [
-            {"train_size": size, "relative_stability": stability.summary(), "test_error": error.summary()}
-            for size, stability, error in zip(self.sizes, self.stability, self.error, strict=True)
-        ]
-        return {"label": str(self.key), "together": self.together, "points": points}
+        names = ("train_size", "relative_stability", "test_error")
+        values = zip(self.sizes, self.stability, self.error, strict=True)
+        points = [dict(zip(names, point, strict=True)) for point in values]
+        return {**json_ready(self, "label", "together"), "points": json_ready(points)}
 
     def lines(self) -> list[str]:
         """The sentence and the table, in lines of at most 79 columns."""

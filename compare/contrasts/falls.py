@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from compare.curves.numbers import json_ready
-from compare.curves.series import Curves, SeriesKey
+from compare.curves.series import Curves, OfSeries, SeriesKey
 from theory.common.errors import InputError, require_real
 from theory.common.estimate import Estimate, geometric_mean
 
@@ -18,7 +16,7 @@ __all__ = ["Fall", "stability_falls"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fall:
+class Fall(OfSeries):
     r"""R_f of one net at one P before and after training, see `stability_falls`.
 
     .. math:: \text{decades} = \log_{10} \frac{R_f(\text{initial})}{R_f(\text{trained})}
@@ -30,36 +28,19 @@ class Fall:
     initial, trained : R_f, geometric means over seeds
     ratio : trained over initial, seed by seed
     decades : how far R_f has fallen; below 0 where it has risen
-
-    Example
-    -------
-    >>> from compare import stability_falls
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "train_size": 1024}
-    >>> table = curve_table(
-    ...     {**net, "seed": seed, "stage": stage, "relative_stability": r * 1.1**seed}
-    ...     for seed in range(3) for stage, r in (("initial", 1.0), ("trained", 0.01))
-    ... )
-    >>> fall = stability_falls(table)[0]
-    >>> round(fall.decades.value, 6), fall.decades.n
-    (2.0, 3)
     """
 
-    key: SeriesKey
     train_size: int
     initial: Estimate
     trained: Estimate
     ratio: Estimate
+    _told = ("label", "train_size", "initial", "trained", "ratio", "decades")
 
     @property
     def decades(self) -> Estimate:
         """How far R_f has fallen."""
         value, low, high = (-math.log10(end) for end in (self.ratio.value, self.ratio.high, self.ratio.low))
         return Estimate(value, low, high, self.ratio.n, self.ratio.confidence)
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"label": str(self.key), **json_ready(self, "train_size", "initial", "trained", "ratio", "decades")}
 
 
 def stability_falls(table: pd.DataFrame | Curves, *, confidence: float = 0.95) -> list[Fall]:
@@ -91,6 +72,14 @@ def stability_falls(table: pd.DataFrame | Curves, *, confidence: float = 0.95) -
     >>> fall = stability_falls(curve_table(rows))[0]
     >>> round(fall.decades.low, 2), round(fall.decades.high, 2)
     (0.91, 1.11)
+    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "train_size": 1024}
+    >>> table = curve_table(
+    ...     {**net, "seed": seed, "stage": stage, "relative_stability": r * 1.1**seed}
+    ...     for seed in range(3) for stage, r in (("initial", 1.0), ("trained", 0.01))
+    ... )
+    >>> fall = stability_falls(table)[0]
+    >>> round(fall.decades.value, 6), fall.decades.n
+    (2.0, 3)
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     curves = Curves.of(table)

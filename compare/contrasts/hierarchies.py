@@ -11,7 +11,7 @@ import pandas as pd
 
 from compare.contrasts.error_curves import ErrorCurves, error_curves
 from compare.contrasts.intervention import Intervention, intervention
-from compare.curves.numbers import format_estimate
+from compare.curves.numbers import format_estimate, json_ready
 from compare.fits.hierarchy_law import HierarchyLaw, fit_hierarchy_law
 from compare.fits.sample_complexity import Crossing, crossings, ratio_of_crossings
 from theory.common.errors import InputError
@@ -31,6 +31,8 @@ ERROR, SECOND_LAYER = 0.1, {"diffeo_stability": 0.2, "synonym_stability": 0.4}
 class Hierarchies:
     """P* of every net and task, the law of P* of each kind of net, P*_D / P* and P*_S / P*, and the error curves.
 
+    Made by `describe_hierarchies`.
+
     `ratios` are by measure, one for each net and task: where D (or S) of the second layer falls to its threshold, over
     where the error falls to 0.1.
 
@@ -42,20 +44,6 @@ class Hierarchies:
     curves : the error beside the measures, at the output and at layers
     intervention : what changed training inputs did; None if the table has none
     table : the rows that all was read from
-
-    Examples
-    --------
-    >>> from compare import describe_hierarchies
-    >>> from theory import curve_table
-    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "task": f"srhm s0={s}", "classes": 4, "synonyms": 4, "levels": 2, "sparsity": s,
-    ...      "train_size": p * (s + 1) ** 2, "seed": seed, "relative_stability": 1 / p, "test_error": 16 / p}
-    ...     for s in (0, 1, 3) for p in (40, 400, 4000) for seed in range(3)
-    ... )
-    >>> found = describe_hierarchies(table)
-    >>> len(found.crossings), len(found.laws)
-    (3, 1)
     """
 
     crossings: tuple[Crossing, ...]
@@ -67,15 +55,9 @@ class Hierarchies:
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            "crossings": [one.summary() for one in self.crossings],
-            "laws": [law.summary() for law in self.laws],
-            "ratios": {
-                measure: {label: ratio.summary() for label, ratio in found} for measure, found in self.ratios.items()
-            },
-            "error_curves": [curve.summary() for curve in self.curves],
-            "intervention": None if self.intervention is None else self.intervention.summary(),
-        }
+        ratios = {measure: dict(found) for measure, found in self.ratios.items()}
+        curves = {"ratios": json_ready(ratios), "error_curves": json_ready(self.curves)}
+        return {**json_ready(self, "crossings", "laws"), **curves, **json_ready(self, "intervention")}
 
     def lines(self) -> list[str]:
         """For a terminal."""
@@ -164,6 +146,9 @@ def describe_hierarchies(table: pd.DataFrame) -> Hierarchies:
     ... )
     >>> [round(crossing.train_size.value) for crossing in describe_hierarchies(table).crossings]
     [160, 640, 2560]
+    >>> found = describe_hierarchies(table)
+    >>> len(found.crossings), len(found.laws)
+    (3, 1)
     """
     valid = validate_table(table)
     found = crossings(valid, threshold=ERROR)

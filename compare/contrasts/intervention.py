@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compare.curves.numbers import SYMBOLS, format_estimate
+from compare.curves.numbers import SYMBOLS, Summarised, format_estimate, json_ready
+from compare.fits.law_plot import new_axes
 from compare.fits.sample_complexity import Crossing, ratio_of_crossings
 from theory.common.errors import InputError, require_real
 from theory.common.estimate import Estimate, geometric_mean, mean
@@ -26,7 +27,7 @@ _PAIRED = ("source", "task", "architecture", "train_size", "seed")
 
 
 @dataclass(frozen=True, slots=True)
-class Arrow:
+class Arrow(Summarised):
     """From nets of the usual training to nets of one variant, at one P, seed by seed.
 
     `error_change` is eps_t of the variant less that of the usual training, with Student's t interval over seeds;
@@ -41,6 +42,7 @@ class Arrow:
     ratios: dict[str, Estimate]
     usual: tuple[Estimate, Estimate]
     changed: tuple[Estimate, Estimate]
+    _told = ("where", "variant", "train_size", "error_change", "ratios", "usual", "changed")
 
     @property
     def smaller_error(self) -> bool | None:
@@ -54,22 +56,12 @@ class Arrow:
         ratio = self.ratios["relative_stability"]
         return None if not (ratio.low - 1) * (ratio.high - 1) > 0 else ratio.value < 1
 
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            "where": self.where,
-            "variant": self.variant,
-            "train_size": self.train_size,
-            "error_change": self.error_change.summary(),
-            "ratios": {name: ratio.summary() for name, ratio in self.ratios.items()},
-            "usual": [one.summary() for one in self.usual],
-            "changed": [one.summary() for one in self.changed],
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Intervention:
     """All arrows of a table, and P* of each variant over P* of the usual training, paired by seed.
+
+    Made by `intervention`.
 
     What it says: whether, in these nets and tasks, training that makes R_f smaller (or larger) makes the error smaller.
     What it does not: that R_f is the cause, since the changed inputs also tell the net which data have one label.
@@ -78,20 +70,6 @@ class Intervention:
     ----------
     arrows : from usual nets to those of a variant, at one P
     savings : (net and task, variant, P* of the variant over the usual P*)
-
-    Examples
-    --------
-    >>> from compare import intervention
-    >>> from theory import curve_table
-    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "variant": variant, "train_size": 500, "seed": seed, "relative_stability": ratio * (1 + seed / 10),
-    ...      "test_error": error + seed / 100}
-    ...     for variant, ratio, error in (("", 0.4, 0.2), ("augmented", 0.1, 0.12)) for seed in range(3)
-    ... )
-    >>> (arrow,) = intervention(table).arrows
-    >>> round(arrow.ratios["relative_stability"].value, 2), round(arrow.error_change.value, 2)
-    (0.25, -0.08)
     """
 
     arrows: tuple[Arrow, ...]
@@ -99,13 +77,8 @@ class Intervention:
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            "arrows": [arrow.summary() for arrow in self.arrows],
-            "savings": [
-                {"where": where, "variant": variant, "ratio": ratio.summary()} for where, variant, ratio in self.savings
-            ],
-            "verdict": self.verdict(),
-        }
+        savings = [dict(zip(("where", "variant", "ratio"), saving, strict=True)) for saving in self.savings]
+        return {**json_ready(self, "arrows"), "savings": json_ready(savings), "verdict": self.verdict()}
 
     def lines(self) -> list[str]:
         """For a terminal."""
@@ -149,10 +122,7 @@ class Intervention:
         ----------
         ax : matplotlib axes to draw into; new ones if None
         """
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(5.5, 4.0), layout="constrained").add_subplot()
+        ax = new_axes() if ax is None else ax
         colours = {name: f"C{i}" for i, name in enumerate(dict.fromkeys(arrow.variant for arrow in self.arrows))}
         ax.set(xscale="log", xlabel=f"${SYMBOLS['relative_stability']}$", ylabel=r"$\epsilon_t$")
         for arrow in self.arrows:
@@ -196,6 +166,9 @@ def intervention(
     ... )
     >>> len(intervention(table).arrows)
     1
+    >>> (arrow,) = intervention(table).arrows
+    >>> round(arrow.ratios["relative_stability"].value, 2), round(arrow.error_change.value, 2)
+    (0.25, -0.08)
     """
     require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     valid = validate_table(table)

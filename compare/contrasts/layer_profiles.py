@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compare.curves.numbers import SYMBOLS, format_estimate
+from compare.curves.numbers import SYMBOLS, format_estimate, json_ready
+from compare.fits.law_plot import new_axes
 from theory.common.errors import InputError, require_real
 from theory.common.estimate import Estimate, geometric_mean
 from theory.common.table import validate_table
@@ -26,6 +27,8 @@ _SERIES = ["task", "architecture", "variant", "train_size", "stage"]
 class LayerProfile:
     """D_k, G_k and R_k of the layers of one kind of net at one P and stage, in the order of the layers.
 
+    Made by `layer_profiles`.
+
     `layers` hold geometric means over seeds with Student's t intervals. `change` is the last layer's value over the
     first one's, paired by seed: below 1 where it falls with depth. arXiv 2210.01506 has D fall and G rise with depth in
     trained nets, and not before training.
@@ -38,20 +41,6 @@ class LayerProfile:
     names : of the layers, first to last
     layers : by measure, one value a layer
     change : by measure, the last layer's value over the first one's
-
-    Examples
-    --------
-    >>> from compare import layer_profiles
-    >>> from theory import curve_table
-    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "layer": f"layer{k}", "train_size": 500, "seed": seed, "diffeo_stability": d, "noise_stability": 1,
-    ...      "relative_stability": d * (1 + seed / 100)}
-    ...     for k, d in ((1, 0.8), (2, 0.4), (3, 0.2)) for seed in range(3)
-    ... )
-    >>> (found,) = layer_profiles(table)
-    >>> found.names, round(found.change["diffeo_stability"].value, 2)
-    (('layer1', 'layer2', 'layer3'), 0.25)
     """
 
     where: str
@@ -63,16 +52,9 @@ class LayerProfile:
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            "where": self.where,
-            "train_size": self.train_size,
-            "stage": self.stage,
-            "layers": {
-                name: {measure: self.layers[measure][k].summary() for measure in _MEASURES}
-                for k, name in enumerate(self.names)
-            },
-            "change": {measure: one.summary() for measure, one in self.change.items()},
-        }
+        layers = {name: {m: self.layers[m][k] for m in _MEASURES} for k, name in enumerate(self.names)}
+        told = json_ready(self, "where", "train_size", "stage")
+        return {**told, "layers": json_ready(layers), **json_ready(self, "change")}
 
     def lines(self) -> list[str]:
         """For a terminal."""
@@ -90,10 +72,7 @@ class LayerProfile:
         ----------
         ax : matplotlib axes to draw into; new ones if None
         """
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(5.5, 4.0), layout="constrained").add_subplot()
+        ax = new_axes() if ax is None else ax
         numbers = np.arange(1, len(self.names) + 1)
         for measure, marker in zip(_MEASURES, "os^", strict=True):
             own = self.layers[measure]
@@ -134,6 +113,9 @@ def layer_profiles(
     ... )
     >>> [profile.train_size for profile in layer_profiles(table, train_size=500)]
     [500]
+    >>> (found,) = layer_profiles(table)
+    >>> found.names, round(found.change["diffeo_stability"].value, 2)
+    (('layer1', 'layer2', 'layer3'), 0.25)
     """
     require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     valid = validate_table(table)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from compare.curves.numbers import format_estimate
+from compare.curves.numbers import format_estimate, json_ready
 from theory.common.estimate import Estimate, exponential, mean
 
 __all__ = ["LEAST_PAIRS", "Ratio", "measured_over_theory"]
@@ -29,19 +29,6 @@ class Ratio:
         seeds that are paired, if they are
     interval_method : where the interval comes from
     train_sizes : the shared P
-
-    Example
-    -------
-    >>> from compare import measured_over_theory
-    >>> from theory import curve_table
-    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3"}
-    >>> columns = [{"train_size": p, "seed": seed} for p in (64, 128, 256) for seed in range(3)]
-    >>> theory = curve_table({**model, **row, "relative_stability": 8 / row["train_size"]} for row in columns)
-    >>> net = {**model, "source": "stripe-net"}
-    >>> measured = curve_table({**net, **row, "relative_stability": 12 / row["train_size"]} for row in columns[:6])
-    >>> ratio = measured_over_theory(measured, theory)
-    >>> ratio.train_sizes, ratio.interval_method, ratio.agrees
-    ((64, 128), 'paired seeds', False)
     """
 
     estimate: Estimate
@@ -60,11 +47,7 @@ class Ratio:
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            **self.estimate.summary(),
-            "interval_method": self.interval_method,
-            "train_sizes": list(self.train_sizes),
-        }
+        return {**self.estimate.summary(), **json_ready(self, "interval_method", "train_sizes")}
 
 
 def measured_over_theory(measured: pd.DataFrame, theory: pd.DataFrame, confidence: float = 0.95) -> Ratio | None:
@@ -103,6 +86,9 @@ def measured_over_theory(measured: pd.DataFrame, theory: pd.DataFrame, confidenc
     1.5
     >>> measured_over_theory(measured, theory.tail(1)) is None
     True
+    >>> ratio = measured_over_theory(measured, theory)
+    >>> ratio.train_sizes, ratio.interval_method, ratio.agrees
+    ((64, 128), 'paired seeds', False)
     """
     ours, theirs = _logs(measured), _logs(theory)
     shared = ours.index.intersection(theirs.index).sort_values()

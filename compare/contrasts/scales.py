@@ -11,9 +11,9 @@ import pandas as pd
 from scipy import stats
 
 from compare.curves.nearest_theory import INITIAL, nearest_theory, usable_theory
-from compare.curves.numbers import format_interval, json_ready, skipped_lines, wrapped
+from compare.curves.numbers import Summarised, format_interval, json_ready, skipped_lines, wrapped
 from compare.curves.seed_errors import ROUNDING
-from compare.curves.series import Curves, Results, SeriesKey
+from compare.curves.series import Curves, OfSeries, Results, SeriesKey
 from compare.fits.fitted_law import LawFit
 from compare.fits.law_fits import LawFitter
 from compare.fits.laws import TheoryCurve
@@ -27,8 +27,8 @@ OUTSIDE = "its s would be read outside the P of the theory"
 
 
 @dataclass(frozen=True, slots=True)
-class Parting:
-    """The first P at which a series lies outside the interval about the shifted theory, and on which side.
+class Parting(Summarised):
+    """The first P at which a series leaves the interval about the shifted theory; see `effective_scales`.
 
     The intervals are those of all P together: with K of them at confidence 1 - alpha, each stands at 1 - alpha / K
     (Bonferroni).
@@ -42,22 +42,6 @@ class Parting:
         images, of a single seed
     outside : all P that lie outside
     sizes : K, the number of P
-
-    Example
-    -------
-    >>> from compare import effective_scales
-    >>> from theory import curve_table
-    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
-    >>> sizes = (64, 128, 256, 512, 1024)
-    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
-    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
-    >>> raised = measured["relative_stability"].where(measured["train_size"] < 1024, 0.034)
-    >>> measured = measured.assign(relative_stability=raised, relative_stability_low=0.9 * raised)
-    >>> measured = measured.assign(relative_stability_high=1.1 * raised)
-    >>> parting = effective_scales(theory, measured)["images digits mlp trained"].parting
-    >>> parting.train_size, parting.side, parting.method, parting.outside, parting.sizes
-    (1024, 'above', 'images', (1024,), 5)
     """
 
     train_size: int
@@ -66,14 +50,11 @@ class Parting:
     method: Literal["seeds", "images"]
     outside: tuple[int, ...]
     sizes: int
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return dict(json_ready(self, "train_size", "side", "factor", "method", "outside"))
+    _told = ("train_size", "side", "factor", "method", "outside")
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(OfSeries):
     r"""One measured series against the theory, shifted and, if it has three P, scaled too; see `effective_scales`.
 
     .. math:: R_f(P) = R_{th}(P / s), \qquad R_f(P) = a R_{th}(P / s)
@@ -89,32 +70,13 @@ class Scale:
     scaled : the fit of a, a ratio of R_f, and s; None below three P
     parting : where the series leaves the shifted theory; None if it never does
     tested : whether that could be seen, that is whether there are intervals
-
-    Example
-    -------
-    >>> from compare import effective_scales
-    >>> from theory import curve_table
-    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
-    >>> sizes = (64, 128, 256, 512, 1024)
-    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
-    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
-    >>> scale = effective_scales(theory, measured)["images digits mlp trained"]
-    >>> [round(number, 1) for number in scale.placed], round(scale.miss, 2), scale.tested
-    ([1.0, 3.0], 1.0, False)
     """
 
-    key: SeriesKey
     curve: TheoryCurve
     shifted: LawFit
     scaled: LawFit | None
     parting: Parting | None
     tested: bool
-
-    @property
-    def label(self) -> str:
-        """The measured series as it is printed."""
-        return str(self.key)
 
     @property
     def theory(self) -> str:
@@ -164,23 +126,10 @@ class Scales(Results[Scale]):
     ----------
     found : the scales, in the order of the series
     skipped : pairs (key, reason)
-
-    Example
-    -------
-    >>> from compare import effective_scales
-    >>> from theory import curve_table
-    >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
-    >>> sizes = (64, 128, 256, 512, 1024)
-    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
-    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
-    >>> high = measured.assign(relative_stability=40 * measured["relative_stability"])
-    >>> scales = effective_scales(theory, high)
-    >>> len(scales), [why for _, why in scales.skipped], len(scales.without())
-    (0, ["R_f lies above the model's largest value"], 1)
     """
 
     __slots__ = ()
+    _plural = "scales"
 
     def without(self, reason: str | None = None) -> tuple[SeriesKey, ...]:
         """The keys of the series whose curve determines no s.
@@ -191,10 +140,6 @@ class Scales(Results[Scale]):
         """
         wanted = (ABOVE, OUTSIDE) if reason is None else (reason,)
         return tuple(key for key, why in self.skipped if why in wanted)
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return self.listed("scales")
 
     def lines(self) -> list[str]:
         """Lines of at most 79 columns."""
@@ -246,6 +191,19 @@ def effective_scales(
     >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
     >>> [round(scale.shifted["shift"].estimate.value, 1) for scale in effective_scales(theory, measured)]
     [3.0]
+    >>> scale = effective_scales(theory, measured)["images digits mlp trained"]
+    >>> [round(number, 1) for number in scale.placed], round(scale.miss, 2), scale.tested
+    ([1.0, 3.0], 1.0, False)
+    >>> high = measured.assign(relative_stability=40 * measured["relative_stability"])
+    >>> scales = effective_scales(theory, high)
+    >>> len(scales), [why for _, why in scales.skipped], len(scales.without())
+    (0, ["R_f lies above the model's largest value"], 1)
+    >>> raised = measured["relative_stability"].where(measured["train_size"] < 1024, 0.034)
+    >>> measured = measured.assign(relative_stability=raised, relative_stability_low=0.9 * raised)
+    >>> measured = measured.assign(relative_stability_high=1.1 * raised)
+    >>> parting = effective_scales(theory, measured)["images digits mlp trained"].parting
+    >>> parting.train_size, parting.side, parting.method, parting.outside, parting.sizes
+    (1024, 'above', 'images', (1024,), 5)
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     theory, measured = Curves.of(theory_table, "theory"), Curves.of(measured_table, "measured")

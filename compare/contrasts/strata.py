@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -26,16 +27,15 @@ class Block:
     nets: tuple[str, ...]
     logs: dict[str, np.ndarray]  # by column: test_error, relative_stability, ...
 
-    def at(self, index: int) -> Block:
-        """The stratum number `index` alone."""
-        logs = {name: values[index : index + 1] for name, values in self.logs.items()}
-        return Block(self.setting, self.train_sizes[index : index + 1], self.nets, logs)
+    def of(self, nets: Collection[str]) -> Block:
+        """The block of some of its nets."""
+        kept = [i for i, name in enumerate(self.nets) if name in nets]
+        logs = {name: values[:, kept] for name, values in self.logs.items()}
+        return replace(self, nets=tuple(self.nets[i] for i in kept), logs=logs)
 
     def without(self, net: str) -> Block:
         """The block without one net."""
-        kept = [i for i, name in enumerate(self.nets) if name != net]
-        logs = {name: values[:, kept] for name, values in self.logs.items()}
-        return Block(self.setting, self.train_sizes, tuple(self.nets[i] for i in kept), logs)
+        return self.of({*self.nets} - {net})
 
 
 def net_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -132,15 +132,5 @@ def blocks(nets: pd.DataFrame, columns: tuple[str, ...]) -> list[Block]:
 
 def common(parts: list[Block]) -> list[Block]:
     """The blocks with the nets alone that all of them have; nothing if these are fewer than three."""
-    if not parts:
-        return []
-    shared = set(parts[0].nets).intersection(*(part.nets for part in parts))
-    if len(shared) < 3:
-        return []
-    kept = []
-    for part in parts:
-        smaller = part
-        for net in part.nets:
-            smaller = smaller if net in shared else smaller.without(net)
-        kept.append(smaller)
-    return kept
+    shared = set.intersection(*({*part.nets} for part in parts)) if parts else set()
+    return [] if len(shared) < 3 else [part.of(shared) for part in parts]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from compare.contrasts.strata import Block
 from compare.contrasts.swap_test import all_swaps, swap_probability
-from compare.curves.numbers import json_ready
+from compare.curves.numbers import Summarised
 from theory.common.errors import InputError, require_integer, require_real
 from theory.common.estimate import Estimate
 
@@ -21,7 +20,7 @@ _KEPT = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class SwapPower:
+class SwapPower(Summarised):
     """What part of planted tables the test tells apart, see `swap_power`.
 
     Attributes
@@ -33,13 +32,6 @@ class SwapPower:
     right : part of the tables in which the measure with the larger planted |correlation| is found the better one, with
         Clopper and Pearson's interval; its n is the number of tables
     wrong : part in which the other one is
-
-    Example
-    -------
-    >>> from compare import swap_power
-    >>> found = swap_power(9, 1, 0.95, 0.0, tables=50)
-    >>> found.nets, found.level, found.wrong.value
-    (9, 0.05, 0.0)
     """
 
     nets: int
@@ -50,10 +42,7 @@ class SwapPower:
     level: float
     right: Estimate
     wrong: Estimate
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return dict(json_ready(self, "nets", "strata", "r", "d", "shared", "level", "right", "wrong"))
+    _told = ("nets", "strata", "r", "d", "shared", "level", "right", "wrong")
 
 
 def planted_block(
@@ -108,6 +97,9 @@ def swap_power(
     >>> found = swap_power(7, 2, 0.95, 0.0, tables=50)
     >>> found.right.n, found.right.value > found.wrong.value
     (50, True)
+    >>> found = swap_power(9, 1, 0.95, 0.0, tables=50)
+    >>> found.nets, found.level, found.wrong.value
+    (9, 0.05, 0.0)
     """
     nets, strata = require_integer("nets", nets, 3), require_integer("strata", strata, 1)
     tables = require_integer("tables", tables, 1)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compare.contrasts.correlations import Method, pooled_correlation, standardised
+from compare.contrasts.correlation import Method, pooled_correlation, standardised, unit
 from compare.contrasts.strata import EVERYWHERE, MEASURES, Block, blocks, common, net_table, without_twins
 from compare.curves.numbers import SYMBOLS, format_estimate, json_ready
 from compare.fits.jackknife import jackknife_interval
@@ -25,7 +25,7 @@ _TIE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class SwapTest:
-    r"""Does `left` track the test error better than `right` does? |r_left| - |r_right|, and its p-values.
+    r"""Does `left` track the test error better than `right` does? |r_left| - |r_right|, tested; see `swap_tests`.
 
     r is the mean, over strata (data set and P), of the correlation across nets of log eps_t with log `left`. The
     null is that, net by net, the two standardised logarithms may be swapped, once `right` has the sign that makes
@@ -58,20 +58,6 @@ class SwapTest:
     p_value, p_ranks : two-sided, of the values and of their ranks
     smallest_p : what so few nets can reach
     nets, strata : of the table
-
-    Example
-    -------
-    >>> from compare import swap_tests
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "stage": "trained", "train_size": 1024, "seed": 0}
-    >>> table = curve_table(
-    ...     {**net, "architecture": f"net{i}", "relative_stability": 0.5**i, "test_error": 0.2 * 0.7**i,
-    ...      "diffeo_stability": 0.01 * (3 + i * i % 5)}
-    ...     for i in range(8)
-    ... )
-    >>> test = swap_tests(table)[0]
-    >>> test.right, test.nets, test.difference.value > 0
-    ('diffeo_stability', 8, True)
     """
 
     where: str
@@ -129,6 +115,8 @@ def swap_tests(table: pd.DataFrame, confidence: float = 0.95, rng: np.random.Gen
     >>> test = swap_tests(table)[0]
     >>> print(test.verdict().partition(" (")[0])
     R_f tracks the test error better than D_f
+    >>> test.right, test.nets, test.difference.value > 0
+    ('diffeo_stability', 8, True)
     """
     rng = rng or np.random.default_rng(0)
     nets, _ = without_twins(net_table(table))
@@ -196,7 +184,7 @@ def swap_probability(
         own = swaps[:, None, :]
         error, a, b = (standardised(part, name, method) for name in ("test_error", left, right))
         b = -b if opposite else b
-        x, y = (_unit(values) for values in (np.where(own, b, a), np.where(own, a, b)))
+        x, y = (unit(values) for values in (np.where(own, b, a), np.where(own, a, b)))
         for i, product in enumerate((error * x, error * y, x * y)):
             sums[i] += product.sum(axis=(1, 2))
         strata += len(part.train_sizes)
@@ -214,10 +202,3 @@ def _studentised(r_left: np.ndarray, r_right: np.ndarray, between: np.ndarray) -
     # At least (1 - k)^2 / 2: the correlations, means over strata, are those of some three variables.
     variance = np.maximum((1 - k) * (2 - r**2 * (3 - k)), 1e-12)
     return (np.arctanh(left) - np.arctanh(right)) * (1 - r**2) / np.sqrt(variance)
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    """Along the last axis, mean 0 and sum of squares 1 (all 0 where all are equal)."""
-    centred = values - values.mean(axis=-1, keepdims=True)
-    norm = np.sqrt((centred**2).sum(axis=-1, keepdims=True))
-    return np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 1e-12)

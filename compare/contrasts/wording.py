@@ -6,17 +6,19 @@ No sentence holds more than two numbers (a value with its error is one).
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Protocol
 
-from compare.contrasts.ratio import Ratio
+from compare.contrasts.correlation import Correlation
+from compare.contrasts.relations import Comparison, Relation
 from compare.contrasts.scales import ABOVE, OUTSIDE, Scales
 from compare.contrasts.strata import EVERYWHERE, GAPS, LEVEL
 from compare.curves.numbers import (
     SYMBOLS,
     WIDTH,
+    Summarised,
     format_estimate,
     format_interval,
     listing,
@@ -26,8 +28,6 @@ from compare.curves.numbers import (
 from compare.curves.series import SeriesKey
 from compare.fits.law_choice import TOO_FEW, LawChoices
 from compare.fits.laws import LAWS, LawName
-from compare.fits.power_law import PowerLawFit
-from theory.common.estimate import Estimate
 
 __all__ = [
     "NOTE", "Relation", "Verdict", "answer_lines", "answer_sentence", "answer_table", "error_sentences",
@@ -35,66 +35,19 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Relation(Enum):
-    """How a measured R_f falls with P beside the theory's, in words; see `Comparison.relation`.
-
-    Example
-    -------
-    >>> from compare import Relation
-    >>> [relation.value for relation in Relation]
-    ['same', 'slower', 'steeper', 'no significant decrease', 'rises', 'too few points to tell']
-    """
-
-    SAME = "same"
-    SLOWER = "slower"
-    STEEPER = "steeper"
-    NO_DECREASE = "no significant decrease"
-    RISES = "rises"
-    UNCERTAIN = "too few points to tell"
-
-
-class Compared(Protocol):
-    """What is said of one measured curve beside the theory's, see `Comparison`."""
-
-    @property
-    def key(self) -> SeriesKey: ...
-    @property
-    def compared(self) -> PowerLawFit: ...
-    @property
-    def theory(self) -> PowerLawFit: ...
-    @property
-    def ratio(self) -> Ratio | None: ...
-    @property
-    def relation(self) -> Relation: ...
-
-
 class Contrasted(Protocol):
-    """What is said of all curves, see `Contrast`."""
+    """Of a `Contrast`, what is written about."""
 
     @property
-    def comparisons(self) -> Sequence[Compared]: ...
-    @property
-    def skipped(self) -> Sequence[tuple[SeriesKey, str]]: ...
-    def related(self, relation: Relation) -> Sequence[Compared]: ...
-
-
-class Pooled(Protocol):
-    """What is said of one correlation, see `Correlation`."""
-
-    @property
-    def x(self) -> str: ...
-    @property
-    def pearson(self) -> Estimate: ...
-    @property
-    def p_pearson(self) -> float: ...
+    def comparisons(self) -> Sequence[Comparison]: ...
 
 
 class Correlated(Protocol):
-    """What is said of all correlations, see `Correlations`."""
+    """Of `Correlations`, what is written about."""
 
     def wheres(self) -> list[str]: ...
     def missing(self, where: str) -> list[str]: ...
-    def pooled(self, where: str) -> Sequence[Pooled]: ...
+    def pooled(self, where: str) -> Sequence[Correlation]: ...
 
 
 #: Whose curves those of a source are.
@@ -125,18 +78,19 @@ NOTE = (
 NEAR = 1.5
 
 
-def answer_sentence(contrast: Contrasted) -> str:
+def answer_sentence(items: Sequence[Comparison]) -> str:
     """How far the simple model explains the measured curves."""
-    items, same = contrast.comparisons, contrast.related(Relation.SAME)
     if not items:
         return "No measured curve could be compared with the simple model."
-    told = [relation for relation in _FALLS if contrast.related(relation)]
+    counts = Counter(item.relation for item in items)
+    told = [relation for relation in _FALLS if counts[relation]]
     if not told:
         return "The measured curves have too few points to tell whether the simple model explains them."
-    told.sort(key=lambda relation: -len(contrast.related(relation)))
+    told.sort(key=lambda relation: -counts[relation])
     how = " or ".join(_FALLS[relation] for relation in told)
     names = {1: ("does not explain this curve", "this curve"), 2: ("explains neither curve", "both curves")}
     none, every = names.get(len(items), (f"explains none of the {len(items)} curves", f"all {len(items)} curves"))
+    same = [item for item in items if item.relation is Relation.SAME]
     if not same:
         return f"The simple model {none}: with P, R_f {how}."
     if len(same) == len(items):
@@ -149,7 +103,7 @@ def answer_sentence(contrast: Contrasted) -> str:
     return f"The simple model explains {len(same)} of {len(items)} curves{which}: {rate}."
 
 
-def _values(items: Sequence[Compared]) -> str:
+def _values(items: Sequence[Comparison]) -> str:
     """Whether R_f itself is as predicted, where it can be compared."""
     known = [item.ratio for item in items if item.ratio and math.isfinite(item.ratio.estimate.error)]
     if not known:
@@ -159,7 +113,7 @@ def _values(items: Sequence[Compared]) -> str:
     return "" if any(ratio.agrees for ratio in known) else ", but does not have the value it predicts"
 
 
-def answer_table(comparisons: Sequence[Compared]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def answer_table(comparisons: Sequence[Comparison]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Heads and rows: curve, its exponent, the theory's over the same P, measured over predicted R_f if there is any,
     and how the two compare."""
     ratios = any(item.ratio for item in comparisons)
@@ -171,11 +125,11 @@ def answer_table(comparisons: Sequence[Compared]) -> tuple[tuple[str, ...], list
     return ("curve", "R_f ~ P^", "theory ~ P^", *["R_f / theory"] * ratios, "decrease"), rows
 
 
-def answer_lines(contrast: Contrasted) -> list[str]:
+def answer_lines(comparisons: Sequence[Comparison], skipped: Sequence[tuple[SeriesKey, str]]) -> list[str]:
     """The table of the answer and what was left out, in lines of at most 79 columns."""
     lines: list[str] = []
-    if contrast.comparisons:
-        (_, *heads), rows = answer_table(contrast.comparisons)
+    if comparisons:
+        (_, *heads), rows = answer_table(comparisons)
         room = WIDTH - 18 * (len(heads) - 1) - 23
         long = any(len(name) > room for name, *_ in rows)
         for name, *cells in [("curve", *heads), *rows]:
@@ -185,11 +139,11 @@ def answer_lines(contrast: Contrasted) -> list[str]:
                 name = ""
             lines.append(f"{name:<{max(room, 0)}}{numbers}")
         lines += ["", *wrapped(NOTE, indent="")]
-    return lines + skipped_lines("not compared", contrast.skipped)
+    return lines + skipped_lines("not compared", skipped)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Summarised):
     """Sentences, the answer first; they change with the numbers. Made by `write_verdict`.
 
     Attributes
@@ -207,13 +161,10 @@ class Verdict:
     """
 
     sentences: tuple[str, ...]
+    _told = ("sentences",)
 
     def __str__(self) -> str:
         return " ".join(self.sentences)
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"sentences": list(self.sentences)}
 
     def lines(self) -> list[str]:
         """One sentence after another, in lines of at most 79 columns."""
@@ -252,7 +203,7 @@ def write_verdict(
     """
     sentences: list[str] = []
     if contrast is not None:
-        sentences += [answer_sentence(contrast), *_sources(contrast)]
+        sentences += [answer_sentence(contrast.comparisons), *_sources(contrast.comparisons)]
     if laws is not None:
         sentences += _laws(laws)
     if scales is not None:
@@ -262,11 +213,11 @@ def write_verdict(
     return Verdict(tuple(sentences) or ("There is nothing to judge: no curve was fitted.",))
 
 
-def _sources(contrast: Contrasted) -> list[str]:
+def _sources(items: Sequence[Comparison]) -> list[str]:
     """How the curves of each source fall, a sentence for each relation."""
     found = []
-    for source in dict.fromkeys(item.key.source for item in contrast.comparisons):
-        own = [item for item in contrast.comparisons if item.key.source == source]
+    for source in dict.fromkeys(item.key.source for item in items):
+        own = [item for item in items if item.key.source == source]
         name = SOURCES.get(source, f"curves of source {source}")
         for relation, words in _FALLS.items():
             if count := sum(item.relation is relation for item in own):

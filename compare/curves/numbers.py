@@ -6,13 +6,14 @@ import math
 import textwrap
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 from theory.common.estimate import Estimate
 
 __all__ = [
     "SYMBOLS",
     "WIDTH",
+    "Summarised",
     "format_estimate",
     "format_interval",
     "format_number",
@@ -69,10 +70,10 @@ def format_number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def listing(names: Sequence[str], most: int = 3) -> str:
-    """``a, b, c and 4 more``: the first `most` of `names`, and how many there are beyond them."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def listing(names: Sequence[str]) -> str:
+    """``a, b, c and 4 more``: the first three of `names`, and how many there are beyond them."""
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def json_ready(value: object, *names: str) -> Any:
@@ -90,6 +91,17 @@ def json_ready(value: object, *names: str) -> Any:
     if isinstance(value, dict):
         return {str(key): json_ready(item) for key, item in value.items()}
     return value.summary() if hasattr(value, "summary") else str(value)
+
+
+class Summarised:
+    """Tells those of its attributes that `_told` names."""
+
+    __slots__ = ()
+    _told: ClassVar[tuple[str, ...]]
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {name: json_ready(getattr(self, name)) for name in self._told}
 
 
 def skipped_lines(what: str, skipped: Sequence[tuple[object, str]]) -> list[str]:

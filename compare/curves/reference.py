@@ -79,7 +79,7 @@ def load_reference(
     >>> sorted(set(table["architecture"]))[2:]
     ['ResNet (bilinear)', 'ResNet (bilinear, other setting)', 'ResNet (bilinear, second sweep)']
     """
-    kept = _read(_CURVES, dataset, architecture, cutoff, interpolation)
+    kept = _read(_CURVES, dataset=dataset, architecture=architecture, cutoff=cutoff, interpolation=interpolation)
     setting = kept["setting"].fillna("")
     return validate_table(
         pd.DataFrame(
@@ -133,7 +133,7 @@ def load_reference_displacements(
     >>> len(table), sorted(set(table["stage"])), table["displacement"].nunique()
     (960, ['initial', 'trained'], 30)
     """
-    wide = _read(_DISPLACEMENTS, dataset, architecture, cutoff, interpolation)
+    wide = _read(_DISPLACEMENTS, dataset=dataset, architecture=architecture, cutoff=cutoff, interpolation=interpolation)
     typical = np.sqrt(np.pi * wide["temperature"] * np.log(wide["cutoff"])) / 2
     parts = []
     for stage in ("initial", "trained"):
@@ -167,20 +167,12 @@ def _columns(rows: pd.DataFrame, setting: pd.Series) -> dict[str, object]:
     }
 
 
-def _read(
-    name: str, dataset: str | None, architecture: str | None, cutoff: int | None, interpolation: str | None
-) -> pd.DataFrame:
+def _read(name: str, **filters: str | int | None) -> pd.DataFrame:
     """The rows of a file that have all the values asked for; see `load_reference`."""
     with as_file(files("compare.curves") / "published" / name) as path:
         raw = pd.read_csv(path, comment="#")
     raw["dataset"] = raw["dataset"].replace(_TASKS)
     raw["interpolation"] = raw["interpolation"].replace(_INTERPOLATIONS)
-    filters = {
-        "dataset": dataset,
-        "architecture": architecture,
-        "cutoff": cutoff,
-        "interpolation": interpolation,
-    }
     kept = raw
     for column, wanted in filters.items():
         if wanted is not None:

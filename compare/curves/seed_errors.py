@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 
 from theory.common.errors import InputError
 
-__all__ = ["SeedErrors", "SeedMeans", "seed_errors"]
+__all__ = ["SeedMeans", "seed_errors"]
 
 #: Residuals of this size of log R_f are rounding: tables carry seven digits.
 ROUNDING = 1e-6
@@ -20,51 +20,43 @@ _MOST = 0.99  # correlation between neighbouring doublings of P
 
 @dataclass(frozen=True, slots=True)
 class SeedMeans:
-    """Best means of log R_f at each distinct P over some seeds, `covariance` times the variance of one value.
+    """Best means of log R_f of one series at each distinct P, and the law of the scatter of its seeds about them.
 
-    `pure` is the weighted sum of squares of the values about their means, with `pure_freedom` degrees of
-    freedom, so that any law f has the sum of squares pure + (means - f)' covariance^-1 (means - f).
+    Two values of one seed at P and P' have the correlation rho^|log2(P'/P)|: a seed's training sets are nested,
+    so that what is odd about one is odd about its neighbours. Variance and rho are pooled over P and seeds:
+    at one P, three or four seeds give a variance that is wrong by a factor of two as often as not, and
+    weights made of such variances are worse than none.
+
+    `covariance` is that of the means, in units of `variance`; `counts` are the seeds at each P. `pure` is the weighted
+    sum of squares of the values about their means, with `pure_freedom` degrees of freedom, so that any law f has the
+    sum of squares pure + (means - f)' covariance^-1 (means - f).
     """
 
     log_sizes: np.ndarray
     means: np.ndarray
     covariance: np.ndarray
     pure: float
-    n: int
+    counts: np.ndarray
+    n_seeds: int
+    correlation: float  # rho
     whiten: np.ndarray = field(repr=False)  # turns means - f into residuals of equal variance, uncorrelated
+
+    @property
+    def n(self) -> int:
+        """Values."""
+        return int(self.counts.sum())
 
     @property
     def pure_freedom(self) -> int:
         return self.n - self.means.size
 
-
-@dataclass(frozen=True, slots=True)
-class SeedErrors:
-    """log R_f of one series as P by seeds (NaN: no such run), and the law of its scatter.
-
-    Two values of one seed at P and P' have the correlation rho^|log2(P'/P)|: a seed's training sets are nested,
-    so that what is odd about one is odd about its neighbours. Variance and rho are pooled over P and seeds:
-    at one P, three or four seeds give a variance that is wrong by a factor of two as often as not, and
-    weights made of such variances are worse than none.
-    """
-
-    log_sizes: np.ndarray
-    logs: np.ndarray
-    seeds: tuple[int, ...]
-    correlation: float
-
-    def means(self) -> SeedMeans:
-        """Means over the seeds."""
-        return _means(self.log_sizes, self.logs, self.correlation)[0]
-
     @property
     def variance(self) -> float:
         """Variance of log R_f of one seed about the mean over seeds; NaN without replicates."""
-        whole = self.means()
-        return whole.pure / whole.pure_freedom if whole.pure_freedom else math.nan
+        return self.pure / self.pure_freedom if self.pure_freedom else math.nan
 
 
-def seed_errors(rows: pd.DataFrame, label: str) -> SeedErrors:
+def seed_errors(rows: pd.DataFrame, label: str) -> SeedMeans:
     """The scatter of the rows of one series.
 
     rho maximises the restricted likelihood (REML) of the values about free means at each P, so that it does not
@@ -92,14 +84,12 @@ def seed_errors(rows: pd.DataFrame, label: str) -> SeedErrors:
     rho = 0.0
     if y.shape[0] > 1 and (np.isfinite(y).sum(axis=1) > 1).sum() > 1 and _means(x, y, 0.0)[0].pure > ROUNDING**2:
         rho = float(minimize_scalar(lambda r: _restricted(x, y, r), bounds=(0.0, _MOST), method="bounded").x)
-    return SeedErrors(x, y, tuple(int(seed) for seed in table.columns), rho)
+    return _means(x, y, rho)[0]
 
 
 def _means(x: np.ndarray, y: np.ndarray, rho: float) -> tuple[SeedMeans, float]:
     """Generalised least squares of free means, and sum of log determinants (of all seeds, and of the means)."""
     there = np.isfinite(y)
-    kept = there.any(axis=1)
-    x, y, there = x[kept], y[kept], there[kept]
     correlation = rho ** (np.abs(x[:, None] - x[None, :]) / math.log(2)) if rho > 0 else np.eye(x.size)
     information, weighted = np.zeros((x.size, x.size)), np.zeros(x.size)
     inverses, determinants = [], 0.0
@@ -118,7 +108,7 @@ def _means(x: np.ndarray, y: np.ndarray, rho: float) -> tuple[SeedMeans, float]:
         pure += float(residual @ inverse @ residual)
     determinants += float(np.linalg.slogdet(information)[1])
     whiten = np.linalg.cholesky((information + information.T) / 2).T
-    return SeedMeans(x, means, covariance, pure, int(there.sum()), whiten), determinants
+    return SeedMeans(x, means, covariance, pure, there.sum(axis=1), there.shape[1], rho, whiten), determinants
 
 
 def _restricted(x: np.ndarray, y: np.ndarray, rho: float) -> float:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pandas as pd
 
+from compare.curves.numbers import Summarised
 from theory.common.errors import InputError
 from theory.common.table import KEY, validate_table
 
-__all__ = ["SERIES_KEY", "Curves", "Results", "SeriesKey", "key_of", "series", "stage_order"]
+__all__ = ["SERIES_KEY", "Curves", "OfSeries", "Results", "SeriesKey", "key_of", "reasons", "series", "stage_order"]
 
 #: The columns whose values one series shares.
 SERIES_KEY = tuple(name for name in KEY if name not in ("train_size", "seed"))
@@ -202,14 +203,19 @@ def stage_order(stage: str) -> tuple[int, float, str]:
     return (2, 0.0, "") if stage == "trained" else (3, 0.0, stage)
 
 
-class _Keyed(Protocol):
+@dataclass(frozen=True, slots=True)
+class OfSeries(Summarised):
+    """What was found for one series."""
+
+    key: SeriesKey
+
     @property
-    def key(self) -> SeriesKey: ...
+    def label(self) -> str:
+        """The series as it is printed."""
+        return str(self.key)
 
-    def summary(self) -> dict[str, Any]: ...
 
-
-Item = TypeVar("Item", bound=_Keyed)
+Item = TypeVar("Item", bound=OfSeries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +224,8 @@ class Results(Generic[Item]):
 
     found: tuple[Item, ...]
     skipped: tuple[tuple[SeriesKey, str], ...]
+    #: What the summary calls them.
+    _plural: ClassVar[str] = "found"
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self.found)
@@ -232,12 +240,11 @@ class Results(Generic[Item]):
                 return item
         raise KeyError(name)
 
-    def listed(self, name: str) -> dict[str, Any]:
-        """JSON-ready: what was found, and what was skipped and why.
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready: what was found, and what was skipped and why."""
+        return {self._plural: [item.summary() for item in self.found], "skipped": reasons(self.skipped)}
 
-        Parameters
-        ----------
-        name : the key under which what was found stands
-        """
-        skipped = [{"label": str(key), "reason": reason} for key, reason in self.skipped]
-        return {name: [item.summary() for item in self.found], "skipped": skipped}
+
+def reasons(skipped: tuple[tuple[SeriesKey, str], ...]) -> list[dict[str, str]]:
+    """JSON-ready: series that were skipped, and why."""
+    return [{"label": str(key), "reason": reason} for key, reason in skipped]

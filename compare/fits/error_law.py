@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from compare.curves.numbers import SYMBOLS, format_estimate, format_number, json_ready
+from compare.curves.numbers import SYMBOLS, Summarised, format_estimate, format_number
 from compare.curves.series import Curves, SeriesKey
 from compare.fits.jackknife import jackknife_interval
-from compare.fits.law_plot import plot_law
+from compare.fits.law_plot import DrawnLaw
 from compare.fits.power_law import positive
 from theory.common.errors import InputError, require_choice, require_real
 from theory.common.estimate import Estimate, exponential
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = [
     "LEAST_UNITS", "X_COLUMNS", "ErrorLaw", "Unit", "clustered_error_law", "fit_error_law", "law_of_parts",
@@ -32,7 +29,7 @@ LEAST_UNITS = 3
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ErrorLaw:
+class ErrorLaw(Summarised, DrawnLaw):
     r"""A law of the test error, see `clustered_error_law`.
 
     .. math:: \epsilon_t = a x^{b}
@@ -53,21 +50,6 @@ class ErrorLaw:
     x_range : smallest and largest x
     n_points, n_units : rows and units
     points : pairs (x, eps_t), one a row
-
-    Example
-    -------
-    >>> from compare import clustered_error_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "stage": "trained", "train_size": 1024, "seed": 0}
-    >>> table = curve_table(
-    ...     {**net, "architecture": name, "relative_stability": r, "test_error": 0.2 * r**0.5}
-    ...     for name, r in (("mlp", 0.5), ("lenet", 0.1), ("vgg", 0.04), ("resnet", 0.02))
-    ... )
-    >>> law = clustered_error_law(table)
-    >>> round(law.amplitude.value, 6), round(law.exponent.value, 6), law.holds(0.5)
-    (0.2, 0.5, True)
-    >>> float(round(law.predict(0.25), 6))
-    0.1
     """
 
     x: str
@@ -81,6 +63,9 @@ class ErrorLaw:
     n_points: int
     n_units: int
     points: tuple[tuple[float, float], ...] = field(default=(), compare=False)
+    _told = (
+        "x", "unit", "fixed", "exponent", "amplitude", "residual_rms", "r_squared", "x_range", "n_points", "n_units",
+    )  # fmt: skip
 
     def predict(self, x: float | np.ndarray) -> np.ndarray:
         """amplitude * x^exponent.
@@ -106,11 +91,6 @@ class ErrorLaw:
             return None
         return bool(self.exponent.low <= exponent <= self.exponent.high)
 
-    def summary(self) -> dict[str, Any]:
-        """Everything but the points, JSON-ready."""
-        names = ("exponent", "amplitude", "residual_rms", "r_squared", "x_range", "n_points", "n_units")
-        return dict(json_ready(self, "x", "unit", "fixed", *names))
-
     def __repr__(self) -> str:
         symbol = SYMBOLS[self.x]
         power = f"{self.exponent.value:g}" if self.fixed else format_estimate(self.exponent)
@@ -120,18 +100,8 @@ class ErrorLaw:
             f"(n={self.n_points}, {self.n_units} {'series' if self.unit == 'series' else 'seeds of series'})"
         )
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """The points and the law on log axes.
-
-        Parameters
-        ----------
-        ax : where to draw; on a new figure if None
-
-        Returns
-        -------
-        The axes.
-        """
-        return plot_law(ax, self.points, self.predict, self.x_range, (SYMBOLS[self.x], "eps_t"))
+    def _axis_words(self) -> tuple[str, str]:
+        return SYMBOLS[self.x], "eps_t"
 
 
 def clustered_error_law(
@@ -175,6 +145,11 @@ def clustered_error_law(
     ... )
     >>> round(clustered_error_law(table, exponent=0.5).amplitude.value, 6)
     0.2
+    >>> law = clustered_error_law(table)
+    >>> round(law.amplitude.value, 6), round(law.exponent.value, 6), law.holds(0.5)
+    (0.2, 0.5, True)
+    >>> float(round(law.predict(0.25), 6))
+    0.1
     """
     require_choice("x", x, X_COLUMNS)
     require_choice("unit", unit, ("series", "seed"))

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from compare.curves.numbers import format_estimate, format_interval, format_number, json_ready
-from compare.curves.series import SeriesKey
+from compare.curves.series import OfSeries
 from compare.fits.goodness import Goodness
-from compare.fits.law_plot import plot_law
+from compare.fits.law_plot import DrawnLaw
 from compare.fits.laws import SYMBOLS, Law, LawName
 from theory.common.estimate import Estimate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["LawFit", "LawParameter", "Residual"]
 
@@ -27,6 +24,8 @@ _POSITIVE = ("amplitude", "floor", "break_size", "scale", "shift")
 @dataclass(frozen=True, slots=True)
 class LawParameter:
     r"""One fitted parameter; a side of its interval that the data leave open is infinite (or at its bound).
+
+    Made by `fit_law`.
 
     The interval is the profile's: all values theta at which the sum of squares S, the other k - 1 parameters refitted,
     is not worse than at the optimum by more than the F test allows,
@@ -40,20 +39,6 @@ class LawParameter:
     ----------
     name : the parameter's, ``b`` or ``shift`` say
     estimate : value and interval; exponents are dimensionless, ``break_size`` is a P, ``shift`` a ratio of P
-
-    Example
-    -------
-    >>> from compare import fit_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
-    >>> b = fit_law(table, "power")["b"]
-    >>> b.words(), b.identified
-    ('b = 0.987 ± 0.048', True)
     """
 
     name: str
@@ -88,7 +73,7 @@ class LawParameter:
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """log R_f minus the law at one P, the mean over its seeds.
+    """log R_f minus the law at one P, the mean over its seeds; see `fit_law`.
 
     The interval is Student's t with the pooled variance of the seeds; NaN where no P is replicated.
 
@@ -96,20 +81,6 @@ class Residual:
     ----------
     train_size : P
     value : mean over seeds of log R_f, less the law's
-
-    Example
-    -------
-    >>> from compare import fit_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
-    >>> first = fit_law(table, "power").residuals[0]
-    >>> first.train_size, first.value.low < 0 < first.value.high
-    (64, True)
     """
 
     train_size: int
@@ -121,7 +92,7 @@ class Residual:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class LawFit:
+class LawFit(OfSeries, DrawnLaw):
     r"""A law fitted to one series by generalised least squares of log R_f, all seeds together, see `fit_law`.
 
     .. math::
@@ -147,25 +118,8 @@ class LawFit:
     residuals : one at each P
     fitted : the parameters as they were fitted, logarithms where they are positive
     points : pairs (P, R_f), one a row
-
-    Example
-    -------
-    >>> from compare import fit_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
-    >>> fit = fit_law(table, "power")
-    >>> fit.law.formula, round(fit["b"].estimate.value, 2), fit.unidentified()
-    ('A (P/P0)^-b', 0.99, ())
-    >>> float(fit.predict(100).round(3))
-    0.085
     """
 
-    key: SeriesKey
     law: Law
     parameters: tuple[LawParameter, ...]
     goodness: Goodness
@@ -186,11 +140,6 @@ class LawFit:
             if parameter.name == name:
                 return parameter
         raise KeyError(name)
-
-    @property
-    def label(self) -> str:
-        """The series as it is printed."""
-        return str(self.key)
 
     @property
     def name(self) -> LawName:
@@ -244,16 +193,8 @@ class LawFit:
         values = ", ".join([*map(repr, self.parameters), *filter(None, [self.law.pivot_words])])
         return f"R_f = {self.law.formula}: {values} over P = {low}…{high} (n={self.n_points}, {seeds})"
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """The points and the fitted law on log axes.
+    def _axis_words(self) -> tuple[str, str]:
+        return "P", "R_f"
 
-        Parameters
-        ----------
-        ax : where to draw; on a new figure if None
-
-        Returns
-        -------
-        The axes.
-        """
-        title = f"{self.label}: {self.law.formula}"
-        return plot_law(ax, self.points, self.predict, self.x_range, ("P", "R_f"), title)
+    def _title(self) -> str:
+        return f"{self.label}: {self.law.formula}"

@@ -18,7 +18,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Goodness:
-    r"""How well a law fits one series: information criteria, and the test of lack of fit.
+    r"""How well a law fits one series: information criteria, and the test of lack of fit; see `fit_law`.
 
     With N values, k parameters and the sum of squares S of the whitened residuals (the variance is one parameter more):
 
@@ -43,20 +43,6 @@ class Goodness:
     parameters : k
     aic, aicc, bic : the criteria, smaller is better
     lack_of_fit : p-value of the F test; None without replicates
-
-    Example
-    -------
-    >>> from compare import fit_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
-    >>> goodness = fit_law(table, "power").goodness
-    >>> goodness.n, goodness.parameters, round(goodness.aicc - goodness.aic, 3), goodness.passes
-    (15, 2, 2.182, True)
     """
 
     sum_of_squares: float

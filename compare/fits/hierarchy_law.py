@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compare.curves.numbers import format_estimate
+from compare.curves.numbers import format_estimate, json_ready
+from compare.fits.law_plot import new_axes
 from compare.fits.sample_complexity import Crossing
 from theory.common.errors import InputError
 from theory.common.estimate import Estimate, geometric_mean, mean
@@ -23,7 +24,7 @@ __all__ = ["HierarchyLaw", "fit_hierarchy_law"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HierarchyLaw:
-    r"""The law of P* over several hierarchies of one net and one number of levels.
+    r"""The law of P* over several hierarchies of one net and one number of levels, see `fit_hierarchy_law`.
 
     .. math:: P^* = A \, (s_0 + 1)^a \, (n_c m^L)^b
 
@@ -42,20 +43,6 @@ class HierarchyLaw:
     hierarchies : names of those that were fitted
     ratios : P* / [(s0 + 1)^power n_c m^L] of each
     points : (scale, P*) of each
-
-    Examples
-    --------
-    >>> from compare import crossings, fit_hierarchy_law
-    >>> from theory import curve_table
-    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "task": f"srhm s0={s}", "classes": 4, "synonyms": 4, "levels": 2, "sparsity": s,
-    ...      "train_size": p * (s + 1) ** 2, "seed": seed, "relative_stability": 1 / p, "test_error": 16 / p}
-    ...     for s in (0, 1, 3) for p in (40, 400, 4000) for seed in range(3)
-    ... )
-    >>> law = fit_hierarchy_law(crossings(table), "cnn")
-    >>> round(law.sparsity_exponent.value, 2), round(law.prefactor.value, 2)
-    (2.0, 2.5)
     """
 
     label: str
@@ -69,14 +56,8 @@ class HierarchyLaw:
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        exponents = {"sparsity_exponent": self.sparsity_exponent, "rules_exponent": self.rules_exponent}
-        return {
-            "label": self.label,
-            **{name: None if one is None else one.summary() for name, one in exponents.items()},
-            "prefactor": self.prefactor.summary(),
-            "power": self.power,
-            "ratios": {name: ratio.summary() for name, ratio in zip(self.hierarchies, self.ratios, strict=True)},
-        }
+        told = json_ready(self, "label", "sparsity_exponent", "rules_exponent", "prefactor", "power")
+        return {**told, "ratios": json_ready(dict(zip(self.hierarchies, self.ratios, strict=True)))}
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """P* against (s0 + 1)^power n_c m^L, with the published slope 1.
@@ -85,10 +66,7 @@ class HierarchyLaw:
         ----------
         ax : matplotlib axes to draw into; new ones if None
         """
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(5.5, 4.0), layout="constrained").add_subplot()
+        ax = new_axes() if ax is None else ax
         scale, sizes = np.array(self.points).T
         ax.loglog(scale, sizes, "o")
         ends = np.array([scale.min(), scale.max()])
@@ -140,6 +118,8 @@ def fit_hierarchy_law(
     >>> law = fit_hierarchy_law(crossings(table), "cnn")
     >>> law.rules_exponent is None  # all of one n_c m^L
     True
+    >>> round(law.sparsity_exponent.value, 2), round(law.prefactor.value, 2)
+    (2.0, 2.5)
     """
     if not found:
         raise InputError("crossings", "none", "at least one is needed")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
 
 from theory.common.estimate import Estimate
 
-__all__ = ["jackknife_interval", "jackknife_polynomial"]
+__all__ = ["fisher_z", "jackknife_correlation", "jackknife_interval", "jackknife_polynomial"]
 
 
 def jackknife_interval(whole: float, without: np.ndarray, confidence: float) -> Estimate:
@@ -22,6 +23,17 @@ def jackknife_interval(whole: float, without: np.ndarray, confidence: float) -> 
     pseudo = count * whole - (count - 1) * without
     half = float(stats.t.ppf((1 + confidence) / 2, count - 1) * pseudo.std(ddof=1) / math.sqrt(count))
     return Estimate(whole, whole - half, whole + half, count, confidence)
+
+
+def fisher_z(r: float) -> float:
+    """Fisher's z of a correlation; finite also where r is 1 or -1."""
+    return math.atanh(max(-1 + 1e-12, min(1 - 1e-12, r)))
+
+
+def jackknife_correlation(whole: float, without: Sequence[float], confidence: float) -> Estimate:
+    """`jackknife_interval` of a correlation, by way of Fisher's z."""
+    found = jackknife_interval(fisher_z(whole), np.array([fisher_z(r) for r in without]), confidence)
+    return Estimate(whole, math.tanh(found.low), math.tanh(found.high), found.n, confidence)
 
 
 def jackknife_polynomial(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from compare.curves.nearest_theory import INITIAL, nearest_theory, usable_theory
 from compare.curves.numbers import WIDTH, json_ready, skipped_lines, wrapped
-from compare.curves.series import Curves, Results, SeriesKey
+from compare.curves.series import Curves, OfSeries, Results, SeriesKey
 from compare.fits.fitted_law import LawFit
 from compare.fits.law_fits import LawFitter, one_series
 from compare.fits.laws import LAWS, SYMBOLS, LawName, TheoryCurve
@@ -32,7 +32,7 @@ TOO_FEW = "too few points to choose a law"
 
 
 @dataclass(frozen=True, slots=True)
-class LawChoice:
+class LawChoice(OfSeries):
     """The laws fitted to one series, the best AICc first, and those left out, with the reason; see `choose_law`.
 
     The choice is by AICc: the laws are descriptions of a curve, none is expected to be exact, and the points are
@@ -51,25 +51,8 @@ class LawChoice:
     key : what the series is of
     fits : the fits, the best AICc first
     skipped : pairs (law, reason)
-
-    Example
-    -------
-    >>> from compare import choose_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
-    >>> choice = choose_law(table)
-    >>> choice.chosen.name, choice.close(), choice.passes
-    ('power', (), True)
-    >>> sorted(choice.weights()) == sorted(fit.name for fit in choice), round(sum(choice.weights().values()), 9)
-    (True, 1.0)
     """
 
-    key: SeriesKey
     fits: tuple[LawFit, ...]
     skipped: tuple[tuple[LawName, str], ...]
 
@@ -82,11 +65,6 @@ class LawChoice:
             if fit.name == law:
                 return fit
         raise KeyError(law)
-
-    @property
-    def label(self) -> str:
-        """The series as it is printed."""
-        return str(self.key)
 
     @property
     def chosen(self) -> LawFit:
@@ -188,10 +166,6 @@ class LawChoice:
         Parameters
         ----------
         ax : where to draw; on a new figure if None
-
-        Returns
-        -------
-        The axes.
         """
         return self.chosen.plot(ax)
 
@@ -208,27 +182,10 @@ class LawChoices(Results[LawChoice]):
     ----------
     found : the choices, in the order of the series
     skipped : pairs (key, reason)
-
-    Example
-    -------
-    >>> from compare import choose_laws
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
-    >>> choices = choose_laws(table)
-    >>> [str(choice.key) for choice in choices], choices["images digits mlp trained"].chosen.name
-    (['images digits mlp trained'], 'power')
     """
 
     __slots__ = ()
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return self.listed("choices")
+    _plural = "choices"
 
     def lines(self) -> list[str]:
         """The tables of all series, of at most 79 columns."""
@@ -258,17 +215,15 @@ def choose_law(
 
     Example
     -------
-    >>> from compare import choose_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
+    >>> from compare import choose_law, load_reference
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
     >>> choice = choose_law(table)
     >>> choice.chosen.law.formula, round(choice.chosen["b"].estimate.value, 2)
-    ('A (P/P0)^-b', 0.99)
+    ('A (P/P0)^-b', 0.24)
+    >>> choice.chosen.name, choice.close(), choice.passes
+    ('power', ('broken',), False)
+    >>> sorted(choice.weights()) == sorted(fit.name for fit in choice), round(sum(choice.weights().values()), 9)
+    (True, 1.0)
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     return _choose(*one_series(table, theory), LawFitter(confidence))
@@ -301,7 +256,7 @@ def choose_laws(
 
     Example
     -------
-    >>> from compare import choose_laws
+    >>> from compare import choose_laws, load_reference
     >>> from theory import curve_table
     >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
     >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
@@ -313,6 +268,10 @@ def choose_laws(
     ['theory-shifted']
     >>> choose_laws(measured.head(2)).skipped[0][1]
     '2 P, fewer than 3, say nothing about the shape of a curve'
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
+    >>> choices = choose_laws(table)
+    >>> len(choices), choices["published mnist EfficientNet (bilinear) trained"].chosen.name
+    (1, 'power')
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     curves = Curves.of(table)

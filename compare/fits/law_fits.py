@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 from scipy.optimize import brentq, leastsq
 
-from compare.curves.seed_errors import ROUNDING, SeedErrors, SeedMeans, seed_errors
+from compare.curves.seed_errors import ROUNDING, SeedMeans, seed_errors
 from compare.curves.series import Curves, SeriesKey
 from compare.fits.fitted_law import LawFit, LawParameter, Residual
 from compare.fits.goodness import goodness
@@ -66,7 +66,7 @@ def fit_law(
 
     Example
     -------
-    >>> from compare import fit_law
+    >>> from compare import fit_law, load_reference
     >>> from theory import curve_table
     >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
     >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
@@ -76,6 +76,22 @@ def fit_law(
     >>> fit = fit_law(measured, "theory-shifted", theory=theory)
     >>> round(fit["shift"].estimate.value, 1)
     3.0
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
+    >>> fit = fit_law(table, "power")
+    >>> fit.law.formula, round(fit["b"].estimate.value, 2), fit.unidentified()
+    ('A (P/P0)^-b', 0.24, ())
+    >>> float(fit.predict(100).round(3))
+    2.514
+    >>> [parameter.name for parameter in fit.law.parameters], fit.law.pivot_words
+    (['amplitude', 'b'], 'P0 = 1448')
+    >>> fit["b"].words(), fit["b"].identified
+    ('b = 0.242 ± 0.046', True)
+    >>> first = fit.residuals[0]
+    >>> first.train_size, first.value.low < 0 < first.value.high
+    (64, True)
+    >>> goodness = fit.goodness
+    >>> goodness.n, goodness.parameters, round(goodness.aicc - goodness.aic, 3), goodness.passes
+    (160, 2, 0.154, False)
     """
     confidence = require_real("confidence", confidence, above=0, maximum=1 - 1e-9)
     key, rows, curve = one_series(table, theory)
@@ -107,28 +123,27 @@ class LawFitter:
     """Fits laws to series, each once: a law asked for again is returned as it was fitted first."""
 
     confidence: float = 0.95
-    _errors: dict[SeriesKey, SeedErrors] = field(default_factory=dict, repr=False)
+    _means: dict[SeriesKey, SeedMeans] = field(default_factory=dict, repr=False)
     _fits: dict[tuple[SeriesKey, LawName, str], LawFit] = field(default_factory=dict, repr=False)
 
     def fit(self, key: SeriesKey, rows: pd.DataFrame, name: LawName, theory: TheoryCurve | None) -> LawFit:
         """`fit_law` for the rows of one series of a valid table."""
         asked = (key, name, theory.label if theory and name.startswith("theory") else "")
         if asked not in self._fits:
-            if key not in self._errors:
-                self._errors[key] = seed_errors(rows, str(key))
-            self._fits[asked] = _fit(key, rows, self._errors[key], name, theory, self.confidence)
+            if key not in self._means:
+                self._means[key] = seed_errors(rows, str(key))
+            self._fits[asked] = _fit(key, rows, self._means[key], name, theory, self.confidence)
         return self._fits[asked]
 
 
 def _fit(
     key: SeriesKey,
     rows: pd.DataFrame,
-    errors: SeedErrors,
+    whole: SeedMeans,
     name: LawName,
     theory: TheoryCurve | None,
     confidence: float,
 ) -> LawFit:
-    whole = errors.means()
     law = make_law(name, whole.log_sizes, whole.means, theory)
     best, missed = _best(law, whole)
     ends = _profiles(law, whole, best, max(missed + whole.pure, whole.n * ROUNDING**2), confidence)
@@ -142,14 +157,14 @@ def _fit(
             for parameter, value, pair in zip(law.parameters, shown, ends, strict=True)
         ),
         goodness=goodness(missed, best.size, whole.means.size, whole.pure, whole.pure_freedom, ROUNDING),
-        seed_deviation=math.sqrt(errors.variance),
-        seed_correlation=errors.correlation,
+        seed_deviation=math.sqrt(whole.variance),
+        seed_correlation=whole.correlation,
         extended=law.extended(tuple(best.tolist()), whole.log_sizes),
         x_range=(math.exp(whole.log_sizes[0]), math.exp(whole.log_sizes[-1])),
         n_points=whole.n,
         n_sizes=int(whole.means.size),
-        n_seeds=len(errors.seeds),
-        residuals=_residuals(law, errors, whole, best, confidence),
+        n_seeds=whole.n_seeds,
+        residuals=_residuals(law, whole, best, confidence),
         fitted=tuple(best.tolist()),
         points=tuple(points.itertuples(index=False, name=None)),
     )
@@ -246,10 +261,7 @@ def _profiles(
             return missed + data.pure - limit
 
         ends = []
-        for direction, bound, edge in (
-            (-1, parameter.low, parameter.edge_low),
-            (1, parameter.high, parameter.edge_high),
-        ):
+        for direction, bound, edge in ((-1, parameter.low, parameter.edge_low), (1, parameter.high, math.inf)):
             end = _end(over, float(best[i]), direction * float(steps[i]), bound, limit)
             if end is None or _runs_away(law, data, best, i, end):
                 end = edge
@@ -291,17 +303,14 @@ def _runs_away(law: Law, data: SeedMeans, best: np.ndarray, i: int, end: float) 
     )
 
 
-def _residuals(
-    law: Law, errors: SeedErrors, data: SeedMeans, best: np.ndarray, confidence: float
-) -> tuple[Residual, ...]:
+def _residuals(law: Law, data: SeedMeans, best: np.ndarray, confidence: float) -> tuple[Residual, ...]:
     """log R_f minus the law at each P, with the interval of the mean over seeds."""
     missed = data.means - law.log_value(best, data.log_sizes)
     half = np.full(missed.size, math.nan)
     if data.pure_freedom > 0:
         quantile = float(stats.t.ppf((1 + confidence) / 2, data.pure_freedom))
-        half = quantile * np.sqrt(errors.variance * np.diag(data.covariance))
-    counts = np.isfinite(errors.logs).sum(axis=1)
+        half = quantile * np.sqrt(data.variance * np.diag(data.covariance))
     return tuple(
         Residual(round(math.exp(x)), Estimate(float(r), float(r - h), float(r + h), int(n), confidence))
-        for x, r, h, n in zip(data.log_sizes, missed, half, counts, strict=True)
+        for x, r, h, n in zip(data.log_sizes, missed, half, data.counts, strict=True)
     )

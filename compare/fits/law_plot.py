@@ -1,8 +1,7 @@
-"""A law and the points that it was fitted to, on log axes."""
+"""New axes, and laws that are drawn with the points that they were fitted to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,26 +9,52 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_law"]
+__all__ = ["DrawnLaw", "new_axes"]
 
 
-def plot_law(
-    ax: Axes | None,
-    points: Sequence[tuple[float, float]],
-    predict: Callable[[np.ndarray], np.ndarray],
-    x_range: tuple[float, float],
-    symbols: tuple[str, str],
-    title: str = "",
-) -> Axes:
-    """The points and the law over `x_range`, on a new figure if `ax` is None; returns the axes."""
-    if ax is None:
-        from matplotlib.figure import Figure
+def new_axes() -> Axes:
+    """Axes on a figure of their own, without pyplot."""
+    from matplotlib.figure import Figure
 
-        ax = Figure(figsize=(5.5, 4.0), layout="constrained").add_subplot()
-    ax.set(xscale="log", yscale="log", xlabel=symbols[0], ylabel=symbols[1])
-    if points:
-        ax.plot(*np.transpose(points), "o", color="#0072B2", alpha=0.7)
-    line = np.geomspace(*x_range, 100)
-    ax.plot(line, predict(line), "--", color="#D55E00")
-    ax.set_title(title.replace("$", r"\$"), fontsize="medium", wrap=True)
-    return ax
+    return Figure(figsize=(5.5, 4.0), layout="constrained").add_subplot()
+
+
+class DrawnLaw:
+    """A law that was fitted to `points` over `x_range`."""
+
+    __slots__ = ()
+    points: tuple[tuple[float, float], ...]
+    x_range: tuple[float, float]
+
+    def predict(self, x: float | np.ndarray) -> np.ndarray:
+        """The law at x.
+
+        Parameters
+        ----------
+        x : positive, of any shape
+        """
+        raise NotImplementedError
+
+    def _axis_words(self) -> tuple[str, str]:
+        """What stands at the two axes."""
+        raise NotImplementedError
+
+    def _title(self) -> str:
+        return ""
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The points and the law on log axes.
+
+        Parameters
+        ----------
+        ax : where to draw; on a new figure if None
+        """
+        ax = new_axes() if ax is None else ax
+        x_words, y_words = self._axis_words()
+        ax.set(xscale="log", yscale="log", xlabel=x_words, ylabel=y_words)
+        if self.points:
+            ax.plot(*np.transpose(self.points), "o", color="#0072B2", alpha=0.7)
+        line = np.geomspace(*self.x_range, 100)
+        ax.plot(line, self.predict(line), "--", color="#D55E00")
+        ax.set_title(self._title().replace("$", r"\$"), fontsize="medium", wrap=True)
+        return ax

@@ -40,8 +40,8 @@ Array = np.ndarray
 class Parameter:
     """One parameter: fitted between `low` and `high` as it is or, if `log`, as its logarithm.
 
-    `edge_low` and `edge_high` are what a side of an interval becomes that reaches a bound: infinite where the
-    bound is only numerical, a value (in fitted terms) where it has a meaning.
+    `edge_low` is what the lower end of an interval becomes that reaches its bound: infinite where the bound is only
+    numerical, a value (in fitted terms) where it has a meaning.
     """
 
     name: str
@@ -49,7 +49,6 @@ class Parameter:
     low: float = -math.inf
     high: float = math.inf
     edge_low: float = -math.inf
-    edge_high: float = math.inf
     may_vanish: bool = False
 
     def shown(self, fitted: float) -> float:
@@ -79,7 +78,7 @@ class TheoryCurve:
     label : how the series prints
     log_sizes : log P, rising
     log_values : log R_f at these P
-    log_saturation : log of the model's saturation; 0 where the task's name does not tell d
+    log_saturation : log of the model's saturation; 0, for R_f = 1, where the task's name does not tell d
 
     Example
     -------
@@ -87,10 +86,8 @@ class TheoryCurve:
     >>> from compare import TheoryCurve
     >>> from theory import curve_table
     >>> model = {"source": "theory", "task": "stripe-d30", "architecture": "relu", "stage": "q=0.3", "seed": 0}
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
-    >>> sizes = (64, 128, 256, 512, 1024)
-    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in (16, 32, *sizes))
-    >>> measured = curve_table({**net, "train_size": p, "relative_stability": 24 / (24 + p)} for p in sizes)
+    >>> sizes = (16, 32, 64, 128, 256, 512, 1024)
+    >>> theory = curve_table({**model, "train_size": p, "relative_stability": 8 / (8 + p)} for p in sizes)
     >>> curve = TheoryCurve.of(theory)
     >>> np.exp(curve.log_at(np.log([64, 512]))).round(4).tolist()
     [0.1111, 0.0154]
@@ -101,7 +98,6 @@ class TheoryCurve:
     label: str
     log_sizes: Numbers
     log_values: Numbers
-    #: log of the model's saturation (of R_f = 1 where the task does not tell).
     log_saturation: float = 0.0
     _inside: PchipInterpolator = field(init=False, repr=False, compare=False)
 
@@ -198,20 +194,6 @@ class Law:
     starts : first guesses to fit from
     theory : R_th of the two laws that have it
     log_value : log R_f from (fitted parameters, log P); parameters that are positive as their logarithms
-
-    Example
-    -------
-    >>> from compare import fit_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
-    >>> law = fit_law(table, "power").law
-    >>> law.name, law.formula, [parameter.name for parameter in law.parameters], law.pivot_words
-    ('power', 'A (P/P0)^-b', ['amplitude', 'b'], 'P0 = 256')
     """
 
     name: LawName

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from compare.curves.numbers import SYMBOLS, format_estimate, format_number, json_ready, listing
-from compare.curves.series import Curves, Results, SeriesKey
+from compare.curves.numbers import SYMBOLS, format_estimate, format_number, listing
+from compare.curves.series import Curves, OfSeries, Results, SeriesKey
 from compare.fits.jackknife import jackknife_interval, jackknife_polynomial
-from compare.fits.law_plot import plot_law
+from compare.fits.law_plot import DrawnLaw
 from theory.common.errors import InputError, require_choice, require_real
 from theory.common.estimate import Estimate, exponential
 from theory.common.table import COLUMNS
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["Fits", "IntervalMethod", "PowerLawFit", "fit_all", "fit_power_law", "fit_series", "positive"]
 
@@ -30,7 +27,7 @@ _NUMERIC = tuple(name for name, column in COLUMNS.items() if column.kind != "tex
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class PowerLawFit:
+class PowerLawFit(OfSeries, DrawnLaw):
     r"""A power law fitted to one series, see `fit_power_law`.
 
     .. math:: y = A x^{b}, \qquad \log y = \log y_0 + b \log (x / x_0)
@@ -53,21 +50,8 @@ class PowerLawFit:
     n_points, n_seeds : rows and seeds of the series
     points : pairs (x, y), one a row
     seed_exponents : pairs (seed, its own exponent), where the interval is over seeds
-
-    Example
-    -------
-    >>> from compare import fit_power_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
-    >>> table = curve_table({**net, "train_size": p, "relative_stability": 8 / p} for p in (64, 128, 256, 512))
-    >>> fit = fit_power_law(table)
-    >>> round(fit.exponent.value, 6), round(fit.amplitude.value, 6), fit.x_range
-    (-1.0, 8.0, (64.0, 512.0))
-    >>> fit.predict([100, 1000]).round(6).tolist()
-    [0.08, 0.008]
     """
 
-    key: SeriesKey
     x: str
     y: str
     exponent: Estimate
@@ -81,13 +65,11 @@ class PowerLawFit:
     n_points: int
     n_seeds: int
     points: tuple[tuple[float, float], ...] = field(default=(), compare=False)
-    #: (seed, its own exponent), where the interval is over seeds.
     seed_exponents: tuple[tuple[int, float], ...] = field(default=(), compare=False, repr=False)
-
-    @property
-    def label(self) -> str:
-        """The series as it is printed."""
-        return str(self.key)
+    _told = (
+        "label", "x", "y", "exponent", "amplitude", "pivot", "value_at_pivot", "interval_method", "residual_rms",
+        "curvature", "bent", "x_range", "n_points", "n_seeds",
+    )  # fmt: skip
 
     @property
     def bent(self) -> bool:
@@ -109,21 +91,13 @@ class PowerLawFit:
         """
         return self.value_at_pivot.value * (np.asarray(x, dtype=float) / self.pivot) ** self.exponent.value
 
-    def summary(self) -> dict[str, Any]:
-        """Everything but the points, JSON-ready."""
-        names = (
-            "label", "x", "y", "exponent", "amplitude", "pivot", "value_at_pivot", "interval_method", "residual_rms",
-            "curvature", "bent", "x_range", "n_points", "n_seeds",
-        )  # fmt: skip
-        return dict(json_ready(self, *names))
-
     def law(self) -> str:
         """The fit without its range: ``R_f ~ P^(-1.02 ± 0.03)``."""
-        x, y = SYMBOLS.get(self.x, self.x), SYMBOLS.get(self.y, self.y)
+        x, y = self._axis_words()
         return f"{y} ~ {x}^({format_estimate(self.exponent)})"
 
     def __repr__(self) -> str:
-        x, y = SYMBOLS.get(self.x, self.x), SYMBOLS.get(self.y, self.y)
+        x, y = self._axis_words()
         low, high = map(format_number, self.x_range)
         seeds = f"{self.n_seeds} seed" + "s" * (self.n_seeds != 1)
         return (
@@ -131,19 +105,11 @@ class PowerLawFit:
             f"over {x} = {low}…{high} (n={self.n_points}, {seeds})"
         )
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """The points and the fitted line on log axes.
+    def _axis_words(self) -> tuple[str, str]:
+        return SYMBOLS.get(self.x, self.x), SYMBOLS.get(self.y, self.y)
 
-        Parameters
-        ----------
-        ax : where to draw; on a new figure if None
-
-        Returns
-        -------
-        The axes.
-        """
-        symbols = SYMBOLS.get(self.x, self.x), SYMBOLS.get(self.y, self.y)
-        return plot_law(ax, self.points, self.predict, self.x_range, symbols, f"{self.label}: {self.law()}")
+    def _title(self) -> str:
+        return f"{self.label}: {self.law()}"
 
 
 class Fits(Results[PowerLawFit]):
@@ -155,23 +121,10 @@ class Fits(Results[PowerLawFit]):
     ----------
     found : the fits, in the order of the series
     skipped : pairs (key, reason)
-
-    Example
-    -------
-    >>> from compare import fit_all
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained", "seed": 0}
-    >>> table = curve_table({**net, "train_size": p, "relative_stability": 8 / p} for p in (64, 128, 256, 512))
-    >>> fits = fit_all(table)
-    >>> len(fits), fits["images digits mlp trained"].n_points, fits.skipped
-    (1, 4, ())
     """
 
     __slots__ = ()
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready: the fits, and what was skipped and why."""
-        return self.listed("fits")
+    _plural = "fits"
 
 
 def fit_power_law(
@@ -211,18 +164,13 @@ def fit_power_law(
 
     Example
     -------
-    >>> from compare import fit_power_law
-    >>> from theory import curve_table
-    >>> net = {"source": "images", "task": "digits", "architecture": "mlp", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 8 / p * 1.05 ** (p * seed % 7)}
-    ...     for p in (64, 128, 256, 512, 1024)
-    ...     for seed in range(3)
-    ... )
-    >>> fit_power_law(table)
-    R_f = 8.29 P^(-0.993 ± 0.017) over P = 64…1024 (n=15, 3 seeds)
-    >>> fit_power_law(table).interval_method
-    'per-seed'
+    >>> from compare import fit_power_law, load_reference
+    >>> table = load_reference("mnist", "EfficientNet", 3, "bilinear").query("train_size < 50000")
+    >>> fit = fit_power_law(table)
+    >>> fit
+    R_f = 7.66 P^(-0.242 ± 0.036) over P = 64…32768 (n=160, 16 seeds)
+    >>> fit.interval_method, fit.x_range, fit.predict([100, 1000]).round(2).tolist()
+    ('per-seed', (64.0, 32768.0), [2.51, 1.44])
     """
     parts = Curves.of(table).parts
     if len(parts) != 1:
@@ -262,6 +210,9 @@ def fit_all(
     [('images digits mlp trained', -1.0)]
     >>> fit_all(table.head(2)).skipped[0][1]
     'images digits mlp trained = 2 points at 2 distinct P: must have at least 3 points at 3 distinct P or more'
+    >>> fits = fit_all(table)
+    >>> len(fits), fits["images digits mlp trained"].n_points, fits.skipped
+    (1, 4, ())
     """
     require_choice("x", x, _NUMERIC)
     require_choice("y", y, _NUMERIC)

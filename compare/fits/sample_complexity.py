@@ -12,8 +12,9 @@ import pandas as pd
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
-from compare.curves.numbers import SYMBOLS, format_estimate, format_number
+from compare.curves.numbers import SYMBOLS, format_estimate, format_number, json_ready
 from compare.curves.series import series
+from compare.fits.law_plot import new_axes
 from theory.common.errors import InputError, require_choice, require_real
 from theory.common.estimate import Estimate, geometric_mean
 from theory.common.table import validate_table
@@ -31,7 +32,7 @@ _FLOOR = 0.01
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Crossing:
-    """Where `y` of one series falls to `threshold`: P* of each seed, and their geometric mean.
+    """Where `y` of one series falls to `threshold`: P* of each seed, and their geometric mean; see `crossings`.
 
     P* is where a monotone cubic through one seed's points, log y against log P, meets the threshold, in the last step
     from above it to below (a seed's points are so far apart, and so little scattered against that, that the curve
@@ -49,21 +50,6 @@ class Crossing:
     not_reached, reached_before : seeds that do not, since they stay above it or begin below it
     keys : what the series is told by, and the parameters of its hierarchy
     points : (P, geometric mean of y)
-
-    Examples
-    --------
-    >>> from compare import crossings
-    >>> from theory import curve_table
-    >>> net = {"source": "hierarchy-net", "task": "srhm", "architecture": "cnn", "stage": "trained"}
-    >>> table = curve_table(
-    ...     {**net, "train_size": p, "seed": seed, "relative_stability": 1, "test_error": (90 + 10 * seed) / p}
-    ...     for p in (250, 500, 2000) for seed in range(3)
-    ... )
-    >>> (found,) = crossings(table)
-    >>> [(seed, round(size)) for seed, size in found.by_seed]
-    [(0, 900), (1, 1000), (2, 1100)]
-    >>> found.complete
-    True
     """
 
     label: str
@@ -83,15 +69,9 @@ class Crossing:
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            "label": self.label,
-            "y": self.y,
-            "threshold": self.threshold,
-            "train_size": self.train_size.summary(),
-            "by_seed": {str(seed): value for seed, value in self.by_seed},
-            "not_reached": list(self.not_reached),
-            "reached_before": list(self.reached_before),
-        }
+        told = json_ready(self, "label", "y", "threshold", "train_size")
+        by_seed = json_ready(dict(self.by_seed))
+        return {**told, "by_seed": by_seed, **json_ready(self, "not_reached", "reached_before")}
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """All seeds' points against P, the threshold, and P* with its interval.
@@ -100,10 +80,7 @@ class Crossing:
         ----------
         ax : matplotlib axes to draw into; new ones if None
         """
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(5.5, 4.0), layout="constrained").add_subplot()
+        ax = new_axes() if ax is None else ax
         x, y = np.array(self.points).T
         ax.loglog(x[y > 0], y[y > 0], "o", alpha=0.6)
         ax.axhline(self.threshold, color="grey", linewidth=0.8)
@@ -151,6 +128,11 @@ def crossings(
     ... )
     >>> crossings(table)
     [Crossing(hierarchy-net srhm cnn trained: eps_t = 0.1 at P = 997 ± 251 (n=3))]
+    >>> (found,) = crossings(table)
+    >>> [(seed, round(size)) for seed, size in found.by_seed]
+    [(0, 900), (1, 1000), (2, 1100)]
+    >>> found.complete
+    True
     """
     require_choice("y", y, _COLUMNS)
     threshold = require_real("threshold", threshold, above=0)

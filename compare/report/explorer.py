@@ -14,6 +14,8 @@ from empirical.training.config import image_side
 
 __all__ = ["data_set_samples", "deformed_grid"]
 
+#: Images in a row of the grid.
+_COLUMNS = 10
 _LARGEST = 192  # pixels a side that the page's script deforms without delay
 
 
@@ -23,7 +25,6 @@ def deformed_grid(
     *,
     displacement: float = 1.0,
     data: Path | None = None,
-    columns: int = 10,
     seed: int = 0,
 ) -> DeformedGrid:
     """The first test images of a data set, and below them the same deformed at each cutoff.
@@ -35,13 +36,13 @@ def deformed_grid(
     from empirical.diffeo.gallery import deformed_rows
 
     images = load_data(dataset, data, image_size=image_side(dataset, None))
-    shown = images.test_images[:columns].float() / 255
+    shown = images.test_images[:_COLUMNS].float() / 255
     rows = deformed_rows(shown, cutoffs, displacement=displacement, seed=seed)
     grid = rows[:, :, 0] if images.channels == 1 else rows.permute(0, 1, 3, 4, 2)
     return DeformedGrid(
         grid.numpy(),
         ["clean", *(f"c = {cutoff}" for cutoff in cutoffs)],
-        [images.classes[int(label)] for label in images.test_labels[:columns]],
+        [images.classes[int(label)] for label in images.test_labels[:_COLUMNS]],
     )
 
 

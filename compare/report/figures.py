@@ -35,13 +35,12 @@ _SUFFIXES: dict[str, dict[str, Any]] = {
 _LAW = "#666666"
 
 
-def draw(panel: Panel, ax: Axes | None = None) -> Figure:
-    """Draw `panel` on `ax`, or on a new figure high enough for its legend, which stands below the axes."""
+def draw(panel: Panel) -> Figure:
+    """Draw `panel` on a new figure high enough for its legend, which stands below the axes."""
     columns = 1 if max(map(len, panel.labels), default=0) > 42 else 2
-    own = ax is None
-    if ax is None:
-        height = 4.2 + 0.2 * math.ceil(len(panel.labels) / columns)
-        ax = Figure(figsize=(6.6, height), layout="constrained").add_subplot()
+    height = 4.2 + 0.2 * math.ceil(len(panel.labels) / columns)
+    figure = Figure(figsize=(6.6, height), layout="constrained")
+    ax = figure.add_subplot()
     fitted = {line.key for line in panel.lines if line.style}
     handles = [_draw_curve(ax, curve, curve.key in fitted) for curve in panel.curves]
     for line in panel.lines:
@@ -60,11 +59,8 @@ def draw(panel: Panel, ax: Axes | None = None) -> Figure:
     else:
         words = [_math(label) for label in panel.labels]
         look: dict[str, Any] = {"ncols": columns, "fontsize": "x-small", "frameon": False, "handlelength": 3}
-        if own:
-            _figure(ax).legend(handles, words, loc="outside lower center", **look)
-        else:
-            ax.legend(handles, words, loc="upper center", bbox_to_anchor=(0.5, -0.16), **look)
-    return _figure(ax)
+        figure.legend(handles, words, loc="outside lower center", **look)
+    return figure
 
 
 def plot_deformed_grid(images: np.ndarray, row_labels: Sequence[str], column_labels: Sequence[str]) -> Figure:
@@ -136,13 +132,6 @@ def _axis(ax: Axes, which: str, limits: tuple[float, float]) -> None:
     axis.set_major_locator(FixedLocator(log_ticks(*limits)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def _figure(ax: Axes) -> Figure:
-    figure = ax.get_figure(root=True)
-    if not isinstance(figure, Figure):
-        raise InputError("ax", ax, "must stand on a figure")
-    return figure
 
 
 def _math(text: str) -> str:

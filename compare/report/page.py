@@ -64,17 +64,13 @@ def gather(tables: pd.DataFrame | str | Path | Sequence[pd.DataFrame | str | Pat
         If there is no table or no row, a file or table is not valid, or two rows have the same key.
     """
     items = [tables] if isinstance(tables, (pd.DataFrame, str, Path)) else list(tables)
-    if len(items) == 1:
-        (item,) = items
-        table = validate_table(item) if isinstance(item, pd.DataFrame) else read_table(item)
-        if table.empty:
-            raise InputError("tables", "1 table", "must hold at least one row")
-        return Curves(table, series(table))
     frames = [validate_table(item) if isinstance(item, pd.DataFrame) else read_table(item) for item in items]
     filled = [frame for frame in frames if len(frame)]
-    names = [f"table {i}" if isinstance(item, pd.DataFrame) else str(item) for i, item in enumerate(items, 1)]
     if not filled:
-        raise InputError("tables", f"{len(items)} tables", "must hold at least one row")
+        raise InputError("tables", f"{len(items)} table{'s' * (len(items) != 1)}", "must hold at least one row")
+    if len(items) == 1:
+        return Curves(filled[0], series(filled[0]))
+    names = [f"table {i}" if isinstance(item, pd.DataFrame) else str(item) for i, item in enumerate(items, 1)]
     origins = [name for name, frame in zip(names, frames, strict=True) for _ in range(len(frame))]
     whole = validate_table(pd.concat(filled, ignore_index=True), origin="tables together", origins=origins)
     return Curves(whole, series(whole))

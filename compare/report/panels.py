@@ -11,7 +11,7 @@ import pandas as pd
 
 from compare.contrasts.scales import Scales
 from compare.curves.averages import average_over_seeds
-from compare.curves.series import Curves, SeriesKey
+from compare.curves.series import Curves, OfSeries, SeriesKey
 from compare.fits.power_law import PowerLawFit
 from compare.report.styles import Style, series_styles
 
@@ -22,10 +22,9 @@ ERROR_LAW = "CIFAR10 law of arXiv 2105.02468: 0.2 sqrt(R_f)"
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(OfSeries):
     """Points of one series, averaged over seeds: x and y with their intervals (NaN: none), n seeds, and P."""
 
-    key: SeriesKey
     style: Style
     x: Numbers
     x_low: Numbers
@@ -35,10 +34,6 @@ class Curve:
     y_high: Numbers
     n: tuple[int, ...]
     train_size: tuple[int, ...]
-
-    @property
-    def label(self) -> str:
-        return str(self.key)
 
 
 @dataclass(frozen=True, slots=True)

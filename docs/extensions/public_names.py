@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -18,7 +18,8 @@ def described(package: str, name: str) -> list[str]:
     """The directive for one name: a class with what it has, a function, or a value."""
     value = getattr(import_module(package), name)
     if inspect.isclass(value):
-        return [f".. autoclass:: {package}.{name}", "   :members:", ""]
+        ours = all(base.__module__.split(".")[0] == package for base in value.__mro__ if base not in (Generic, object))
+        return [f".. autoclass:: {package}.{name}", "   :members:", *["   :inherited-members:"] * ours, ""]
     if callable(value):
         return [f".. autofunction:: {package}.{name}", ""]
     kind = type(value).__name__

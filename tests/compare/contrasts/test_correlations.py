@@ -11,7 +11,7 @@ from planted_nets import NETS, SIZES, nets
 from scipy import stats
 
 from compare import Correlations, correlations, write_verdict
-from compare.contrasts.correlations import permutation_probability, pooled_correlation, pooled_interval
+from compare.contrasts.correlation import permutation_probability, pooled_correlation, pooled_interval
 from compare.contrasts.strata import Block, blocks, common, net_table, without_twins
 from compare.contrasts.swap_power import planted_block as block
 from theory.common.errors import InputError

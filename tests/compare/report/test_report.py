@@ -117,9 +117,7 @@ def test_figures_are_written_and_the_same_each_time(table: pd.DataFrame, tmp_pat
         assert path.stat().st_size > 3000
     again = save(plot_deformed_grid(grid, ["a$b", "c"], ["1", "2", "3"]), tmp_path / "again.png")
     assert again.read_bytes() == (tmp_path / "3.png").read_bytes()
-    axes = Figure().add_subplot()
-    assert draw(error_panel(table), axes) is axes.figure
-    assert len(axes.lines) > 4
+    assert len(figures[1].axes[0].lines) > 4
     with pytest.raises(InputError, match="must end in"):
         save(figures[0], tmp_path / "figure.jpg")
     with pytest.raises(InputError, match="images"):
