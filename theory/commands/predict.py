@@ -101,8 +101,8 @@ class Predict:
     flow: Annotated[FlowConfig, *nested(_FLOW)] = field(default_factory=_FLOW)
     """The net, the loss and the integrator; points are those of the population."""
     cells: int | None = None
-    """Cells into which the informative direction is divided, 140, or a cylinder's radius, 70; of samples 100, and 200 of
-    a cylinder's."""
+    """Cells into which the informative direction is divided, 140, or a cylinder's radius, 100; of samples 100, and 200
+    of a cylinder's."""
     sobol: bool = False
     """Neurons from a Sobol sequence: 256 do for the mean over draws of 1000, in a quarter of the time."""
     workers: int = 1

@@ -23,7 +23,7 @@ from theory.prediction.response import Perpendicular
 
 __all__ = ["RadialPopulation", "RadialResponse", "RadialSnapshot"]
 
-_ANGLES, _DEGREES = 48, 12  # cells of the angle, and degrees of harmonics from 0 on
+_ANGLES, _DEGREES = 48, 20  # cells of the angle, and degrees of harmonics from 0 on
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -34,7 +34,7 @@ from theory.prediction.sobol import sobol_network
 
 __all__ = ["predict"]
 
-_FEWEST, _USUAL, _SHELLS = 20, 140, 70  # cells
+_FEWEST, _USUAL, _SHELLS = 20, 140, 100  # cells
 #: Lambda below which terms that are left out are of the order of those that are kept.
 _COMPRESSED = 5.0
 #: Size of the second-order term beyond which a P is warned of.

@@ -58,7 +58,7 @@ def test_sums_over_the_angle_are_those_of_drawn_points(informative_dim: int) -> 
 
 @pytest.mark.parametrize("informative_dim", [2, 3])
 def test_the_population_moves_as_drawn_points_move_it(informative_dim: int) -> None:
-    """F and the velocity against 40,000 points and 300 directions for each of three neurons: a net that is symmetric."""
+    """F and the velocity against 40,000 points and 300 directions for each of four neurons: a symmetric net."""
     rng = np.random.default_rng(1)
     dim, scale, copies = 8, 2.0, 300
     task = Cylinder(dim, informative_dim)
@@ -106,7 +106,7 @@ def test_the_response_is_that_of_neurons_and_points_all_around() -> None:
     shells, angle = population.cells, np.arange(count) * 2 * math.pi / count
 
     def outward(snapshot: RadialSnapshot) -> np.ndarray:
-        """beta Phi / sqrt(d) of neuron and its direction, shell and the point's: one row a neuron, one column a point."""
+        """beta Phi / sqrt(d): a row for each neuron and its direction, a column for each shell and its points'."""
         series = snapshot.degrees * population.angles.multiplicity[:, None, None]
         values = np.polynomial.chebyshev.chebval(np.cos(angle[:, None] - angle), series)
         values = snapshot.parameters.reshape(4, -1)[3][:, None, None, None] * values / population.root
