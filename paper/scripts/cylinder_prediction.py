@@ -2,8 +2,8 @@
 
     python -m paper.scripts.cylinder_prediction    # and theory/prediction/README.md between the marks
 
-It predicts with 256 Sobol neurons, some minutes on one core, writes `paper/data/cylinder_prediction.csv`, and holds that
-against the flows of `paper/data/cylinder_*.csv`.
+It predicts with 256 Sobol neurons, some minutes on one core, writes `paper/data/cylinder_prediction.csv`, and holds
+that against the flows of `paper/data/cylinder_*.csv`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import math
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd

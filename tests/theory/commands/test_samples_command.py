@@ -98,7 +98,11 @@ def test_refuses_in_one_line(
     assert not list(here.iterdir())
 
 
-def test_without_samples_a_cylinder_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert relstab.main(["theory", "predict", "--informative-dim", "2"]) == 2
-    assert "task = cylinder-d30-2: must be a stripe" in capsys.readouterr().err
+def test_without_samples_a_cylinder_is_predicted_in_the_mean(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = "--dim 6 --informative-dim 2 --scale 0.1 --width 32 --sobol --cells 20 --unfit-fractions 0.9 --seeds 1"
+    assert relstab.main(["theory", "predict", *given.split(), "--train-sizes", "100000", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["task"] == "cylinder-d6-2"
+    (record,) = found["predictions"][0]["records"]
+    assert 0 < record["relative_stability"][0] < 0.1
     assert chosen_task(5, 1, None) == Stripe(5)

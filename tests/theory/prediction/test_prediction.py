@@ -162,7 +162,7 @@ def test_result_explains_itself() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"task": Cylinder(4)}, "task = cylinder-d4-2: must be a stripe"),
+        ({"task": Cylinder(4, radius=9.0)}, "radius = 9.0: must lie below"),
         ({"cells": 19}, "cells = 19: must be a whole number, at least 20"),
         ({"train_sizes": [0]}, "train_sizes = 0"),
         ({"train_sizes": [10**20]}, "train_sizes = 1e|train_sizes = 100000000000000000000"),
