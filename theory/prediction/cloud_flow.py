@@ -40,21 +40,22 @@ def smeared(loss: str, margin: np.ndarray, spread: np.ndarray) -> tuple[np.ndarr
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CloudState:
-    """The flow on clouds at one moment, a `theory.flow.state.Evaluation`."""
+    """The flow on clouds at one moment, a `theory.flow.state.Evaluation`; `slope` is dF/dx in each, shape (K, d)."""
 
     margins: np.ndarray
     velocity: np.ndarray
     unfit_fraction: float
+    slope: np.ndarray
 
 
-def leading_frame(net: Network, informative_dim: int, directions: int) -> np.ndarray:
-    """The informative axes and the r irrelevant directions that weights point along most, shape (d, d_par + r).
+def leading_frame(slope: np.ndarray, mass: np.ndarray, informative_dim: int, directions: int) -> np.ndarray:
+    """The informative axes and the r irrelevant directions in which F changes most, shape (d, d_par + r).
 
-    These are the leading eigenvectors of the sum over neurons of (beta w_perp)(beta w_perp)^T.
+    These are the leading eigenvectors of sum_k mass_k G_k G_k^T, G_k being dF/dx in cloud k, rows of `slope`.
     """
-    across = net.output[:, None] * net.weight[:, informative_dim:]
-    leading = np.linalg.eigh(across.T @ across)[1][:, ::-1][:, :directions]
-    frame = np.zeros((net.weight.shape[1], informative_dim + leading.shape[1]))
+    across = slope[:, informative_dim:]
+    leading = np.linalg.eigh((across.T * mass) @ across)[1][:, ::-1][:, :directions]
+    frame = np.zeros((slope.shape[1], informative_dim + leading.shape[1]))
     frame[:informative_dim, :informative_dim] = np.eye(informative_dim)
     frame[informative_dim:, informative_dim:] = leading
     return frame
@@ -120,4 +121,4 @@ class CloudFlow:
         weight *= (net.output / self.root)[:, None]
         output = mean @ force - np.einsum("nk,nk,k->n", chance, bent, felt) / self.root
         velocity = Network(weight, net.output * pushed.sum(1), output)
-        return CloudState(np.minimum(margin, self._cap), velocity.flat, min(1.0, float(mass @ unfit)))
+        return CloudState(np.minimum(margin, self._cap), velocity.flat, min(1.0, float(mass @ unfit)), slope)

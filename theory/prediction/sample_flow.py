@@ -63,7 +63,8 @@ class SampleFlow:
         self._predictor = get_kernel()(points, labels, none, scale, loss)
         self._baseline = self._predictor(start)[0]
         self._clouds = Clouds.of_groups(points, labels, self._cells)
-        self._flow = self._turned(start)
+        frame = self._frame(np.zeros((len(self._cells), task.dim)))
+        self._flow = CloudFlow(start, self._clouds, frame, loss, scale)
         self._unfit = 1.0
         self.sorted = 0
         self.evaluations = self.looked_at = 0
@@ -85,16 +86,14 @@ class SampleFlow:
         stepped: Callable[[State[CloudState], Callable[[np.ndarray], CloudState]], State[CloudState]],
     ) -> State[CloudState]:
         """One step by `stepped`, from clouds and a frame that serve there."""
-        net = Network.from_flat(state.parameters, self._start.width, self._task.dim)
+        wanted = self._frame(state.field.slope)
         if self._resolution.parts > 1 and state.field.unfit_fraction < _FALL * self._unfit:
             self._unfit = state.field.unfit_fraction
-            self._sort(net)
-            self._flow = self._turned(net)
-            state = replace(state, field=self(state.parameters))
-        elif self._kept(net) < _KEPT:
-            self._flow = self._turned(net)
-            state = replace(state, field=self(state.parameters))
-        return stepped(state, self)
+            self._sort(Network.from_flat(state.parameters, self._start.width, self._task.dim))
+        elif self._kept(wanted) >= _KEPT:
+            return stepped(state, self)
+        self._flow = CloudFlow(self._start, self._clouds, wanted, self._loss, self._scale)
+        return stepped(replace(state, field=self(state.parameters)), self)
 
     def _sort(self, net: Network) -> None:
         parts = self._resolution.parts
@@ -103,12 +102,12 @@ class SampleFlow:
         self.sorted += 1
         self.looked_at += len(self._y)
 
-    def _turned(self, net: Network) -> CloudFlow:
-        frame = leading_frame(net, self._task.informative_dim, self._resolution.directions)
-        return CloudFlow(self._start, self._clouds, frame, self._loss, self._scale)
+    def _frame(self, slope: np.ndarray) -> np.ndarray:
+        """That of these slopes, one for each of the clouds of this moment."""
+        return leading_frame(slope, self._clouds.mass, self._task.informative_dim, self._resolution.directions)
 
-    def _kept(self, net: Network) -> float:
-        """The part of the net's leading irrelevant directions that lies within the frame."""
+    def _kept(self, wanted: np.ndarray) -> float:
+        """The part of this frame's irrelevant directions that lies within ours."""
         par = self._task.informative_dim
-        ours, wanted = self._flow.frame[:, par:], leading_frame(net, par, self._resolution.directions)[:, par:]
-        return float(np.sum((ours.T @ wanted) ** 2)) / wanted.shape[1] if wanted.shape[1] else 1.0
+        directions = wanted.shape[1] - par
+        return float(np.sum((self._flow.frame[:, par:].T @ wanted[:, par:]) ** 2)) / directions if directions else 1.0

@@ -101,8 +101,9 @@ def test_the_velocity_is_the_gradient_of_the_closed_energy(task: Task, loss: str
     """By central differences, all parameters; without the spread of F it is not, the control."""
     rng = np.random.default_rng(0)
     start = Network.initial(5, task.dim, rng)
-    frame = leading_frame(start, task.informative_dim, directions)
-    flow = CloudFlow(start, Clouds.of(task, *_sample(task, 300, 1), 10), frame, loss, 8.0)
+    clouds = Clouds.of(task, *_sample(task, 300, 1), 10)
+    frame = leading_frame(clouds.centre, clouds.mass, task.informative_dim, directions)
+    flow = CloudFlow(start, clouds, frame, loss, 8.0)
     place = start.flat + 0.5 * rng.standard_normal(start.flat.shape)
     steps = 1e-5 * np.eye(len(place))
     numeric = np.array([(_energy(flow, place + s) - _energy(flow, place - s)) / 2e-5 for s in steps])
@@ -120,7 +121,7 @@ def test_the_field_is_that_of_many_points_of_the_clouds(task: Task) -> None:
     clouds = Clouds.of(task, x, y, 6)
     start = Network.initial(20, task.dim, rng)
     # Isotropic beyond the frame: along weights the flow knows no more.
-    frame = leading_frame(start, task.informative_dim, 2)
+    frame = leading_frame(clouds.centre, clouds.mass, task.informative_dim, 2)
     inside = frame @ frame.T
     beyond = np.eye(task.dim) - inside
     for cloud in clouds.covariance:
@@ -166,20 +167,21 @@ def test_cells_are_cut_at_quantiles_of_what_the_net_makes_of_their_points(
     assert Clouds.of_groups(x, y, cut_by_values(groups, values, parts, least)).train_size == size
 
 
-def test_a_frame_keeps_the_axes_and_finds_where_weights_point() -> None:
+def test_a_frame_keeps_the_axes_and_finds_where_the_output_changes() -> None:
     rng = np.random.default_rng(1)
     direction = np.zeros(8)
     direction[2:] = rng.standard_normal(6)
     direction /= np.linalg.norm(direction)
-    weight = 0.1 * rng.standard_normal((50, 8)) + 3 * rng.standard_normal((50, 1)) * direction
-    net = Network(weight, np.zeros(50), np.ones(50))
-    frame = leading_frame(net, 2, 3)
+    slope = 0.1 * rng.standard_normal((50, 8)) + 3 * rng.standard_normal((50, 1)) * direction
+    frame = leading_frame(slope, np.full(50, 0.02), 2, 3)
     assert frame.T @ frame == pytest.approx(np.eye(5), abs=1e-12)
     assert frame[:, :2] == pytest.approx(np.eye(8)[:, :2])
     assert abs(frame[:, 2] @ direction) > 0.99
-    silent = Network(weight, np.zeros(50), np.zeros(50))
-    silent.output[0] = 1.0  # neurons without an output do not count
-    assert abs(leading_frame(silent, 2, 1)[2:, 2] @ weight[0, 2:]) == pytest.approx(np.linalg.norm(weight[0, 2:]))
+    alone = np.zeros(50)
+    alone[7] = 1.0  # clouds without points do not count
+    found = leading_frame(slope, alone, 2, 1)[2:, 2]
+    assert abs(found @ slope[7, 2:]) == pytest.approx(np.linalg.norm(slope[7, 2:]))
+    assert leading_frame(slope, alone, 2, 0) == pytest.approx(np.eye(8)[:, :2])
 
 
 @pytest.mark.parametrize("task", [Stripe(5), Cylinder(5, 2)], ids=lambda task: task.name)
