@@ -99,7 +99,15 @@ def test_the_flows_exponents_are_those_of_its_tables(results: str, monkeypatch: 
 def test_the_predictions_tables_are_those_of_the_data(results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ratios, learning curves and convergence are recomputed from the committed curves, and the texts quote them."""
     monkeypatch.syspath_prepend(str(ROOT / "paper"))
-    from paper.scripts import hinge_steps, learning_curves, prediction, prediction_convergence, sample_predictions
+    from paper.scripts import (
+        cloud_resolution,
+        cylinder_prediction,
+        hinge_steps,
+        learning_curves,
+        prediction,
+        prediction_convergence,
+        sample_predictions,
+    )
 
     derivation = " ".join((ROOT / "theory" / "prediction" / "README.md").read_text(encoding="utf-8").split())
     learnt = learning_curves.exponents(learning_curves.tables())
@@ -116,6 +124,11 @@ def test_the_predictions_tables_are_those_of_the_data(results: str, monkeypatch:
     convergence = prediction_convergence.readme_rows(pd.read_csv(DATA / "prediction_convergence.csv", comment="#"))
     assert len(convergence) == 15
     for row in convergence:
+        assert row in derivation
+    cylinder = list(cylinder_prediction.ratio_rows(cylinder_prediction.ratios(read_table(cylinder_prediction.TARGET))))
+    resolution = cloud_resolution.table_rows(pd.read_csv(cloud_resolution.TARGET, comment="#"))
+    assert (len(cylinder), len(resolution)) == (12, 7)
+    for row in (*cylinder, *resolution):
         assert row in derivation
     for row in hinge_steps.table_rows(pd.read_csv(hinge_steps.TARGET, comment="#")):
         assert " ".join(row.split()) in results
