@@ -29,6 +29,7 @@ def test_what_is_finished_is_told_with_its_cost(tmp_path: Path) -> None:
     last = table.iloc[-1]
     assert last["parameters"] == sum(one.numel() for one in build("lenet", 1, 16, 10, 0).parameters())
     assert (last["epochs"], last["precision"]) == (2, "float32")
+    assert last["device"] == "cpu"
     assert last["core_seconds"] == pytest.approx(run.core_seconds, abs=0.06)
     cells = shown(last)
     assert cells[:6] == ["digits@16", "lenet", "32", "0", f"{last['parameters']:,}", "2"]

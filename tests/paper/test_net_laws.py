@@ -27,7 +27,9 @@ def planted() -> pd.DataFrame:
             rows.append({**key, "stage": "trained", "relative_stability": ratio, "diffeo_stability": diffeo,
                          "noise_stability": diffeo / ratio, "test_error": 0.5 * ratio**0.5,
                          "train_error": 0.02 * place})  # fmt: skip
-    return curve_table(rows).assign(parameters=1000, epochs=10, precision="float32", core_seconds=1800.0)
+    return curve_table(rows).assign(
+        parameters=1000, epochs=10, precision="float32", device="cpu", core_seconds=1800.0
+    )  # fmt: skip
 
 
 @pytest.mark.slow
@@ -54,8 +56,8 @@ def test_tables_of_nets_on_all_images_are_taken_when_they_are_there(
     laws = [line for line in page._laws() if "P = 50000" in line]
     assert [line.split("|")[2:5] for line in laws] == 2 * [[" nets at P = 50000 ", " 6 ", " 6 nets "]]
     assert all(cell.startswith(" 0.5 ") for line in laws for cell in line.split("|")[5:8])
-    rows = [line.split("|")[2:10] for line in page._full_rows()]
-    assert rows[1] == [" fc2 ", " 1,000 ", " 10 ", " 0.50 ", " 1 ", " 0.000 ", " 0.122 ", " yes "]
+    rows = [line.split("|")[2:11] for line in page._full_rows()]
+    assert rows[1] == [" fc2 ", " 1,000 ", " 10 ", " cpu ", " 0.50 ", " 1 ", " 0.000 ", " 0.122 ", " yes "]
     assert sum(row[-1] == " yes " for row in rows) == 2
     falls = [line for line in page._falls() if "| 50000 |" in line and "published" not in line]
     assert len(falls) == 2 * len(NETS)
