@@ -284,17 +284,31 @@ def net_laws() -> str:
 
 
 def _sentences() -> Iterator[str]:
-    """What the authors' rows say of the square root, on each data set and of each net."""
+    """What nets trained here and the authors' rows say of the square root, on each data set and of each net."""
+    table = full_table()
+    for task, data in TASKS.items() if table is not None else ():
+        try:
+            law = fit_net_law(full_nets(table, task))
+        except InputError:
+            continue  # fewer than three nets are finished
+        exponent, amplitude = format_estimate(law.exponent), format_estimate(law.amplitude)
+        yield f"- {data}, {law.n_units} nets trained here on all images: eps_t ~ R_f^({exponent}), which {_half(law)};"
+        yield f"  at R_f = 1 it is {amplitude}."
     for task, data in PUBLISHED_TASKS.items():
         law = published_law(task)
-        holds = "holds 1/2" if law.holds(0.5) else f"lies {'below' if law.exponent.value < 0.5 else 'above'} 1/2"
-        yield f"- {data}, both published nets along P: eps_t ~ R_f^({format_estimate(law.exponent)}), which {holds}."
+        exponent = format_estimate(law.exponent)
+        yield f"- {data}, both published nets along P: eps_t ~ R_f^({exponent}), which {_half(law)}."
         alone = [
             f"{item.key.architecture.partition(' ')[0]} {format_interval(item.ratio)}"
             for name, item in published_along()
             if name == data and item.key.architecture.endswith("(bilinear)")
         ]
         yield f"  Each by itself: {' and '.join(alone)}."
+
+
+def _half(law: ErrorLaw) -> str:
+    """Whether the exponent's interval holds one half, in words."""
+    return "holds 1/2" if law.holds(0.5) else f"lies {'below' if law.exponent.value < 0.5 else 'above'} 1/2"
 
 
 def _crosses(ax: Axes, rows: pd.DataFrame, **style: Any) -> None:
