@@ -21,9 +21,10 @@ from compare import (
     stability_falls,
     swap_tests,
 )  # fmt: skip
-from paper.numbers.formats import MINUS, short
+from compare.curves.numbers import format_interval
+from paper.numbers.formats import MINUS, short, signed
 from paper.numbers.image_table import DATA, PUBLISHED, TASKS, image_table
-from theory import read_table
+from theory import InputError, read_table
 
 __all__ = [
     "FULL", "PUBLISHED_TASKS", "curves_along", "falls_of_largest", "full_table", "full_tests", "numbers",
@@ -136,4 +137,30 @@ def numbers() -> dict[str, str]:
     theirs_fall = [fall.decades.value for fall in published_falls()]
     found["falls.ours"] = f"{min(decades):.2f} to {max(decades):.2f}".replace("-", MINUS)
     found["falls.published"] = f"{min(theirs_fall):.2f} to {max(theirs_fall):.2f}".replace("-", MINUS)
+    return found | _full_numbers()
+
+
+def _full_numbers() -> dict[str, str]:
+    """Of the nets on all images: the law over them, correlations, and R_f along P; InputError without the table."""
+    table = full_table()
+    if table is None:
+        raise InputError("table", FULL, "is not there: nets on all images are still to be trained")
+    correlated, tests = full_tests(table)
+    found = {}
+    for task in TASKS:
+        law = fit_net_law(full_nets(table, task))
+        found |= {
+            f"{task}.full.nets": str(law.n_units),
+            f"{task}.full.exponent": short(law.exponent),
+            f"{task}.full.amplitude": short(law.amplitude),
+        }
+        for row in correlated.rows:
+            if row.kind == "pooled" and row.where == task:
+                found[f"{task}.full.{row.x}"] = signed(format_interval(row.pearson))
+        (test,) = [one for one in tests if one.where == task and one.right == "diffeo_stability"]
+        found |= {f"{task}.full.p": f"{test.p_value:.2g}", f"{task}.full.p.ranks": f"{test.p_ranks:.2g}"}
+    for net in ("resnet18", "vgg11-bn", "airbench"):
+        rows = table[(table["architecture"] == net) & (table["task"] == "images:cifar10-jpeg")]
+        (item,) = along_sizes(rows[rows["stage"] == "trained"])
+        found[f"full.{net}.along"] = short(item.stability.exponent)
     return found
