@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,13 +20,14 @@ def new_axes() -> Axes:
     return Figure(figsize=(5.5, 4.0), layout="constrained").add_subplot()
 
 
-class DrawnLaw:
+class DrawnLaw(ABC):
     """A law that was fitted to `points` over `x_range`."""
 
     __slots__ = ()
     points: tuple[tuple[float, float], ...]
     x_range: tuple[float, float]
 
+    @abstractmethod
     def predict(self, x: float | np.ndarray) -> np.ndarray:
         """The law at x.
 
@@ -33,11 +35,10 @@ class DrawnLaw:
         ----------
         x : positive, of any shape
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _axis_words(self) -> tuple[str, str]:
         """What stands at the two axes."""
-        raise NotImplementedError
 
     def _title(self) -> str:
         return ""

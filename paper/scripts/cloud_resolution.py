@@ -1,4 +1,4 @@
-"""Flow over prediction from the sample, with coarser and finer clouds: which of them are needed.
+"""Flow over prediction from the sample, with coarser clouds, and without sorting or frame: which of them are needed.
 
 `python -m paper.scripts.cloud_resolution` follows seeds 0 and 1 at P = 4096 (d = 30, alpha = 1e-6, softplus hinge) to
 q = 0.1 on clouds of every resolution of the table, four minutes on one core, and writes

@@ -19,12 +19,12 @@ __all__ = ["Resolution", "SampleFlow"]
 
 _FALL = 0.9  # of the unfit fraction, after which the points are sorted again
 _LEAST = 3  # points of a cloud that a cell is cut into
-_KEPT = 0.98  # part of the net's leading directions that a frame must keep, or it is turned
+_KEPT = 0.98  # part of the directions in which F changes most that a frame must keep, or it is turned
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """How finely a sample is known. theory/prediction/README.md has a table of what coarser and finer ones give.
+    """How finely a sample is known. theory/prediction/README.md has a table of what coarser ones give.
 
     Attributes
     ----------

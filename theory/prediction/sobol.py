@@ -42,7 +42,9 @@ def sobol_network(width: int, dim: int, rng: np.random.Generator, informative_di
 
     points = Sobol(4, seed=rng).random(width)
     points = np.clip(points, 2.0**-40, 1 - 2.0**-40)  # scrambled points have 30 bits: 0 is one of them
-    weight = rng.standard_normal((width, dim))
+    weight = np.empty((width, dim))
+    pointed = 1 if informative_dim == 1 else 0  # w_1 alone has a sign, and no direction to be drawn
+    weight[:, pointed:] = rng.standard_normal((width, dim - pointed))
     ends = [(slice(informative_dim, dim), points[:, 1])]
     if informative_dim > 1:
         ends.append((slice(0, informative_dim), points[:, 0]))

@@ -138,8 +138,8 @@ def predict(
 
     .. math::
 
-        R_f = \frac{d}{d - 1} \, \frac{e}{1 + e}, \qquad
-        e = \frac{d - 1}{d} \left(\frac{\text{prefactor}}{P} + \text{floor}\right)
+        R_f = \frac{d}{d - d_\parallel} \, \frac{e}{1 + e}, \qquad
+        e = \frac{d - d_\parallel}{d} \left(\frac{\text{prefactor}}{P} + \text{floor}\right)
 
     The population flow is integrated by the steps of `theory.flow.stepper`, and with it the response of the
     perpendicular weights to the noise of the sample, to first order in 1 / sqrt(P), averaged over that noise
@@ -149,7 +149,7 @@ def predict(
 
     With `data`, predict the net of that one sample instead: its points, sorted into cells of the informative
     coordinates and, as the net learns, of y F, are known by their number, mean and covariance only, and the net flows
-    on these Gaussian clouds (equations 19 to 21). Then the task may be a `Cylinder`, too, and P small and alpha large.
+    on these Gaussian clouds (equations 19 to 21). Then P may be small and alpha large.
 
     Parameters
     ----------
@@ -161,8 +161,9 @@ def predict(
     seed : if given without a neuron_seed, the neurons are those that `simulate(..., seed=seed)` draws; neuron_seed 0 if
         neither is given. With data it draws test points, too
     cells : of the informative direction, from -4.5 to 4.5; the default of 140 gives P R_f to 2 %, see
-        theory/prediction/README.md. With data, cells of the sample's informative coordinates, by default 100 of a
-        stripe and 200 of a cylinder, each of which is cut into up to four clouds as the net learns
+        theory/prediction/README.md; of a cylinder's radius, 100 by default. With data, cells of the sample's
+        informative coordinates, by default 100 of a stripe and 200 of a cylinder, each of which is cut into up to four
+        clouds as the net learns
     data : (points of shape (P, d), labels of shape (P,)) for the prediction of this sample, or P, for the sample that
         `simulate(task, P, config, seed=seed)` draws
     sobol : take neurons from a scrambled Sobol sequence (`sobol_network`) in place of drawn ones; width is a power of
